@@ -68,8 +68,7 @@ func (s *Scheduler) List(ctx context.Context) ([]Status, error) {
 			status.WaitingRun, status.WaitingExits = d.Waiting.Run, d.Waiting.Exits
 		}
 		if j.sync.Schedule != nil && !d.Slot.IsZero() {
-			next := j.sync.Schedule.Next(d.Slot)
-			status.Next = next.Add(jitter(j, next)).UTC()
+			status.Next = j.dueAfter(d.Slot).UTC()
 		}
 		list = append(list, status)
 	}

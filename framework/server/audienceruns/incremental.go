@@ -22,13 +22,15 @@ type reading struct {
 	full    bool               // the whole result
 	clock   time.Time          // the database's clock before the snapshot; set when the query has begun
 	source  string
+
+	notBefore time.Time // a result of another job whose query began before it is too old
 }
 
 // readingOf returns what the next run of a sync reads: the rows that have changed since the newest successful run, or the whole result if that is due, if
 // nothing is known of earlier runs, or if the query has changed.
 func readingOf(sync *config.AudienceSync, d *document, now time.Time) *reading {
 	i := sync.Incremental
-	r := &reading{changes: changesOf(sync), full: true}
+	r := &reading{changes: changesOf(sync), full: true, notBefore: time.Now()}
 	if i == nil {
 		return r
 	}

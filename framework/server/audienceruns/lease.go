@@ -86,6 +86,7 @@ var errLeaseLost = errors.New("another server has taken over this run")
 type lease struct {
 	ledger *state.Ledger
 	key    string
+	due    time.Time // the time of the schedule at which the run should begin; zero if something else starts it
 
 	mu   sync.Mutex
 	text string
@@ -143,6 +144,9 @@ func (s *Scheduler) acquire(ctx context.Context, j job) (*lease, error) {
 		return nil, nil
 	}
 	l := &lease{ledger: j.instance.Ledger, key: j.stateKey(), text: text, doc: doc}
+	if by == bySchedule || by == byMissed {
+		l.due = j.dueAfter(doc.Slot)
+	}
 	err = l.update(ctx, func(d *document) {
 		if by == "" { // a new sync, or a command that died
 			d.Holder, d.Run = "", nil

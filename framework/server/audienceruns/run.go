@@ -90,6 +90,9 @@ func (s *Scheduler) runJob(parent context.Context, j job, l *lease) {
 	defer endLimit()
 	run := *l.doc.Run
 	read := readingOf(&j.sync, &l.doc, run.At)
+	if !l.due.IsZero() { // a result that is as new as the time of the schedule is new enough
+		read.notBefore = read.notBefore.Add(-min(s.Now().Sub(l.due), lateness))
+	}
 	run.Changes = !read.full
 	ctx, stop := l.startRenewals(limited, s.Lease)
 	report, err := s.synchronize(ctx, j, l, read)
@@ -154,26 +157,15 @@ func (s *Scheduler) synchronize(ctx context.Context, j job, l *lease, read *read
 // runQuery runs the query of a job with a Syncer, whose plan, ledger and suppressed users it sets.
 func (s *Scheduler) runQuery(ctx context.Context, j job, read *reading, syncer *audiencesync.Syncer) (audiencesync.Report, error) {
 	failed := audiencesync.Report{Audience: j.sync.Audience}
-	result, err := sqlsource.Open(ctx, sqlsource.Options{URL: j.sync.URL, Query: j.sync.Query, Timeout: j.sync.Timeout, Changes: read.changes})
+	options := rowOptions(&j)
+	result, err := s.openResult(ctx, &j, read, options)
 	if err != nil {
 		return failed, err
 	}
-	defer result.Close()
-	read.clock = result.Clock
-	identifiers := j.instance.Plugin.Audiences.Identifiers
-	if j.sync.Key != "" {
-		identifiers = []string{j.sync.Key}
-	}
-	options := audiencesync.Options{
-		Identifiers: identifiers, Columns: j.sync.Columns, At: result.At, Source: result.ID(), Properties: audiencesync.Properties(j.sync.Properties),
-	}
-	if i := j.sync.Incremental; i != nil {
-		options.Removed, options.Reserved = i.Removed, []string{i.Column}
-	}
-	if j.sync.Only != "" {
-		options.Only = audiencesync.RowFilter{Column: j.sync.Only, Value: j.sync.Audience}
-	}
-	rows, err := audiencesync.TableRows(result, options)
+	defer result.end()
+	read.clock = result.clock
+	options.At, options.Source = result.at, result.id
+	rows, err := audiencesync.TableRows(result.table, options)
 	if err != nil {
 		return failed, err
 	}
@@ -186,6 +178,46 @@ func (s *Scheduler) runQuery(ctx context.Context, j job, read *reading, syncer *
 		return failed, err
 	}
 	return syncer.Sync(ctx, a, rows, read.mode(&j.sync), 1)
+}
+
+// rowOptions returns how the rows of a job's result are read.
+func rowOptions(j *job) audiencesync.Options {
+	o := audiencesync.Options{Identifiers: j.instance.Plugin.Audiences.Identifiers, Columns: j.sync.Columns, Properties: audiencesync.Properties(j.sync.Properties)}
+	if j.sync.Key != "" {
+		o.Identifiers = []string{j.sync.Key}
+	}
+	if i := j.sync.Incremental; i != nil {
+		o.Removed, o.Reserved = i.Removed, []string{i.Column}
+	}
+	if j.sync.Only != "" {
+		o.Only = audiencesync.RowFilter{Column: j.sync.Only, Value: j.sync.Audience}
+	}
+	return o
+}
+
+// openedResult is the result of a query.
+type openedResult struct {
+	table     audiencesync.Table
+	at, clock time.Time
+	id        string
+	end       func()
+}
+
+// openResult runs the query of a job, or uses the result of another job that shares it and is not too old.
+func (s *Scheduler) openResult(ctx context.Context, j *job, read *reading, o audiencesync.Options) (*openedResult, error) {
+	query := sqlsource.Options{URL: j.sync.URL, Query: j.sync.Query, Timeout: j.sync.Timeout, Changes: read.changes}
+	if key := j.shareKey(); key != "" && read.full {
+		table, end, err := s.results.open(ctx, key, read.notBefore, query, o)
+		if err != nil {
+			return nil, err
+		}
+		return &openedResult{table, table.at, table.clock, table.id, end}, nil
+	}
+	result, err := sqlsource.Open(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return &openedResult{result, result.At, result.Clock, result.ID(), result.Close}, nil
 }
 
 // audienceOf returns the audience with its name: that of the config, otherwise of the ledger, otherwise its id.

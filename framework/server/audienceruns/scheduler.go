@@ -6,6 +6,7 @@
 package audienceruns
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"hash/fnv"
@@ -51,6 +52,7 @@ type Scheduler struct {
 	wake    chan struct{}
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
+	results sharedResults
 
 	mu      sync.Mutex
 	running map[string]bool     // by job key
@@ -88,7 +90,7 @@ func New(c Config) *Scheduler {
 	if c.Lease == 0 {
 		c.Lease = defaultLease
 	}
-	s := &Scheduler{Config: c, owner: rand.Text(), metrics: newRunMetrics(c.Metrics), wake: make(chan struct{}, 1), running: map[string]bool{}, seen: map[string]sighting{}}
+	s := &Scheduler{Config: c, owner: rand.Text(), metrics: newRunMetrics(c.Metrics), wake: make(chan struct{}, 1), running: map[string]bool{}, seen: map[string]sighting{}, results: sharedResults{byKey: map[string]*sharedResult{}}}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.done.Go(func() { s.loop(ctx) })
@@ -99,6 +101,7 @@ func New(c Config) *Scheduler {
 func (s *Scheduler) Close() {
 	s.cancel()
 	s.done.Wait()
+	s.results.drop(time.Now())
 }
 
 // loop starts the runs that are due.
@@ -106,6 +109,7 @@ func (s *Scheduler) loop(ctx context.Context) {
 	ticker := time.NewTicker(s.Lease / 10)
 	defer ticker.Stop()
 	for {
+		s.results.drop(time.Now().Add(-keepResult))
 		for _, j := range s.jobs() {
 			if err := s.startIfDue(ctx, j); err != nil && ctx.Err() == nil {
 				s.Log.Warn("cannot find out whether an audience sync is due", "sync", j.sync.ID, "instance", j.id(), "error", err)
@@ -175,14 +179,22 @@ func (s *Scheduler) dueBy(j job, d *document, now time.Time) string {
 	case j.sync.Schedule == nil:
 		return ""
 	}
-	next := j.sync.Schedule.Next(d.Slot)
-	if now.Before(next.Add(jitter(j, next))) {
+	if now.Before(j.dueAfter(d.Slot)) {
 		return ""
 	}
-	if now.Sub(next) > 2*time.Minute {
+	if now.Sub(j.sync.Schedule.Next(d.Slot)) > lateness {
 		return byMissed
 	}
 	return bySchedule
+}
+
+// lateness is how late a run begins that has not missed its time.
+const lateness = 2 * time.Minute
+
+// dueAfter returns when the schedule starts the first run after a time.
+func (j *job) dueAfter(slot time.Time) time.Time {
+	next := j.sync.Schedule.Next(slot)
+	return next.Add(jitter(*j, next))
 }
 
 // What starts a run, other than a person.
@@ -192,10 +204,10 @@ const (
 	byInterrupted = "restart after an interruption"
 )
 
-// jitter spreads the runs of a time of the schedule, at most over a minute. It is the same in all processes.
+// jitter spreads the runs of a time of the schedule, at most over a minute. It is the same in all processes, and for jobs that share a result.
 func jitter(j job, next time.Time) time.Duration {
 	most := min(j.sync.Schedule.Next(next).Sub(next)/10, time.Minute)
 	hash := fnv.New64a()
-	_, _ = hash.Write([]byte(j.key()))
+	_, _ = hash.Write([]byte(cmp.Or(j.shareKey(), j.key())))
 	return time.Duration(hash.Sum64() % uint64(max(most, 1)))
 }
