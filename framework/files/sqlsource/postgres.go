@@ -43,7 +43,7 @@ func openPostgres(ctx context.Context, o Options) (cursor, error) {
 		return nil, err
 	}
 	c := &postgresCursor{conn: conn}
-	setup := fmt.Sprintf("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = %d; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'", o.Timeout.Milliseconds())
+	setup := fmt.Sprintf("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = %d; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'", o.Timeout.Milliseconds())
 	if _, err = conn.Exec(ctx, setup).ReadAll(); err == nil {
 		err = c.startQuery(ctx, &o)
 	}
