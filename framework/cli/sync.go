@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -81,7 +83,10 @@ func (c *syncCommand) run(ctx context.Context, files []string) error {
 	case c.share < 0 || c.share > 100:
 		return usageErrorf("--max-remove should be a percentage from 0 to 100")
 	}
-	c.sent = propertiesOf(c.properties)
+	var err error
+	if c.sent, err = propertiesOf(c.properties, files); err != nil {
+		return err
+	}
 	defer c.close()
 	if err := c.open(ctx); err != nil {
 		return err
@@ -114,12 +119,17 @@ func (c *syncCommand) run(ctx context.Context, files []string) error {
 // allColumns stands for all columns as properties.
 const allColumns = "*"
 
-// propertiesOf returns the columns that --properties names.
-func propertiesOf(names []string) audiencesync.Properties {
-	if slices.Contains(names, allColumns) {
-		return audiencesync.Properties{All: true}
+// propertiesOf returns the columns that --properties names. The error is that of a column which was taken for a file, as in --properties COLUMN.
+func propertiesOf(names, files []string) (audiencesync.Properties, error) {
+	if !slices.Contains(names, allColumns) {
+		return audiencesync.Properties{Names: names}, nil
 	}
-	return audiencesync.Properties{Names: names}
+	for _, file := range files {
+		if _, err := os.Stat(file); file != "-" && err != nil && !strings.ContainsAny(file, "./*") {
+			return audiencesync.Properties{}, usageErrorf("there is no file %s: if it is a column, write --properties=%s", file, file)
+		}
+	}
+	return audiencesync.Properties{All: true}, nil
 }
 
 // mode returns how the file changes the audience.

@@ -47,58 +47,81 @@ func (s *Syncer) readUsers(ctx context.Context, rows *Rows, report *Report, refu
 	if err != nil {
 		return nil, err
 	}
-	batch := make([]string, 0, batchSize)
-	addBatch := func() error {
-		err := scratch.Add(ctx, batch)
-		batch = batch[:0]
-		return err
-	}
-	var first *RowError
+	r := userReader{syncer: s, rows: rows, report: report, refuse: refuse, noted: noted, scratch: scratch, batch: make([]string, 0, batchSize)}
 	for err == nil {
-		identity, readErr := s.readIdentity(rows)
-		note := ""
-		if readErr == nil {
-			note, readErr = noted(identity)
-		}
-		var bad *RowError
-		if readErr != nil && !errors.As(readErr, &bad) {
-			err = readErr
-			break
-		}
-		report.Rows++
-		if bad != nil {
-			report.Unusable++
-			if first == nil {
-				first = bad
-			}
-			if s.OnFailure != nil {
-				s.OnFailure(Failure{Line: bad.Line, File: bad.File, Identity: bad.Place(), Outcome: runtime.Refused, Reason: bad.Reason})
-			}
-			continue
-		}
-		if refuse && s.isSuppressed(rows, identity) {
-			report.Suppressed++
-			continue
-		}
-		if note != "" {
-			err = scratch.AddNoted(ctx, identity, note)
-		} else if batch = append(batch, identity); len(batch) == batchSize {
-			err = addBatch()
-		}
+		err = r.readRow(ctx)
 	}
 	if errors.Is(err, io.EOF) {
-		err = addBatch()
+		err = r.addBatch(ctx)
 	}
 	report.Warnings = rows.Warnings()
 	if err == nil && report.Rows > 0 && report.Unusable == report.Rows {
 		_ = scratch.Close()
-		return nil, &NoUsersError{report.Rows, first, rows.words.other()}
+		return nil, &NoUsersError{report.Rows, r.first, rows.words.other()}
 	}
 	if err != nil {
 		_ = scratch.Close()
 		return nil, fmt.Errorf("reading the users: %w", err)
 	}
 	return scratch, nil
+}
+
+// userReader stores the users of rows in a scratch set.
+type userReader struct {
+	syncer  *Syncer
+	rows    *Rows
+	report  *Report
+	refuse  bool // leave out suppressed users
+	noted   func(identity string) (note string, err error)
+	scratch *state.Scratch
+	batch   []string  // users without notes who are not in the set yet
+	first   *RowError // of the first unreadable row
+}
+
+// readRow reads and stores the next user. An unreadable row is no error.
+func (r *userReader) readRow(ctx context.Context) error {
+	identity, err := r.syncer.readIdentity(r.rows)
+	note := ""
+	if err == nil {
+		note, err = r.noted(identity)
+	}
+	var bad *RowError
+	if err != nil && !errors.As(err, &bad) {
+		return err
+	}
+	r.report.Rows++
+	switch {
+	case bad != nil:
+		r.reportUnreadable(bad)
+		return nil
+	case r.refuse && r.syncer.isSuppressed(r.rows, identity):
+		r.report.Suppressed++
+		return nil
+	case note != "":
+		return r.scratch.AddNoted(ctx, identity, note)
+	}
+	if r.batch = append(r.batch, identity); len(r.batch) < batchSize {
+		return nil
+	}
+	return r.addBatch(ctx)
+}
+
+// addBatch stores the users of the batch.
+func (r *userReader) addBatch(ctx context.Context) error {
+	err := r.scratch.Add(ctx, r.batch)
+	r.batch = r.batch[:0]
+	return err
+}
+
+// reportUnreadable counts and reports an unreadable row.
+func (r *userReader) reportUnreadable(bad *RowError) {
+	r.report.Unusable++
+	if r.first == nil {
+		r.first = bad
+	}
+	if r.syncer.OnFailure != nil {
+		r.syncer.OnFailure(Failure{Line: bad.Line, File: bad.File, Identity: bad.Place(), Outcome: runtime.Refused, Reason: bad.Reason})
+	}
 }
 
 // newNoter returns a function that makes the note of a user who was read. The note is "" unless the rows have properties, or say who leaves.

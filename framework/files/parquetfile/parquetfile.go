@@ -154,12 +154,23 @@ func (f *File) Next() (record []string, err error) {
 	}
 	f.left--
 	f.row++
-	problem := ""
+	problem, err := f.readValues()
+	if err != nil {
+		return nil, err
+	}
+	if problem != "" {
+		return nil, &audiencesync.RowError{Line: f.row, Reason: problem}
+	}
+	return f.record, nil
+}
+
+// readValues reads the columns of a row. The problem, if not "", says why a used one has no text.
+func (f *File) readValues() (problem string, err error) {
 	f.problem = ""
 	for i, at := range f.read {
 		value, err := f.readers[i].next()
 		if err != nil {
-			return nil, err
+			return "", err
 		}
 		if i < len(f.used) {
 			text, wrong := f.columns[at].textOf(value)
@@ -174,10 +185,7 @@ func (f *File) Next() (record []string, err error) {
 			}
 		}
 	}
-	if problem != "" {
-		return nil, &audiencesync.RowError{Line: f.row, Reason: problem}
-	}
-	return f.record, nil
+	return problem, nil
 }
 
 // nextGroup continues with the next row group. It returns io.EOF after the last one.

@@ -117,8 +117,11 @@ func (c *databaseCursor) startMySQLChanges(ctx context.Context, o *Options) erro
 	return c.startChanges(ctx, c.tx, mysqlChanges(), o)
 }
 
-// startSQLiteChanges starts the query of the rows that have changed. The clock is that of this machine.
-func (c *databaseCursor) startSQLiteChanges(ctx context.Context, o *Options) error {
+// startSQLite starts a query, with Changes that of the rows that have changed. The clock is that of this machine.
+func (c *databaseCursor) startSQLite(ctx context.Context, o *Options) error {
+	if o.Changes == nil {
+		return c.startQuery(ctx, c.tx, o.Query)
+	}
 	c.now = time.Now()
 	return c.startChanges(ctx, c.tx, sqliteChanges(), o, o.Changes.Since.Unix())
 }

@@ -42,13 +42,8 @@ func openSQLite(ctx context.Context, o Options) (cursor, error) {
 	}
 	c := &databaseCursor{db: db, text: sqliteText, json: anyValue}
 	db.SetMaxOpenConns(1)
-	c.tx, err = db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	switch {
-	case err != nil:
-	case o.Changes != nil:
-		err = c.startSQLiteChanges(ctx, &o)
-	default:
-		err = c.startQuery(ctx, c.tx, o.Query)
+	if c.tx, err = db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}); err == nil {
+		err = c.startSQLite(ctx, &o)
 	}
 	if err != nil {
 		c.close()

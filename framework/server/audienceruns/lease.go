@@ -143,10 +143,7 @@ func (s *Scheduler) acquire(ctx context.Context, j job) (*lease, error) {
 	if by == "" && doc.Holder == "" && text != "" {
 		return nil, nil
 	}
-	l := &lease{ledger: j.instance.Ledger, key: j.stateKey(), text: text, doc: doc}
-	if by == bySchedule || by == byMissed {
-		l.due = j.dueAfter(doc.Slot)
-	}
+	l := &lease{ledger: j.instance.Ledger, key: j.stateKey(), text: text, doc: doc, due: j.dueTime(by, doc.Slot)}
 	err = l.update(ctx, func(d *document) {
 		if by == "" { // a new sync, or a command that died
 			d.Holder, d.Run = "", nil

@@ -197,6 +197,14 @@ func (j *job) dueAfter(slot time.Time) time.Time {
 	return next.Add(jitter(*j, next))
 }
 
+// dueTime returns the time of the schedule for what starts a run; zero if that is not the schedule.
+func (j *job) dueTime(by string, slot time.Time) time.Time {
+	if by != bySchedule && by != byMissed {
+		return time.Time{}
+	}
+	return j.dueAfter(slot)
+}
+
 // What starts a run, other than a person.
 const (
 	bySchedule    = "schedule"
