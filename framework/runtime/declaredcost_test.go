@@ -36,13 +36,21 @@ actions:
       batch_size: {label: Batch Size, type: integer, maximum: 1000, default: 1000}
 `
 
-// The request in YAML: with paths, and with an expression.
+// The request in YAML: with paths, with expressions for some fields, and with one for the whole item.
 const (
 	peopleByPaths = peopleDefinition + `    request:
       url: https://people.example.com/v1/put
       headers: {X-Api-Key: "{{settings.api_key}}"}
       batch:
         item: {user_id: {"@path": $.payload.user_id}, email: {"@path": $.payload.email}, plan: {"@path": $.payload.plan}, traits: {"@path": $.payload.traits}}
+      body: {users: {"@path": $.items}}
+      response: {errors: {path: errors, index: index, message: message}}
+`
+	peopleByFields = peopleDefinition + `    request:
+      url: https://people.example.com/v1/put
+      headers: {X-Api-Key: "{{settings.api_key}}"}
+      batch:
+        item: {user_id: {"@path": $.payload.user_id}, email: {"@expr": "lower(trim(payload.email))"}, plan: {"@expr": "blank(payload.plan) ? nil : payload.plan"}, traits: {"@path": $.payload.traits}}
       body: {users: {"@path": $.items}}
       response: {errors: {path: errors, index: index, message: message}}
 `
@@ -154,7 +162,7 @@ func parsePeople(t testing.TB, texts [][]byte) []event.Event {
 func TestPeopleInYAMLSendWhatGoSends(t *testing.T) {
 	list := parsePeople(t, peopleTexts())
 	bodies := map[string]event.Value{}
-	for name, definition := range map[string]string{"go": peopleDefinition, "paths": peopleByPaths, "expression": peopleByExpression} {
+	for name, definition := range map[string]string{"go": peopleDefinition, "paths": peopleByPaths, "fields": peopleByFields, "expression": peopleByExpression} {
 		plan := peoplePlan(t, definition, answers(func(r *http.Request, body string) (int, string) {
 			assert.Equal(t, "key-1", r.Header.Get("X-Api-Key"))
 			bodies[name] = event.MustParse(body)
@@ -166,27 +174,28 @@ func TestPeopleInYAMLSendWhatGoSends(t *testing.T) {
 	}
 	assert.Equal(t, 1000, bodies["go"].Get("users").Len())
 	assert.True(t, event.Equal(bodies["go"], bodies["paths"]))
+	assert.True(t, event.Equal(bodies["go"], bodies["fields"]))
 	assert.True(t, event.Equal(bodies["go"], bodies["expression"]))
 }
 
-// BenchmarkDeclared measures the CPU time of a batch of 1,000 events for a destination in YAML, from bytes to verdicts, as a multiple of the same destination in
-// Go. The rounds alternate, and the shortest of each counts, so that other load of the machine matters little.
+// BenchmarkDeclared measures the CPU time of a batch of 1,000 events for a destination in YAML, from bytes to verdicts, as a multiple of the
+// same destination in Go. The rounds alternate, so that other load of the machine affects both.
 func BenchmarkDeclared(b *testing.B) {
 	texts := peopleTexts()
-	for name, definition := range map[string]string{"paths": peopleByPaths, "expression": peopleByExpression} {
+	for name, definition := range map[string]string{"paths": peopleByPaths, "fields": peopleByFields, "expression": peopleByExpression} {
 		b.Run(name, func(b *testing.B) {
 			inGo, inYAML := peoplePlan(b, peopleDefinition, &taken{}), peoplePlan(b, definition, &taken{})
-			shortest := map[*runtime.Plan]time.Duration{inGo: time.Hour, inYAML: time.Hour}
+			spent := map[*runtime.Plan]time.Duration{inGo: 0, inYAML: 0}
 			for b.Loop() {
-				for plan := range shortest {
+				for plan := range spent {
 					begin := cpu(b)
 					plan.RunBatch(b.Context(), parsePeople(b, texts))
-					shortest[plan] = min(shortest[plan], cpu(b)-begin)
+					spent[plan] += cpu(b) - begin
 				}
 			}
-			b.ReportMetric(float64(shortest[inYAML])/float64(shortest[inGo]), "x-go")
-			b.ReportMetric(float64(shortest[inYAML].Microseconds()), "µs-yaml")
-			b.ReportMetric(float64(shortest[inGo].Microseconds()), "µs-go")
+			b.ReportMetric(float64(spent[inYAML])/float64(spent[inGo]), "x-go")
+			b.ReportMetric(float64(spent[inYAML].Microseconds())/float64(b.N), "µs-yaml")
+			b.ReportMetric(float64(spent[inGo].Microseconds())/float64(b.N), "µs-go")
 		})
 	}
 }

@@ -66,7 +66,7 @@ func Compile(text string) (*Program, error) {
 			Message: fmt.Sprintf("unknown function %q%s", call.Value, fault.DidYouMean(call.Value, slices.Concat(builtin.Names, functionNames()))),
 		}}
 	}
-	return &Program{program: program, variables: variablesOf(names.list)}, nil
+	return &Program{program: program, variables: variablesOf(names)}, nil
 }
 
 // Paths returns the paths that an expression reads from its input, as far as they are constant: settings.region and
@@ -202,6 +202,31 @@ func (n *names) inputPaths() [][]string {
 	return list
 }
 
+// evaluation is what evaluating an expression needs. Nothing of it is part of a result.
+type evaluation struct {
+	machine vm.VM
+	env     map[string]any
+	spent   budget
+}
+
+var evaluations = sync.Pool{New: func() any {
+	return &evaluation{machine: vm.VM{MemoryBudget: maxMemory}, env: map[string]any{}}
+}}
+
+// maxKeptStack is the number of values up to which the stack of a machine is kept for other evaluations.
+const maxKeptStack = 64
+
+// release makes the evaluation available to others, without data of events. It is not called after a panic.
+func (e *evaluation) release() {
+	if cap(e.machine.Stack) > maxKeptStack || e.machine.Scopes != nil { // predicates may have left their lists in it
+		e.machine = vm.VM{MemoryBudget: maxMemory}
+	}
+	clear(e.machine.Stack[:cap(e.machine.Stack)])
+	clear(e.machine.Variables)
+	clear(e.env)
+	evaluations.Put(e)
+}
+
 // Eval evaluates the expression for an event. A nil result is absent. Times become RFC 3339 texts.
 func (p *Program) Eval(v event.Value) (result event.Value, err error) {
 	defer func() {
@@ -209,20 +234,20 @@ func (p *Program) Eval(v event.Value) (result event.Value, err error) {
 			result, err = event.Value{}, fmt.Errorf("cannot be evaluated: %v", r)
 		}
 	}()
-	spent := &budget{}
-	env := map[string]any{budgetName: spent}
+	e := evaluations.Get().(*evaluation)
+	e.spent = budget{}
+	e.env[budgetName] = &e.spent
 	for _, variable := range p.variables {
-		env[variable.key] = toNative(variable.valueIn(v))
+		e.env[variable.key] = variable.nativeIn(v)
 	}
-	machine := vm.VM{MemoryBudget: maxMemory}
-	out, err := machine.Run(p.program, env)
+	out, err := e.machine.Run(p.program, e.env)
 	if err != nil {
-		return event.Value{}, evalError(err)
+		err = evalError(err)
+	} else if _, err = deepSize(out, 0, maxBytes); err == nil {
+		result, err = toValue(out, 0)
 	}
-	if _, err := deepSize(out, 0, maxBytes); err != nil {
-		return event.Value{}, err
-	}
-	return toValue(out, 0)
+	e.release()
+	return result, err
 }
 
 // wholeNumber holds the digits of an integer that does not fit an int. It can be passed through and compared for equality.

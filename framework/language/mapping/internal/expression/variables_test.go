@@ -1,46 +1,60 @@
-package expression_test
+package expression
 
 import (
-	"sync"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/language/mapping/internal/expression"
 )
 
-// Keys of events that are also names of functions are read like all others, and $env is the event.
-func TestVariables(t *testing.T) {
-	input := event.MustParse(`{"type":"track","count":3,"a":{"b":1},"sha256":"x"}`)
-	for text, want := range map[string]string{
-		`type`: `"track"`, `type == "track" ? 1 : 2`: `1`, `type in ["page", "track"]`: `true`, `type + "!"`: `"track!"`, `type(a)`: `"map"`,
-		`count + 1`: `4`, `[1, 2] | map(# + count)`: `[4,5]`, `count([1, 2], # > 1)`: `1`, `len ?? "none"`: `"none"`, `sha256 + sha256("")[:2]`: `"xe3"`,
-		`let total = count; total * 2`: `6`, `{"type": type}`: `{"type":"track"}`, `a.type ?? type`: `"track"`,
-		`$env.type`: `"track"`, `$env["count"]`: `3`, `$env.a.b`: `1`, `get($env, "count")`: `3`, `sort(keys($env))`: `["a","count","sha256","type"]`,
-		`"landfall_steps" in $env`: `false`,
+// TestOnlyWhatIsReadIsConverted checks which keys of a variable an expression reads, and that the result is that of the whole value.
+func TestOnlyWhatIsReadIsConverted(t *testing.T) {
+	input := event.MustParse(`{"payload":{"a":1,"b":"x","list":[1,2],"in":{"c":{"d":2}},"a":7},"other":"text","n":null}`)
+	for text, want := range map[string]struct {
+		keys   []string // of payload; nil for all
+		result string
+	}{
+		`payload.a`:                            {[]string{"a"}, `7`},
+		`payload["a"]`:                         {[]string{"a"}, `7`},
+		`payload?.in?.c.d`:                     {[]string{"in"}, `2`},
+		`get(payload, "a")`:                    {[]string{"a"}, `7`},
+		`payload.none ?? payload.b`:            {[]string{"b", "none"}, `"x"`},
+		`map(payload.list, # + payload.a)`:     {[]string{"a", "list"}, `[8,9]`},
+		`payload.list[0]`:                      {[]string{"list"}, `1`},
+		`payload[payload.none ?? "b"]`:         {nil, `"x"`},
+		`"b" in payload`:                       {nil, `true`},
+		`len(payload)`:                         {nil, `4`},
+		`let p = payload; p.b`:                 {nil, `"x"`},
+		`$env.payload.b`:                       {nil, `"x"`},
+		`$env["payload"].b + payload.b`:        {[]string{"b"}, `"xx"`},
+		`merge(payload, {"z": payload.a}).z`:   {nil, `7`},
+		`omit(payload, ["list", "in"]).b`:      {nil, `"x"`},
+		`keys(payload) | sort() | first()`:     {nil, `"a"`},
+		`payload.a == 7 ? payload.b : payload`: {nil, `"x"`},
+		`payload.in == payload.in`:             {[]string{"in"}, `true`},
+		`other`:                                {nil, `"text"`},
+		`n?.x`:                                 {nil, ``},
 	} {
-		p, err := expression.Compile(text)
+		p, err := Compile(text)
 		require.NoError(t, err, text)
+		var keys []string
+		for i := range p.variables {
+			if p.variables[i].name == "payload" {
+				keys = slices.Sorted(slices.Values(p.variables[i].keys))
+			}
+		}
+		assert.Equal(t, want.keys, keys, text)
 		got, err := p.Eval(input)
 		require.NoError(t, err, text)
-		assert.Equal(t, want, got.JSON(), text)
+		assert.Equal(t, want.result, got.JSON(), text)
+		for i := range p.variables {
+			p.variables[i].keys = nil
+		}
+		whole, err := p.Eval(input)
+		require.NoError(t, err, text)
+		assert.True(t, event.Equal(whole, got), text)
 	}
-	assert.Equal(t, [][]string{{"type"}}, expression.Paths(`type == "track"`))
-	assert.Equal(t, [][]string{{"a", "b"}, {"type"}}, expression.Paths(`$env.type + $env.a.b`))
-}
-
-// Compilations share the tables of functions.
-func TestExpressionsCompileConcurrently(t *testing.T) {
-	var group sync.WaitGroup
-	for range 4 {
-		group.Go(func() {
-			for range 20 {
-				_, err := expression.Compile(`type == "track" ? count * 100 : sha256(lower(trim(a.b ?? "")))`)
-				assert.NoError(t, err)
-			}
-		})
-	}
-	group.Wait()
 }
