@@ -47,7 +47,7 @@ func TestConformance(t *testing.T) {
 	files, err := filepath.Glob("../fixtures/conformance/destinations/*.ndjson.gz")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
-	general := readReasons(t, "../fixtures/conformance/differences.yaml", "../framework/COMPATIBILITY.md", "../fixtures/conformance/differences.ndjson")
+	general := readReasons(t, "differences.yaml", "../framework/COMPATIBILITY.md", "../fixtures/conformance/differences.ndjson")
 	for _, file := range files {
 		slug := strings.TrimSuffix(filepath.Base(file), ".ndjson.gz")
 		t.Run(slug, func(t *testing.T) {

@@ -93,11 +93,17 @@ func (c *testCommand) run(ctx context.Context, args []string) error {
 	return nil
 }
 
-// runFile runs the cases of one file. A file that cannot be parsed counts as one failed case.
-func (c *testCommand) runFile(ctx context.Context, suite *harness.Suite, file string) error {
+// runFile runs the cases of one file. A file that cannot be parsed counts as one failed case. One that was found in a directory and has no case is
+// skipped: configs and events often lie beside cases.
+func (c *testCommand) runFile(ctx context.Context, suite *harness.Suite, found caseFile) error {
+	file := found.path
 	text, err := readFile(file)
 	if err != nil {
 		return err
+	}
+	if found.inDirectory && !harness.HasCases(file, text) {
+		fmt.Fprintf(c.err, "skipped %s: it has no cases\n", file)
+		return nil
 	}
 	cases, err := harness.Parse(file, text)
 	if err != nil {
@@ -169,22 +175,28 @@ func (c *testCommand) printResult(r harness.Result) {
 	}
 }
 
-// caseFiles returns the given files and the case files below the given directories, sorted within each directory.
-func caseFiles(args []string) ([]string, error) {
-	var files []string
+// caseFile is a file that may have cases.
+type caseFile struct {
+	path        string
+	inDirectory bool // it was found below a directory, not named itself
+}
+
+// caseFiles returns the given files and the files with cases' extensions below the given directories, sorted within each directory.
+func caseFiles(args []string) ([]caseFile, error) {
+	var files []caseFile
 	for _, arg := range args {
 		info, err := os.Stat(arg)
 		switch {
 		case err != nil:
 			return nil, usageErrorf("%s: %s", arg, fault.FileReason(err))
 		case !info.IsDir():
-			files = append(files, arg)
+			files = append(files, caseFile{path: arg})
 			continue
 		}
 		before := len(files)
 		err = filepath.WalkDir(arg, func(path string, d fs.DirEntry, err error) error {
 			if err == nil && !d.IsDir() && slices.Contains(caseExtensions, filepath.Ext(path)) {
-				files = append(files, path)
+				files = append(files, caseFile{path, true})
 			}
 			return err
 		})

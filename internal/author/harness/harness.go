@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -99,6 +100,28 @@ func Parse(file string, text []byte) ([]Case, error) {
 		name = strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
 	}
 	return []Case{{File: file, Line: 1, Name: name, body: doc.Value()}}, nil
+}
+
+// HasCases reports whether a file is for cases: unless it can be read and no value in it has a key that only cases have. Configs and events have
+// none.
+func HasCases(file string, text []byte) bool {
+	if !isNDJSON(file) {
+		doc, err := yamldoc.Parse(file, text)
+		return err != nil || hasCaseKey(doc.Value())
+	}
+	found := false
+	for raw := range bytes.Lines(text) {
+		v, err := event.ParseValue(bytes.TrimSpace(raw))
+		if err == nil && hasCaseKey(v) {
+			return true
+		}
+		found = found || err == nil
+	}
+	return !found
+}
+
+func hasCaseKey(v event.Value) bool {
+	return slices.ContainsFunc([]string{"expect", "mapping", "subscribe", "fields", "destination"}, func(key string) bool { return v.Get(key).Exists() })
 }
 
 func isNDJSON(file string) bool {
