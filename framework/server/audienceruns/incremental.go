@@ -1,7 +1,7 @@
 package audienceruns
 
 import (
-	"strings"
+	"fmt"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
@@ -34,13 +34,20 @@ func readingOf(sync *config.AudienceSync, d *document, now time.Time) *reading {
 	if i == nil {
 		return r
 	}
-	options := sqlsource.Options{URL: sync.URL, Query: sync.Query}
-	r.source = strings.Join([]string{options.ID(), i.Column, i.Removed, sync.Mode}, " ")
+	r.source = sourceOf(sync)
 	if d.Read == nil || d.Read.Source != r.source || now.Sub(d.Read.Full) >= i.Full || now.Before(d.Read.Full) {
 		return r
 	}
 	r.full, r.changes.Since = false, d.Read.Until.Add(-i.Overlap)
 	return r
+}
+
+// sourceOf identifies the users that a sync reads: with another source, rows that were read before can be of other users, or not be in the audience yet.
+func sourceOf(sync *config.AudienceSync) string {
+	options := sqlsource.Options{URL: sync.URL, Query: sync.Query}
+	return fmt.Sprintf("%s %q", options.ID(), []string{
+		sync.Incremental.Column, sync.Incremental.Removed, sync.Mode, sync.Audience, sync.Key, sync.Only, fmt.Sprintf("%q", sync.Columns),
+	})
 }
 
 // changesOf returns the column of an incremental sync, to read all rows; nil if it is not incremental.

@@ -96,6 +96,17 @@ func TestIncrementalRunsAfterFailures(t *testing.T) {
 	sync.Query += " WHERE id > 0"
 	assert.False(t, run().Changes, "another query")
 	assert.True(t, run().Changes)
+	for _, change := range []func(){
+		func() { sync.Key = "external_id" },
+		func() { sync.Columns = map[string]string{"external_id": "external_id"} },
+		func() { sync.Audience = "others" },
+		func() { sync.Query = "SELECT id AS external_id, changed, gone, 'others' AS segment FROM vips" },
+		func() { sync.Only = "segment" },
+	} {
+		change()
+		assert.False(t, run().Changes, "other users")
+		assert.True(t, run().Changes)
+	}
 	r.advance(-time.Hour)
 	assert.False(t, run().Changes, "the clock was set back")
 
