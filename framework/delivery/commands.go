@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -28,6 +27,9 @@ const (
 	opDrop         = "drop"   // delete the parked letters of keys and unpark the keys
 	opReplayDead   = "dead"   // replay dead letters
 )
+
+// maxHandedLetters is how many letters are mapped before their tasks are started.
+const maxHandedLetters = 64
 
 // command is the body of a command; opReplayEvents has a page of events instead.
 type command struct {
@@ -68,6 +70,7 @@ func (p *partition) setApplyingCommand(applying bool) {
 	p.worker.mu.Lock()
 	defer p.worker.mu.Unlock()
 	p.applyingCommand = applying
+	p.letters.setReading(applying)
 }
 
 // lettersOf reads the letters of a command that are to be delivered.
@@ -91,31 +94,38 @@ func (p *partition) startLetters(letters []*DeadLetter, seq uint64, resumed bool
 	w := p.worker
 	w.mu.Lock()
 	for _, l := range letters {
-		p.lettersInFlight[l.storedSubject] = true
+		p.letters.beginTask(l.storedSubject)
 	}
 	p.openPages, p.nextPage = append(p.openPages, pg), seq+1
 	p.dropFinishedPagesLocked()
 	w.mu.Unlock()
-	for i, l := range letters {
-		t := p.newLetterTask(l, pg, i, p.mapping.beginMapping(p.logID, l.Seq, l.Index, true))
-		p.mapping.endMapping()
-		t.resumed = resumed
-		if err := p.startLetterTask(t); err != nil {
+	i := 0
+	for part := range slices.Chunk(letters, maxHandedLetters) {
+		list := make([]*task, len(part))
+		for j, l := range part {
+			list[j] = p.newLetterTask(l, pg, i, p.mapping.beginMapping(p.logID, l.Seq, l.Index, true))
+			p.mapping.endMapping()
+			list[j].resumed = resumed
+			i++
+		}
+		if err := p.startLetterTasks(list); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// startLetterTask starts the task of a letter once the partition can hold it.
-func (p *partition) startLetterTask(t *task) error {
+// startLetterTasks hands the tasks of letters to the dispatcher together, as far as the partition can hold them.
+func (p *partition) startLetterTasks(list []*task) error {
 	w := p.worker
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := p.waitForCapacityLocked(); err != nil {
-		return err
+	for _, t := range list {
+		if err := p.waitForCapacityLocked(); err != nil {
+			return err
+		}
+		w.startTaskLocked(t)
 	}
-	w.startTaskLocked(t)
 	return nil
 }
 
@@ -127,7 +137,7 @@ func (p *partition) collectLetters(op string, cmd command) ([]*DeadLetter, error
 	for p.pendingWrites > 0 && p.ctx.Err() == nil { // letters that are being written belong to the command
 		w.changed.Wait()
 	}
-	inFlight := maps.Clone(p.lettersInFlight)
+	inFlight := p.letters.withTask()
 	p.parked.unpark(cmd.Keys...)
 	w.mu.Unlock()
 	var letters []*DeadLetter
@@ -205,9 +215,11 @@ func (p *partition) dropLetters(letters []*DeadLetter, seq uint64) (later []*Dea
 			return nil, err
 		}
 		w.mu.Lock()
-		p.counts[countParked] -= int64(l.verdictCount)
-		p.counts[countDropped] += int64(l.verdictCount)
-		p.countVerdictLocked(countDropped, l.Subscription, l.Cause, l.Reason)
+		if p.letters.settle(l.storedSubject, l.storedSeq) {
+			p.counts[countParked] -= int64(l.verdictCount)
+			p.counts[countDropped] += int64(l.verdictCount)
+			p.countVerdictLocked(countDropped, l.Subscription, l.Cause, l.Reason)
+		}
 		w.mu.Unlock()
 	}
 	return later, nil
@@ -215,7 +227,7 @@ func (p *partition) dropLetters(letters []*DeadLetter, seq uint64) (later []*Dea
 
 // newLetterTask maps a letter's event with the current mapping and returns its task.
 func (p *partition) newLetterTask(l *DeadLetter, pg *page, i int, stopped bool) *task {
-	t := &task{partition: p, page: pg, eventIndex: i, source: l.Source, key: l.Key, letter: l, bytes: len(l.Event)}
+	t := &task{partition: p, page: pg, eventIndex: i, source: l.Source, key: l.Key, letter: l, taskOf: l.storedSubject, bytes: len(l.Event)}
 	e, err := event.Parse(l.Event)
 	if err != nil {
 		t.refusal = &runtime.Verdict{Cause: fault.CauseInvalidEvent, Reason: err.Error(), Code: fault.CodeInvalidEvent}

@@ -48,6 +48,7 @@ type DeadLetter struct {
 	verdictCount  int    // Verdicts, adjusted to what the checkpoint counts
 	storedSeq     uint64 // sequence of its message
 	storedSubject string // subject of its message
+	replaced      bool   // a newer letter of the subject has replaced it
 	partition     int
 }
 

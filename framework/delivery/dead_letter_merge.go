@@ -105,8 +105,9 @@ func (t *task) adoptStoredLocked(stored *DeadLetter) {
 	if stored == nil {
 		return
 	}
-	if t.letter != nil && t.letter.storedSubject != stored.storedSubject {
-		delete(t.partition.lettersInFlight, t.letter.storedSubject)
+	if t.taskOf != stored.storedSubject {
+		t.partition.letters.endTask(t.taskOf)
+		t.taskOf = ""
 	}
 	t.letter = stored
 	if slices.Contains(stored.Replays, t.replayMark()) {
@@ -139,6 +140,8 @@ func (l *DeadLetter) inheritFrom(t *task) {
 func (w *worker) withStoredLetterLocked(t *task, f func()) {
 	p := t.partition
 	p.pendingWrites++
+	subjects := t.letterSubjects()
+	p.letters.beginLoad(subjects)
 	w.goroutines.Go(func() {
 		p.mergeMu.Lock()
 		defer p.mergeMu.Unlock()
@@ -152,12 +155,16 @@ func (w *worker) withStoredLetterLocked(t *task, f func()) {
 		w.mu.Lock()
 		p.pendingWrites--
 		w.changed.Broadcast()
+		t.unlockLetter = func() {
+			p.letters.endLoad(subjects)
+			close(ended)
+		}
 		if err != nil || p.abandoned { // it is read again
+			t.releaseStoredLetterLocked()
 			w.mu.Unlock()
 			return
 		}
 		t.adoptStoredLocked(stored)
-		t.unlockLetter = func() { close(ended) }
 		f()
 		w.mu.Unlock()
 		<-ended
@@ -173,12 +180,29 @@ func (t *task) releaseStoredLetterLocked() {
 	}
 }
 
+// letterOfKind returns a letter with the subject of the task's event and a kind: "" if it is dead, otherwise that of its key.
+func (t *task) letterOfKind(kind string) *DeadLetter {
+	at := t.eventPosition()
+	return &DeadLetter{
+		Instance: t.partition.worker.id, Subscription: t.item.Subscription.Name(), Key: t.key, Seq: at.seq, Index: at.index, Parked: kind != "",
+		partition: t.partition.number,
+	}
+}
+
+var letterKinds = []string{"", kindHeld, kindEvicted}
+
+// letterSubjects returns the subjects that the stored letter of the task's event may have.
+func (t *task) letterSubjects() (list []string) {
+	for _, kind := range letterKinds {
+		list = append(list, t.letterOfKind(kind).subjectFor(kind))
+	}
+	return list
+}
+
 // loadStoredLetter returns the newest stored letter of the task's event, or nil.
 func (w *worker) loadStoredLetter(t *task) (newest *DeadLetter, err error) {
-	at := t.eventPosition()
-	l := DeadLetter{Instance: w.id, Subscription: t.item.Subscription.Name(), Key: t.key, Seq: at.seq, Index: at.index, partition: t.partition.number}
-	for _, kind := range []string{"", kindHeld, kindEvicted} {
-		l.Parked = kind != ""
+	for _, kind := range letterKinds {
+		l := t.letterOfKind(kind)
 		ctx, cancel := context.WithTimeout(w.ctx, 10*time.Second)
 		m, err := w.runner.queue.store.Last(ctx, l.streamName(), l.subjectFor(kind))
 		cancel()

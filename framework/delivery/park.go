@@ -90,8 +90,9 @@ func (w *worker) writeDeadLetterLocked(t *task, l *DeadLetter, kind string) {
 				outcome = countParked
 			}
 			if t.letter != nil && t.letter.storedSubject == subject {
-				t.letter.storedSeq = 0 // the new letter has replaced it
+				t.letter.replaced = true
 			}
+			t.writtenVerdicts = max(l.Verdicts, 1)
 			w.finishTaskLocked(t, outcome, l.Cause, l.Reason)
 		})
 	}
@@ -114,7 +115,7 @@ func (w *worker) finishTaskLocked(t *task, outcome string, cause fault.Cause, re
 	}
 	p.pendingWrites++
 	w.goroutines.Go(func() {
-		for t.letter.storedSeq > 0 && w.ctx.Err() == nil {
+		for !t.letter.replaced && w.ctx.Err() == nil {
 			if err := w.runner.queue.deleteLetter(w.ctx, t.letter); err == nil {
 				break
 			}
@@ -124,20 +125,37 @@ func (w *worker) finishTaskLocked(t *task, outcome string, cause fault.Cause, re
 		defer w.mu.Unlock()
 		p.pendingWrites--
 		w.changed.Broadcast()
+		if w.ctx.Err() == nil && !p.abandoned {
+			p.countLetterLocked(t, outcome)
+		}
 		t.releaseStoredLetterLocked()
 		if w.ctx.Err() != nil || p.abandoned {
 			return
 		}
-		delete(p.lettersInFlight, t.letter.storedSubject)
-		was := countDead
-		if t.letter.Parked {
-			was = countParked
-		}
-		p.counts[was] -= int64(t.letter.verdictCount)
-		p.counts[outcome] += int64(t.letter.verdictCount - t.ownVerdictCount())
+		p.letters.endTask(t.taskOf)
 		p.countVerdictLocked(outcome, t.item.Subscription.Name(), cause, reason)
 		w.removeTaskLocked(t, outcome)
 	})
+}
+
+// countLetterLocked takes the letter of a finished task out of the counts, unless another task was finished with the same letter before. It adds
+// what the letter that the task has written stands for. recordOutcomeLocked adds the task's own verdict.
+func (p *partition) countLetterLocked(t *task, outcome string) {
+	l := t.letter
+	if !p.letters.settle(l.storedSubject, l.storedSeq) {
+		if t.writtenVerdicts > 0 {
+			p.counts[outcome] += int64(t.writtenVerdicts - 1)
+		} else {
+			p.counts[outcome] -= int64(t.ownVerdictCount())
+		}
+		return
+	}
+	was := countDead
+	if l.Parked {
+		was = countParked
+	}
+	p.counts[was] -= int64(l.verdictCount)
+	p.counts[outcome] += int64(l.verdictCount - t.ownVerdictCount())
 }
 
 // removeTaskLocked frees the memory of a finished task and records its outcome.

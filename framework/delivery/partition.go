@@ -55,9 +55,9 @@ type partition struct {
 	taskBytes       int
 	counts          map[string]int64
 	parked          parkedKeys
-	lettersInFlight map[string]bool // letters with a task, by subject
-	pendingWrites   int             // letters that are being written or deleted
-	eventsPerPage   float64         // moving average
+	letters         letterCopies
+	pendingWrites   int     // letters that are being written or deleted
+	eventsPerPage   float64 // moving average
 
 	evictCheckedAt time.Time // when eviction last ran, or was last known not to need a backoff
 	evictBackoffs  int       // evictions in a row without a success since
@@ -68,7 +68,7 @@ type partition struct {
 func (w *worker) newPartition(n int, cp checkpoint, revision uint64, valid time.Time) *partition {
 	p := &partition{
 		worker: w, number: n, done: make(chan struct{}), initial: cp, revision: revision, leaseUntil: valid, renewedAt: time.Now(), evictCheckedAt: time.Now(), nextPage: cp.Low, logID: cp.LogCreated, anchor: cp.Anchor, lastRead: time.Now(),
-		counts: maps.Clone(cp.Counts), lettersInFlight: map[string]bool{}, recentIDs: newRecentIDs(),
+		counts: maps.Clone(cp.Counts), letters: newLetterCopies(), recentIDs: newRecentIDs(),
 	}
 	p.owner = w.dispatcher.NewOwner(p.requestAllowanceLocked)
 	if p.counts == nil {

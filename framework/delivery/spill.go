@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
@@ -119,7 +120,7 @@ func (p *partition) reconcileParked() error {
 		return nil
 	}
 	if len(keys) > 0 {
-		clear(p.lettersInFlight)
+		p.letters = newLetterCopies()
 		p.parked.load(keys)
 		return nil
 	}
@@ -171,35 +172,59 @@ func (p *partition) readPortion(key string, limit int) (letters []*DeadLetter, m
 	w.mu.Lock()
 	places := make([]parkedLetter, 0, len(subjects))
 	for _, subject := range subjects {
-		if !p.lettersInFlight[subject] {
+		if !p.letters.hasTask(subject) {
 			places = append(places, parseParkedSubject(subject))
 		}
 	}
 	w.mu.Unlock()
 	slices.SortFunc(places, parkedLetter.compare)
 	bytes := 0
-	for _, at := range places {
+	for len(places) > 0 {
 		if len(letters) >= limit || bytes > maxTaskBytes/portionShare {
 			return letters, true, nil
 		}
-		m, err := q.store.Last(p.ctx, parkStream, at.subject)
-		if errors.Is(err, eventlog.ErrNotFound) {
-			continue
-		}
+		n := min(len(places), limit-len(letters), maxLetterReads)
+		part, err := q.readLetters(p.ctx, places[:n])
 		if err != nil {
 			return nil, false, err
 		}
-		l, err := parseDeadLetter(m)
-		if err != nil {
-			return nil, false, err
+		for _, l := range part {
+			bytes += len(l.Event)
 		}
-		bytes += len(l.Event)
-		letters = append(letters, l)
+		letters, places = append(letters, part...), places[n:]
 	}
 	if letters, err = q.dropSuperseded(p.ctx, letters); err != nil {
 		return nil, false, err
 	}
 	return letters, false, nil
+}
+
+// maxLetterReads is how many letters are read at once.
+const maxLetterReads = 16
+
+// readLetters reads parked letters at once, in order, without those that are gone.
+func (q *Queue) readLetters(ctx context.Context, places []parkedLetter) (letters []*DeadLetter, err error) {
+	list, errs := make([]*DeadLetter, len(places)), make([]error, len(places))
+	var all sync.WaitGroup
+	for i, at := range places {
+		all.Go(func() {
+			var m eventlog.Message
+			if m, errs[i] = q.store.Last(ctx, parkStream, at.subject); errs[i] == nil {
+				list[i], errs[i] = parseDeadLetter(m)
+			}
+		})
+	}
+	all.Wait()
+	for i, l := range list {
+		switch {
+		case errors.Is(errs[i], eventlog.ErrNotFound):
+		case errs[i] != nil:
+			return nil, errs[i]
+		default:
+			letters = append(letters, l)
+		}
+	}
+	return letters, nil
 }
 
 // parkedLetter is the subject of a parked letter, with the position of its event.

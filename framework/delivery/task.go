@@ -11,16 +11,18 @@ import (
 type task struct {
 	dispatch.Task[*task] // its Value is the task
 
-	item         runtime.Item
-	partition    *partition
-	page         *page
-	eventIndex   int // index in the page
-	source       string
-	key          string      // ordering key
-	letter       *DeadLetter // the letter that it comes from; nil if it comes from the log
-	origin       position    // of the event that it replays; zero if it is no replay, or the position is unknown
-	letterLoaded bool        // letter is the stored one, or nil because none is stored
-	unlockLetter func()      // lets the next stored letter be loaded; may be nil
+	item            runtime.Item
+	partition       *partition
+	page            *page
+	eventIndex      int // index in the page
+	source          string
+	key             string      // ordering key
+	letter          *DeadLetter // the letter that it comes from; nil if it comes from the log
+	origin          position    // of the event that it replays; zero if it is no replay, or the position is unknown
+	letterLoaded    bool        // letter is the stored one, or nil because none is stored
+	unlockLetter    func()      // lets the next stored letter be loaded; may be nil
+	writtenVerdicts int         // Verdicts of the letter that was written for it; 0 if none was
+	taskOf          string      // subject of the letter for which it was started; "" if it comes from the log
 
 	resumed      bool             // from a letter of a key that stays parked: its other letters are later ones
 	refusal      *runtime.Verdict // why it cannot be delivered; nil if it can be sent

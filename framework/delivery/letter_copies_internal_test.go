@@ -1,0 +1,102 @@
+package delivery
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+// heldLog deletes no letter before another task has loaded it.
+type heldLog struct {
+	eventlog.Log
+	deleting atomic.Bool   // a deletion waits
+	loaded   chan struct{} // closed when a letter was loaded after that
+	once     sync.Once
+}
+
+func (l *heldLog) Delete(ctx context.Context, stream string, seq uint64) error {
+	l.deleting.Store(true)
+	select {
+	case <-l.loaded:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return l.Log.Delete(ctx, stream, seq)
+}
+
+func (l *heldLog) Last(ctx context.Context, stream, subject string) (eventlog.Message, error) {
+	m, err := l.Log.Last(ctx, stream, subject)
+	if err == nil && stream != eventsStream && l.deleting.Load() {
+		l.once.Do(func() { close(l.loaded) })
+	}
+	return m, err
+}
+
+// A letter is replayed, and so is its event. The second task is finished with the letter before the first one has deleted it. The letter is
+// taken out of the counts once.
+func TestLetterThatIsReplayedTwiceIsCountedOnce(t *testing.T) {
+	for _, parked := range []bool{true, false} {
+		log := &heldLog{Log: memlog.New(memlog.Options{}).Connect(), loaded: make(chan struct{})}
+		q, err := Open(t.Context(), Config{Partitions: 1, store: log})
+		require.NoError(t, err)
+		var working atomic.Bool
+		r, err := NewRunner(t.Context(), q, Settings{Linger: time.Millisecond, RetryFor: time.Millisecond, MinBackoff: time.Millisecond, MaxBackoff: time.Millisecond})
+		require.NoError(t, err)
+		require.NoError(t, r.SetInstances(t.Context(), []Instance{answeringInstance(t, func() error {
+			switch {
+			case working.Load():
+				return nil
+			case parked:
+				return fault.FromStatus(500, "not now")
+			}
+			return fault.FromStatus(400, "never")
+		})}))
+		counts := func() map[string]int64 { return r.Status()[0].Counts }
+		name := countDead
+		if parked {
+			name = countParked
+		}
+		require.NoError(t, q.Append(t.Context(), []NewEvent{{Source: "web", Key: "u:u", Raw: []byte(`{"type":"track","userId":"u"}`)}}))
+		require.Eventually(t, func() bool { return counts()[name] == 1 }, 30*time.Second, time.Millisecond)
+		working.Store(true)
+		_, err = q.ReplayDeadLetters(t.Context(), DeadLetterFilter{})
+		require.NoError(t, err)
+		n, err := q.Replay(t.Context(), ReplayRequest{Instance: "main"})
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		require.Eventually(t, func() bool { return counts()[countReplayed] == 1 && counts()[countDelivered] >= 2 }, 30*time.Second, time.Millisecond)
+		assert.EqualValues(t, 0, counts()[name], "%v", counts())
+		assert.EqualValues(t, 2, counts()[countDelivered], "%v", counts())
+		r.Stop(context.WithoutCancel(t.Context()))
+		q.Close()
+	}
+}
+
+// What is settled is remembered as long as there may be another copy, and no longer.
+func TestLetterCopies(t *testing.T) {
+	c := newLetterCopies()
+	c.beginTask("a")
+	c.beginLoad([]string{"a", "b"})
+	assert.True(t, c.settle("a", 5))
+	assert.False(t, c.settle("a", 5))
+	c.endTask("a")
+	assert.False(t, c.settle("a", 5), "it is loaded")
+	assert.True(t, c.settle("a", 7), "a newer letter")
+	c.endLoad([]string{"a", "b"})
+	assert.Empty(t, c.bySubject)
+	c.setReading(true)
+	assert.True(t, c.settle("b", 1))
+	assert.False(t, c.settle("b", 1))
+	c.setReading(false)
+	assert.Empty(t, c.bySubject)
+	assert.Empty(t, c.withTask())
+}
