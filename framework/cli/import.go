@@ -78,7 +78,7 @@ func newImportMetadata(s streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := segment.Metadata(args[0], text)
+			r, err := segment.Metadata(args[0], text, false)
 			if err != nil {
 				return err
 			}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"strconv"
 )
@@ -186,4 +187,18 @@ func fromMap(m map[string]any) (Value, error) {
 	}
 	sort.Slice(members, func(i, j int) bool { return members[i].Key < members[j].Key })
 	return NewObject(members), nil
+}
+
+// Without returns an object without some of its members; v itself if it is no object or has none of them.
+func (v Value) Without(keys ...string) Value {
+	if v.Kind() != Object || !slices.ContainsFunc(keys, func(key string) bool { return v.Get(key).Kind() != Absent }) {
+		return v
+	}
+	var members []Member
+	for key, m := range v.Members() {
+		if !slices.Contains(keys, key) {
+			members = append(members, Member{Key: key, Value: m})
+		}
+	}
+	return NewObject(members)
 }

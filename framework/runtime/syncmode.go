@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -53,12 +52,5 @@ func withoutModes(m event.Value) event.Value {
 	if m.Kind() != event.Object || mapping.IsDirective(m) {
 		return m
 	}
-	own := append(destination.HookNames(), fieldschema.SyncModeKey, matchingKey)
-	var members []event.Member
-	for key, v := range m.Members() {
-		if !slices.Contains(own, key) {
-			members = append(members, event.Member{Key: key, Value: v})
-		}
-	}
-	return event.NewObject(members)
+	return m.Without(append(destination.HookNames(), fieldschema.SyncModeKey, matchingKey)...)
 }

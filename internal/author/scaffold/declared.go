@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
@@ -45,7 +44,7 @@ func exists(path string) bool {
 // payloads to a made-up API. slug replaces the slug unless it is empty. It returns the slug, the new files, relative to dir, and what is
 // left to do by hand.
 func DeclaredFrom(dir, file, slug string) (string, []string, []string, error) {
-	text, d, notes, err := readDefinition(file, slug)
+	text, d, notes, err := readDefinition(file, slug, true)
 	if err != nil {
 		return "", nil, nil, err
 	}
@@ -77,17 +76,15 @@ func DeclaredFrom(dir, file, slug string) (string, []string, []string, error) {
 	return d.Slug, made, v.notes, err
 }
 
-// readMetadata returns the definition that Segment's metadata describes, and notes of what was not imported.
-func readMetadata(file string, text []byte) ([]byte, []string, error) {
-	r, err := segment.Metadata(file, text)
+// readMetadata returns the definition that Segment's metadata describes, with requests or with code, and notes of what was not imported.
+func readMetadata(file string, text []byte, declared bool) ([]byte, []string, error) {
+	r, err := segment.Metadata(file, text, declared)
 	if err != nil {
 		return nil, nil, err
 	}
 	var notes []string
 	for _, n := range r.Notes {
-		if !strings.Contains(n.Pointer, "/actions/") { // that an action has no code is what is written here
-			notes = append(notes, n.String())
-		}
+		notes = append(notes, n.String())
 	}
 	return r.YAML("Made of " + filepath.Base(file) + ", Segment's metadata."), notes, nil
 }

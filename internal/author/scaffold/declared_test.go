@@ -4,12 +4,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 	"github.com/landfall-dev/landfall/internal/author/scaffold"
 	"github.com/landfall-dev/landfall/internal/author/suite"
 	"github.com/landfall-dev/landfall/internal/testsize"
@@ -81,19 +83,33 @@ func TestMetadataBecomesADestination(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte(`{"data":{"destinationMetadata":{"name":"Zeta","slug":"actions-zeta","description":"Keeps users.",
 		"options":[{"name":"apiKey","label":"Key","description":"The key.","type":"password","required":true}],
 		"actions":[{"id":"1","slug":"createContact","name":"Create Contact","description":"Creates one.","defaultTrigger":"type = \"identify\"",
-			"fields":[{"fieldKey":"id","label":"ID","description":"The id.","type":"STRING","required":true,"defaultValue":{"@path":"$.userId"}}]}],
-		"presets":[{"actionId":"1","name":"People","trigger":"type = \"identify\"","fields":{}}],"onDelete":true}}}`), 0o644))
+			"fields":[{"fieldKey":"id","label":"ID","description":"The id.","type":"STRING","required":true,"defaultValue":{"@path":"$.userId"}},
+				{"fieldKey":"shape","label":"Shape","description":"A shape.","type":"POLYGON"},{"fieldKey":"tag","label":"Tag","description":"A tag.","type":"HIDDEN"}]}],
+		"presets":[{"actionId":"1","name":"People","trigger":"type = \"identify\"","fields":{"id":{"@path":"$.userId"},"shape":"round"}}],"onDelete":true}}}`), 0o644))
 	dir := t.TempDir()
 	slug, made, notes, err := scaffold.DeclaredFrom(dir, file, "")
 	require.NoError(t, err)
 	assert.Equal(t, "zeta", slug)
 	assert.NotEmpty(t, made)
-	assert.NotEmpty(t, notes, "the way of authentication is not part of the metadata")
+	said := strings.Join(notes, "\n")
+	assert.Contains(t, said, "the scheme is custom, and request.headers must use the settings")
+	assert.Contains(t, said, `/fields/1/type is not imported: `, "a field of an unknown type")
+	assert.Contains(t, said, "the mapping of shape is not imported: the action createContact has no such field")
+	assert.NotContains(t, said, "handler", "the destination has no code")
+	d, err := destination.FromDirectory(dir)
+	require.NoError(t, err)
+	definition, err := d[0].Load()
+	require.NoError(t, err)
+	action := definition.Action("createContact")
+	assert.Equal(t, []string{"id", "tag"}, action.Fields.Keys())
+	assert.Equal(t, fieldschema.Type("string"), action.Fields.Find("id").Type)
+	assert.Equal(t, `{"id":{"@path":"$.userId"}}`, definition.Presets[0].Mapping.JSON())
 	checkDeclared(t, filepath.Join(dir, "zeta"))
 
 	_, module := place(t)
-	_, made, _, err = scaffold.From(module, file, "zeta-two")
+	_, made, notes, err = scaffold.From(module, file, "zeta-two")
 	require.NoError(t, err)
+	assert.Contains(t, strings.Join(notes, "\n"), "the aliases of zeta are left out, since the slug is another one: actions-zeta")
 	assert.Contains(t, made, filepath.Join("zeta-two", "plugin.go"))
 	for text, want := range map[string]string{`{"data":{}}`: "is not the metadata of a destination", `{"data"`: "d.json:1"} {
 		file := filepath.Join(t.TempDir(), "d.json")

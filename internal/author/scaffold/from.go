@@ -23,7 +23,7 @@ import (
 // definition is copied as it is; slug replaces its slug unless it is empty. The definition may lie where the plugin goes, as long
 // as no code lies there. From returns the slug, the files that it made, relative to dir, and what is left to do by hand.
 func From(dir, file, slug string) (string, []string, []string, error) {
-	text, d, notes, err := readDefinition(file, slug)
+	text, d, notes, err := readDefinition(file, slug, false)
 	if err != nil {
 		return "", nil, nil, err
 	}
@@ -42,9 +42,9 @@ func From(dir, file, slug string) (string, []string, []string, error) {
 	return d.Slug, made, v.notes, err
 }
 
-// readDefinition reads a definition, or Segment's metadata as JSON, and gives it another slug unless that is empty. The notes say what was
-// not imported.
-func readDefinition(file, slug string) (text []byte, d *destination.Definition, notes []string, err error) {
+// readDefinition reads a definition, or Segment's metadata as JSON, and gives it another slug unless that is empty. declared says that
+// it will have requests instead of code. The notes say what was not imported.
+func readDefinition(file, slug string, declared bool) (text []byte, d *destination.Definition, notes []string, err error) {
 	text, err = os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil, fmt.Errorf("%s: %s: give --from a destination.yaml, or Segment's metadata of a destination as JSON", file, fault.FileReason(err))
@@ -52,7 +52,7 @@ func readDefinition(file, slug string) (text []byte, d *destination.Definition, 
 		return nil, nil, nil, fault.File(err)
 	}
 	if isJSON(text) {
-		if text, notes, err = readMetadata(file, text); err != nil {
+		if text, notes, err = readMetadata(file, text, declared); err != nil {
 			return nil, nil, nil, err
 		}
 		file += ".yaml" // the text is no JSON any more
@@ -61,7 +61,10 @@ func readDefinition(file, slug string) (text []byte, d *destination.Definition, 
 	if err != nil || slug == "" || slug == d.Slug {
 		return text, d, notes, err
 	}
-	renamed := destination.Overlay(d.Document.Value(), object("slug", slug))
+	renamed := destination.Overlay(d.Document.Value().Without("aliases"), object("slug", slug))
+	if len(d.Aliases) > 0 {
+		notes = append(notes, fmt.Sprintf("the aliases of %s are left out, since the slug is another one: %s", d.Slug, strings.Join(d.Aliases, ", ")))
+	}
 	if text, err = yamldoc.Edit(file, text, renamed); err != nil {
 		return nil, nil, nil, err
 	}

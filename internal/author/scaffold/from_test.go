@@ -193,7 +193,7 @@ func TestFromRefusesBeforeAnythingIsWritten(t *testing.T) {
 		"there is no such file: give --from a destination.yaml": {file: filepath.Join(t.TempDir(), "none.yaml")},
 		"d.yaml:2:1":                             {file: write("\nname: X\n")},
 		"already has a plugin":                   {file: write(definitions["full"])},
-		`"actions-full" is already used by Full`: {file: write(definitions["full"]), slug: "other"},
+		`"actions-full" is already used by Full`: {file: write(strings.Replace(definitions["full"], "slug: full\n", "slug: other\n", 1))},
 		`but is "Not A Slug"`:                    {file: write(definitions["login"]), slug: "Not A Slug"},
 		"is not a directory of destinations":     {file: write(definitions["login"]), dir: t.TempDir()},
 	} {

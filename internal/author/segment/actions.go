@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -16,7 +17,7 @@ func (r *reader) readActions(v event.Value, at string) event.Value {
 	seen := map[string]bool{}
 	take := func(key string, action event.Value, place string) {
 		switch {
-		case action.Get("platform").Str() == "web":
+		case strings.EqualFold(action.Get("platform").Str(), "web"):
 			r.addNote(place, "is not imported: it runs in the browser")
 		case key == "" || seen[key]:
 			r.addNote(place, "is not imported: its key %q is empty or already used", key)
@@ -47,7 +48,7 @@ func (r *reader) readAction(key string, v event.Value, place string) event.Value
 	if hidden, _ := v.Get("hidden").Bool(); hidden {
 		o.add("hidden", event.NewBool(true))
 	}
-	o.add("platform", v.Get("platform"))
+	o.addText("platform", strings.ToLower(v.Get("platform").Str()))
 	o.add("syncMode", v.Get("syncMode"))
 	if v.Get("hooks").Len() > 0 {
 		r.addNote(place+"/hooks", "are not imported: they are code. Write them by hand")
@@ -56,7 +57,9 @@ func (r *reader) readAction(key string, v event.Value, place string) event.Value
 		r.addNote(place+"/dynamicFields", "are not imported: they fetch choices by code")
 	}
 	o.add("fields", r.readFields(v.Get("fields"), place+"/fields", "/actions"+fault.PointerKey(key)+"/fields"))
-	r.addNote(place, "the code of the action is not part of the metadata: write its handler")
+	if !r.declared {
+		r.addNote(place, "the code of the action is not part of the metadata: write its handler")
+	}
 	return o.value()
 }
 
@@ -114,6 +117,19 @@ func isDefault(key string, v event.Value) bool {
 	return false
 }
 
+// addType adds the type of a field, which the Public API writes in capitals. A hidden field is a text there.
+func addType(o *object, v event.Value) {
+	switch kind := strings.ToLower(v.Str()); {
+	case !v.IsString():
+		o.add("type", v)
+	case kind == "hidden":
+		o.addText("type", "string")
+		o.add("unsafe_hidden", event.NewBool(true))
+	default:
+		o.addText("type", kind)
+	}
+}
+
 func (r *reader) readField(v event.Value, place string) event.Value {
 	var o object
 	label := v.Get("label").Str()
@@ -121,6 +137,8 @@ func (r *reader) readField(v event.Value, place string) event.Value {
 	for key, m := range v.Members() {
 		switch key = landfallKey(key); {
 		case key == "" || key == "label" || isDefault(key, m):
+		case key == "type":
+			addType(&o, m)
 		case key == "choices" && m.Kind() == event.Array:
 			o.add(key, labelledChoices(m))
 		case key == "default":
@@ -136,7 +154,7 @@ func (r *reader) readField(v event.Value, place string) event.Value {
 	if dynamic, _ := v.Get("dynamic").Bool(); dynamic {
 		r.addNote(place+"/dynamic", "is not imported: its choices are fetched by code. Any value is accepted")
 	}
-	if v.Get("fieldSchema").Exists() && v.Get("type").Str() == "object" && !v.Get("properties").Exists() {
+	if v.Get("fieldSchema").Exists() && strings.EqualFold(v.Get("type").Str(), "object") && !v.Get("properties").Exists() {
 		r.addNote(place+"/fieldSchema", "is not imported: write the properties of the object by hand")
 		o.add("additionalProperties", event.NewBool(true))
 	}

@@ -13,13 +13,14 @@ import (
 
 // Metadata converts the metadata of a destination to a destination.yaml. The metadata may have the form of Segment's Public API (GET
 // /catalog/destinations/…: options, and a list of actions whose fields are lists) or that of a definition (authentication.fields,
-// actions and fields by key). It returns an error if the text has no destination.
-func Metadata(file string, text []byte) (Result, error) {
+// actions and fields by key). declared says that the destination will have requests instead of code, for the notes. It returns an error if
+// the text has no destination.
+func Metadata(file string, text []byte, declared bool) (Result, error) {
 	doc, v, pointer, err := openEnvelope(file, text, "destinationMetadata")
 	if err != nil {
 		return Result{}, err
 	}
-	r := reader{root: pointer, origin: map[string]string{}, ids: map[string]string{}}
+	r := reader{root: pointer, declared: declared, origin: map[string]string{}, ids: map[string]string{}}
 	if !v.Get("actions").Exists() || v.Get("name").Str() == "" {
 		return Result{}, fault.Problems{{File: file, Message: "is not the metadata of a destination: the name or the actions are missing"}}
 	}
@@ -27,15 +28,25 @@ func Metadata(file string, text []byte) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	whole = r.dropUnknownMappings(whole)
 	return Result{Value: whole, Notes: doc.Locate(r.notes), Count: whole.Get("actions").Len()}, nil
 }
 
 // reader converts metadata to a definition.
 type reader struct {
-	root   string
-	notes  fault.Problems
-	origin map[string]string // where a part of the definition comes from, both as JSON pointers
-	ids    map[string]string // keys of actions by their id
+	root     string
+	declared bool // the destination will have requests instead of code
+	notes    fault.Problems
+	origin   map[string]string // where a part of the definition comes from, both as JSON pointers
+	ids      map[string]string // keys of actions by their id
+}
+
+// addCodeNote adds a note of something that is code: what it is, and what to write in Go or in YAML instead.
+func (r *reader) addCodeNote(pointer, what, inGo, inYAML string) {
+	if r.declared {
+		inGo = inYAML
+	}
+	r.addNote(pointer, "%s: %s", what, inGo)
 }
 
 func (r *reader) addNote(pointer, format string, args ...any) { r.notes.Add(pointer, format, args...) }
@@ -82,7 +93,7 @@ func (r *reader) audienceConfig(v event.Value, at string) event.Value {
 	kind := v.Get("mode").Get("type").Str()
 	switch kind {
 	case "synced":
-		r.addNote(at, "creating and finding an audience is code: write Plugin.CreateAudience and Plugin.GetAudience")
+		r.addCodeNote(at, "creating and finding an audience is code", "write Plugin.CreateAudience and Plugin.GetAudience", "complete audienceConfig.create and audienceConfig.find")
 	case "realtime":
 	default:
 		r.addNote(at+"/mode", "is not imported: the type of the mode is neither synced nor realtime")
@@ -128,7 +139,7 @@ func (r *reader) readAuthentication(v event.Value, at string) event.Value {
 	switch {
 	case !given.Exists() && v.Get("options").Len() > 0:
 		scheme = "custom"
-		r.addNote(at+"/options", "do not say how requests are authenticated: the scheme is custom, and the handlers must use the settings")
+		r.addCodeNote(at+"/options", "do not say how requests are authenticated", "the scheme is custom, and the handlers must use the settings", "the scheme is custom, and request.headers must use the settings")
 	case scheme == "" || scheme == "none":
 		scheme = "none"
 	case scheme == "basic" && (!settings.Get("username").Exists() || !settings.Get("password").Exists()):
@@ -143,7 +154,7 @@ func (r *reader) readAuthentication(v event.Value, at string) event.Value {
 		r.addNote(at+"/options", "the OAuth URLs are in code: the scheme is oauth-managed, and the host supplies tokens. For logins, write oauth2 with authorizeUrl and tokenUrl")
 	}
 	if given.Get("testAuthentication").Exists() {
-		r.addNote(place+"/testAuthentication", "is code: write Plugin.Test")
+		r.addCodeNote(place+"/testAuthentication", "is code", "write Plugin.Test", "complete authentication.test")
 	}
 	o.addText("scheme", scheme)
 	if settings.Len() > 0 {

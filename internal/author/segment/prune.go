@@ -116,3 +116,28 @@ func (r *reader) shiftPresets(part string) {
 		r.origin[fmt.Sprintf("/presets/%d", i)] = next
 	}
 }
+
+// dropUnknownMappings removes from presets the mappings of fields that their actions do not have, such as fields that were not imported.
+func (r *reader) dropUnknownMappings(v event.Value) event.Value {
+	var presets []event.Value
+	for i, preset := range v.Get("presets").Items() {
+		fields := v.Get("actions").Get(preset.Get("action").Str()).Get("fields")
+		mapping := preset.Get("mapping")
+		for key := range mapping.Members() {
+			if fields.Get(key).Exists() {
+				continue
+			}
+			place := fmt.Sprintf("/presets/%d", i)
+			r.addNote(r.sourcePointer(place, place), "the mapping of %s is not imported: the action %s has no such field", key, preset.Get("action").Str())
+			preset, _ = removeAt(preset, []string{"mapping", key})
+		}
+		if mapping.Len() > 0 && preset.Get("mapping").Len() == 0 {
+			preset = preset.Without("mapping")
+		}
+		presets = append(presets, preset)
+	}
+	if presets == nil {
+		return v
+	}
+	return destination.Overlay(v, event.NewObject([]event.Member{{Key: "presets", Value: event.NewArray(presets)}}))
+}

@@ -42,7 +42,7 @@ func TestMetadata(t *testing.T) {
 	for _, name := range []string{"public-api", "definition"} {
 		t.Run(name, func(t *testing.T) {
 			file := "testdata/" + name + ".json"
-			r, err := segment.Metadata(file, read(t, file))
+			r, err := segment.Metadata(file, read(t, file), false)
 			require.NoError(t, err)
 			golden(t, name+".golden", r)
 			_, err = destination.ParseDefinition("destination.yaml", r.YAML())
@@ -62,7 +62,7 @@ func TestMetadataKeepsAudiences(t *testing.T) {
 		`,"audienceConfig":{"mode":{"type":"realtime"}},"audienceFields":{}`:                                             {`{"mode":{"type":"realtime"}}`, "", ""},
 		`,"audienceConfig":{"mode":{"type":"realtime"}},"audienceFields":[{"fieldKey":"o","label":"O","type":"string"}]`: {`{"mode":{"type":"realtime"}}`, `{"o":{"label":"O","type":"string"}}`, ""},
 	} {
-		r, err := segment.Metadata("x.json", []byte(head+text+"}"))
+		r, err := segment.Metadata("x.json", []byte(head+text+"}"), false)
 		require.NoError(t, err, text)
 		shown := func(key string) string {
 			if v := r.Value.Get(key); v.Exists() {
@@ -82,7 +82,7 @@ func TestInvalidMetadataIsRefused(t *testing.T) {
 		`{"name":"A","slug":"a","actions":{}}`:                   "nothing that Landfall supports is left",
 		`{"name":"A","actions":[{"slug":"a","platform":"web"}]}`: "nothing that Landfall supports is left",
 	} {
-		_, err := segment.Metadata("x.json", []byte(text))
+		_, err := segment.Metadata("x.json", []byte(text), false)
 		assert.ErrorContains(t, err, want, text)
 	}
 }
@@ -118,7 +118,7 @@ func FuzzMetadata(f *testing.F) {
 		if len(text) > 1<<14 || !utf8.Valid(text) {
 			return
 		}
-		r, err := segment.Metadata("x.json", text)
+		r, err := segment.Metadata("x.json", text, false)
 		if err != nil {
 			return
 		}
@@ -165,7 +165,7 @@ func TestQueriesOfSegmentsOwnPresetsAreRewritten(t *testing.T) {
 	r, err := segment.Metadata("x.json", []byte(`{"name":"A","slug":"a","mode":"cloud","presets":[
 		{"name":"P","type":"automatic","partnerAction":"send","subscribe":"type = \"track\" AND event = \"Product Added\""},
 		{"name":"Q","type":"automatic","partnerAction":"send","subscribe":"type is track"}],
-		"actions":{"send":{"title":"Send","description":"Sends.","defaultSubscription":"type=track","fields":{}}}}`))
+		"actions":{"send":{"title":"Send","description":"Sends.","defaultSubscription":"type=track","fields":{}}}}`), false)
 	require.NoError(t, err)
 	assert.Equal(t, `type="track"`, r.Value.Get("actions").Get("send").Get("defaultSubscription").Str())
 	require.Equal(t, 1, r.Value.Get("presets").Len())
