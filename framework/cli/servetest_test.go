@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -69,6 +70,8 @@ type served struct {
 	log        *os.File
 	cmd        *exec.Cmd
 	client     *http.Client
+	keys       []string     // the write keys of batches, in turn; wk unless it is set
+	posts      atomic.Int64 // batches
 }
 
 // freePort returns an address with a free port.
@@ -236,13 +239,21 @@ func (s *served) waitSettled(events int64) map[string]int64 {
 	return nil
 }
 
+// nextKey returns the write key of the next batch.
+func (s *served) nextKey() string {
+	if len(s.keys) == 0 {
+		return "wk"
+	}
+	return s.keys[int(s.posts.Add(1))%len(s.keys)]
+}
+
 // tryPost sends a batch once.
 func (s *served) tryPost(url string, batch []byte) bool {
 	request, err := http.NewRequest(http.MethodPost, url+"/v1/batch", bytes.NewReader(batch))
 	if err != nil {
 		return false
 	}
-	request.SetBasicAuth("wk", "")
+	request.SetBasicAuth(s.nextKey(), "")
 	answer, err := s.client.Do(request)
 	if err != nil {
 		time.Sleep(20 * time.Millisecond)
