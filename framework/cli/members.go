@@ -214,7 +214,7 @@ func newMembersResync(s streams) *cobra.Command {
 
 func newMembersPurge(s streams) *cobra.Command {
 	var yes bool
-	cmd, _ := newSendCommand(s, &cobra.Command{
+	cmd, k := newSendCommand(s, &cobra.Command{
 		Use: "purge COHORT --yes", Short: "Remove all members of a cohort",
 		Long: "Sends an exit for every member that the ledger has, and marks the cohort as purged: events from before the purge are\n" +
 			"skipped, newer ones are sent as usual. Braze cannot delete a cohort, so the empty cohort stays.",
@@ -234,6 +234,7 @@ func newMembersPurge(s streams) *cobra.Command {
 		defer k.releaseAudience(ctx, nil, nil)
 		return k.recordAction(ctx, history.ActionPurge, a, func() (audiencesync.Report, error) { return k.newSyncer().Purge(ctx, a) })
 	})
+	k.refusals.addFlag(cmd, "changes")
 	cmd.Flags().BoolVar(&yes, "yes", false, "remove the members; required unless --dry-run is given")
 	return cmd
 }
