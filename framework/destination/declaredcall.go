@@ -18,10 +18,9 @@ type declaredCall struct {
 	auth event.Value
 	ms   *MultiStatus
 
-	audience   event.Value   // of the payloads; absent unless the action keeps audiences
-	members    []bool        // whether the user of each payload is a member from now on; nil unless the request adds and removes
-	received   []event.Value // the responses to the requests of the current step, as later steps read them
-	remembered []string      // the keys of the remembered answers that the steps have used
+	audience   event.Value // of the payloads; absent unless the action keeps audiences
+	members    []bool      // whether the user of each payload is a member from now on; nil unless the request adds and removes
+	remembered []string    // the keys of the remembered answers that the steps have used
 }
 
 // scopeFor returns the scope that the mappings of the request read.

@@ -18,17 +18,17 @@ func (d *declaredCall) sendSteps(ctx context.Context, which []int, scope event.V
 	var last *Response
 	status := 0
 	for _, step := range d.r.Steps() {
-		response, err := d.sendStep(ctx, step, which, scope, answers)
+		answered, err := d.sendStep(ctx, step, which, scope, answers)
 		switch {
-		case err != nil && last == nil && response == nil:
+		case err != nil && last == nil && len(answered) == 0:
 			return err
 		case err != nil: // earlier steps were sent: the payloads are not divided any more
 			d.failAll(which, err)
 			return nil
-		case response != nil:
-			last, status = response, step.DeliveredStatus()
+		case len(answered) > 0:
+			last, status = answered[len(answered)-1].response, step.DeliveredStatus()
 			if step.Name != "" {
-				answers = append(answers, event.Member{Key: step.Name, Value: step.Answer(answerValue(response), d.received)})
+				answers = append(answers, event.Member{Key: step.Name, Value: stepAnswer(step, answered)})
 			}
 		}
 		undecided := d.undecidedOf(which)
@@ -50,48 +50,71 @@ func (d *declaredCall) sendSteps(ctx context.Context, which []int, scope event.V
 	return nil
 }
 
-// sendStep sends the requests of one step and sets the results of payloads that fail. It returns the last response; nil if the step
-// does not apply or got none. The error says why a request cannot be built.
-func (d *declaredCall) sendStep(ctx context.Context, step *request.Step, which []int, scope event.Value, answers []event.Member) (*Response, error) {
+// answeredRequest is a request of a step that has a response.
+type answeredRequest struct {
+	scope    event.Value // that the request was built from
+	response *Response
+}
+
+// sendStep sends the requests of one step and sets the results of payloads that fail. It returns the requests that have a response: none if
+// the step does not apply. The error says why a request cannot be built.
+func (d *declaredCall) sendStep(ctx context.Context, step *request.Step, which []int, scope event.Value, answers []event.Member) (answered []answeredRequest, err error) {
 	scopes, err := step.Scopes(scope, answers)
 	if err != nil {
 		return nil, err
 	}
-	var last *Response
-	d.received = nil
 	for _, scope := range scopes {
 		if err := step.Refusal(scope); err != nil {
 			d.failAll(which, err)
-			return last, nil
+			return answered, nil
 		}
 		built, err := d.buildRequest(step.Request, scope)
 		if err != nil {
-			return last, err
+			return answered, err
 		}
-		key := ""
-		if step.MayRemember() {
-			key = built.Key()
-			if known := d.in.Client.answers.find(key, d.in.Client.currentTime()); known != nil {
-				last, d.remembered = known, append(d.remembered, key)
-				d.received = append(d.received, step.WithItem(answerValue(known), scope))
-				continue
-			}
+		key, known := d.recallAnswer(step, built)
+		if known != nil {
+			answered = append(answered, answeredRequest{scope, known})
+			continue
 		}
 		response, err := d.in.Client.roundTrip(ctx, built)
 		if err != nil {
 			d.failAll(which, err)
-			return last, nil
+			return answered, nil
 		}
 		d.readResponse(step.Request, which, response)
-		d.received = append(d.received, step.WithItem(answerValue(response), scope))
-		if last = response; len(d.undecidedOf(which)) < len(which) {
-			return last, nil
+		answered = append(answered, answeredRequest{scope, response})
+		if len(d.undecidedOf(which)) < len(which) {
+			return answered, nil
 		}
 		if time := step.Remembers(answerOf(response), d.in.Settings); time > 0 {
 			d.in.Client.answers.add(key, response, d.in.Client.currentTime(), time)
 		}
 	}
-	return last, nil
+	return answered, nil
+}
+
+// stepAnswer returns what later steps read of the responses to the requests of a step, of which there is at least one.
+func stepAnswer(step *request.Step, answered []answeredRequest) event.Value {
+	responses, scopes := make([]event.Value, len(answered)), make([]event.Value, len(answered))
+	for i, a := range answered {
+		responses[i], scopes[i] = answerValue(a.response), a.scope
+	}
+	return step.Answer(responses, scopes)
+}
+
+// recallAnswer returns the remembered answer to a request; nil if there is none. The key is that of the request; "" if the step remembers
+// nothing.
+func (d *declaredCall) recallAnswer(step *request.Step, built request.Built) (key string, known *Response) {
+	if !step.MayRemember() {
+		return "", nil
+	}
+	key = built.Key()
+	known = d.in.Client.answers.find(key, d.in.Client.currentTime())
+	if known != nil {
+		d.remembered = append(d.remembered, key)
+	}
+	return key, known
 }
 
 // forgetAfterFailure forgets the remembered answers that payloads used if one of them failed: what the answers say may no longer hold.

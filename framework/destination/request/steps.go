@@ -109,21 +109,18 @@ func (s *Step) Scopes(scope event.Value, answers []event.Member) ([]event.Value,
 	return scopes, nil
 }
 
-// Answer returns what later steps read of the responses to the requests of the step: the last one. If the step has a list, it has all
-// of them at "all".
-func (s *Step) Answer(last event.Value, responses []event.Value) event.Value {
+// Answer returns what later steps read of the responses to the requests of the step, which have these scopes: the last one. If the step
+// has a list, it has all of them at "all", each with the item that it is for.
+func (s *Step) Answer(responses, scopes []event.Value) event.Value {
+	last := responses[len(responses)-1]
 	if s.each == nil {
 		return last
 	}
-	return withMembers(last, event.Member{Key: "all", Value: event.NewArray(responses)})
-}
-
-// WithItem returns a response with the item of the list that it is for, from the scope of its request.
-func (s *Step) WithItem(response, scope event.Value) event.Value {
-	if s.each == nil {
-		return response
+	all := make([]event.Value, len(responses))
+	for i, response := range responses {
+		all[i] = withMembers(response, event.Member{Key: Item, Value: scopes[i].Get(Item)})
 	}
-	return withMembers(response, event.Member{Key: Item, Value: scope.Get(Item)})
+	return withMembers(last, event.Member{Key: "all", Value: event.NewArray(all)})
 }
 
 // withMembers returns an object with further members.
