@@ -135,14 +135,7 @@ func (c Client) Do(ctx context.Context, r Request) (*Response, error) {
 
 // roundTrip sends a request with what all requests have in common, and returns any response.
 func (c Client) roundTrip(ctx context.Context, r request.Built) (*Response, error) {
-	r, err := c.completeRequest(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	if r.FromEvent {
-		ctx = httpx.FromEvent(ctx)
-	}
-	sent, err := newHTTPRequest(ctx, r)
+	sent, err := c.newHTTPRequest(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -159,8 +152,15 @@ func (c Client) roundTrip(ctx context.Context, r request.Built) (*Response, erro
 	return &Response{Status: response.StatusCode, Header: response.Header, Body: body, raw: raw, exchange: httpx.ResponseExchange(response)}, nil
 }
 
-// newHTTPRequest returns a request as net/http sends it.
-func newHTTPRequest(ctx context.Context, r request.Built) (*http.Request, error) {
+// newHTTPRequest returns a request with what all requests have in common, as net/http sends it.
+func (c Client) newHTTPRequest(ctx context.Context, r request.Built) (*http.Request, error) {
+	r, err := c.completeRequest(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if r.FromEvent {
+		ctx = httpx.FromEvent(ctx)
+	}
 	sent, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
 	if err != nil {
 		return nil, fmt.Errorf("building the request: %w", err)

@@ -1,8 +1,6 @@
 package destination
 
 import (
-	"fmt"
-	"io"
 	"net/http"
 
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
@@ -21,18 +19,16 @@ func (c Client) HTTPClient() *http.Client {
 // credentials go. A request for a host that an event chose needs a context of httpx.FromEvent.
 func (c Client) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Response != nil { // net/http sets it when it follows a redirect
-		closeBody(r)
+		if r.Body != nil {
+			_ = r.Body.Close()
+		}
 		return nil, fault.Invalid("the remote answered with a redirect to %s, which is not followed: use Client.HTTPClient, whose redirects are responses", c.Redact(r.URL.Host))
 	}
-	body, err := readBody(r)
+	body, err := httpx.ReadRequestBody(r, httpx.DefaultMaxBytes)
 	if err != nil {
 		return nil, err
 	}
-	built, err := c.completeRequest(r.Context(), request.Built{Method: r.Method, URL: r.URL.String(), Header: r.Header.Clone(), Body: body})
-	if err != nil {
-		return nil, err
-	}
-	sent, err := newHTTPRequest(r.Context(), built)
+	sent, err := c.newHTTPRequest(r.Context(), request.Built{Method: r.Method, URL: r.URL.String(), Header: r.Header.Clone(), Body: body})
 	if err != nil {
 		return nil, err
 	}
@@ -45,26 +41,4 @@ func (c Client) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	response.Request = r
 	return response, nil
-}
-
-// readBody reads and closes the body of a request, which must not be larger than requests may be. It returns nil for none.
-func readBody(r *http.Request) ([]byte, error) {
-	if r.Body == nil || r.Body == http.NoBody {
-		return nil, nil
-	}
-	defer closeBody(r)
-	body, err := io.ReadAll(io.LimitReader(r.Body, httpx.DefaultMaxBytes+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("reading the request body: %w", err)
-	case len(body) > httpx.DefaultMaxBytes:
-		return nil, fault.FromStatus(http.StatusRequestEntityTooLarge, fmt.Sprintf("the request was not sent: its body is larger than %d bytes", httpx.DefaultMaxBytes))
-	}
-	return body, nil
-}
-
-func closeBody(r *http.Request) {
-	if r.Body != nil {
-		_ = r.Body.Close() // it was read, or is not needed
-	}
 }

@@ -53,10 +53,11 @@ func readBounded(body io.ReadCloser, most int64) ([]byte, error) {
 	return raw, err
 }
 
-// withBufferedBody returns the request with its body in memory. It always closes the body of req.
-func withBufferedBody(req *http.Request, most int64) (*http.Request, error) {
+// ReadRequestBody reads and closes the body of a request that is to be sent. It returns nil for none. A body that is longer than most bytes
+// is an error.
+func ReadRequestBody(req *http.Request, most int64) ([]byte, error) {
 	if req.Body == nil || req.Body == http.NoBody {
-		return req, nil
+		return nil, nil
 	}
 	raw, err := readBounded(req.Body, most)
 	if errors.Is(err, errTooLarge) {
@@ -64,6 +65,18 @@ func withBufferedBody(req *http.Request, most int64) (*http.Request, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the request body: %w", err)
+	}
+	return raw, nil
+}
+
+// withBufferedBody returns the request with its body in memory. It always closes the body of req.
+func withBufferedBody(req *http.Request, most int64) (*http.Request, error) {
+	raw, err := ReadRequestBody(req, most)
+	switch {
+	case err != nil:
+		return nil, err
+	case raw == nil:
+		return req, nil
 	}
 	copied := *req
 	copied.Body = newMemoryBody(raw)
