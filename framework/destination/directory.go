@@ -35,10 +35,7 @@ func FromDirectory(dir string) ([]Plugin, error) {
 
 // InFolder is FromDirectory for the one destination whose destination.yaml is in a folder.
 func InFolder(folder string) Plugin {
-	name := filepath.Base(folder)
-	if whole, err := filepath.Abs(folder); err == nil {
-		name = filepath.Base(whole)
-	}
+	name := nameOfFolder(folder)
 	p := Plugin{
 		Definition: os.DirFS(folder), File: filepath.Join(folder, DefinitionFile),
 		Sandbox: &Sandbox{Name: name, New: newRecorderSandbox},
@@ -47,6 +44,14 @@ func InFolder(folder string) Plugin {
 		p.Sandbox = DeclaredSandbox(name, p.Definition)
 	}
 	return p
+}
+
+// nameOfFolder returns the name of a folder, also of one like "." whose path does not have it.
+func nameOfFolder(folder string) string {
+	if whole, err := filepath.Abs(folder); err == nil {
+		folder = whole
+	}
+	return filepath.Base(folder)
 }
 
 func newRecorderSandbox(map[string][]string) http.Handler {
@@ -58,11 +63,7 @@ func (p Plugin) checkFolder(d *Definition) error {
 	if p.File == "" {
 		return nil
 	}
-	folder := filepath.Dir(p.File)
-	if whole, err := filepath.Abs(folder); err == nil {
-		folder = whole
-	}
-	if folder = filepath.Base(folder); folder != d.Slug {
+	if folder := nameOfFolder(filepath.Dir(p.File)); folder != d.Slug {
 		return d.Document.Locate(fault.Problems{{Pointer: "/slug", Message: fmt.Sprintf("is %q, but the directory is called %q", d.Slug, folder)}})
 	}
 	return nil
