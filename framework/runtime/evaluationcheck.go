@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/mapping"
@@ -166,11 +167,5 @@ func withValueAt(v event.Value, keys []string, value event.Value) event.Value {
 	if len(keys) > 1 {
 		value = withValueAt(v.Get(keys[0]), keys[1:], value)
 	}
-	var members []event.Member
-	for key, m := range v.Members() {
-		if key != keys[0] {
-			members = append(members, event.Member{Key: key, Value: m})
-		}
-	}
-	return event.NewObject(append(members, event.Member{Key: keys[0], Value: value}))
+	return destination.Overlay(v, event.NewObject([]event.Member{{Key: keys[0], Value: value}}))
 }
