@@ -55,22 +55,7 @@ func newDestination(s streams) *cobra.Command {
 				return newFrom(s, cmd, n, from, args)
 			}
 			n.Slug = args[0]
-			if n.Audience && !cmd.Flags().Changed("action") {
-				n.Action = "" // its default
-			}
-			if n.Audience && !n.Batch {
-				return usageErrorf("--audience cannot go with --batch=false: audiences are synced in batches")
-			}
-			create, next := scaffold.Destination, printNextSteps
-			if n.Declared {
-				create, next = scaffold.Declared, printDeclaredSteps
-			}
-			made, err := create(n)
-			if err != nil {
-				return err
-			}
-			s.noteTaken(n.Slug)
-			return next(s, n, made)
+			return newFromScratch(s, cmd, n)
 		},
 	}
 	addDestinationFlags(cmd, &n)
@@ -79,6 +64,26 @@ func newDestination(s streams) *cobra.Command {
 	cmd.Flags().BoolVar(&n.Audience, "audience", false, "the destination keeps audiences; its first action is syncAudience")
 	addScaffoldFlags(cmd, &n)
 	return cmd
+}
+
+// newFromScratch creates a destination with a definition of a made-up API.
+func newFromScratch(s streams, cmd *cobra.Command, n scaffold.New) error {
+	if n.Audience && !cmd.Flags().Changed("action") {
+		n.Action = "" // its default
+	}
+	if n.Audience && !n.Batch {
+		return usageErrorf("--audience cannot go with --batch=false: audiences are synced in batches")
+	}
+	create, next := scaffold.Destination, printNextSteps
+	if n.Declared {
+		create, next = scaffold.Declared, printDeclaredSteps
+	}
+	made, err := create(n)
+	if err != nil {
+		return err
+	}
+	s.noteTaken(n.Slug)
+	return next(s, n, made)
 }
 
 // newFrom creates the plugin for an existing definition.
@@ -151,15 +156,20 @@ func addScaffoldFlags(cmd *cobra.Command, n *scaffold.New) {
 	cmd.Flags().BoolVar(&n.Batch, "batch", true, "the action accepts batches; --batch=false sends one request per event")
 }
 
+// printWritten prints the files that were written in a directory.
+func (s streams) printWritten(dir string, files []string) {
+	for _, file := range files {
+		fmt.Fprintln(s.out, "wrote", filepath.Join(dir, file))
+	}
+}
+
 // printNextSteps generates what follows from the definitions, and says what to do next.
 func printNextSteps(s streams, n scaffold.New, made []string) error {
 	importPath, err := generate.ImportPath(n.Dir)
 	if err != nil {
 		return err
 	}
-	for _, file := range made {
-		fmt.Fprintln(s.out, "wrote", filepath.Join(n.Dir, file))
-	}
+	s.printWritten(n.Dir, made)
 	pkg, err := generate.DirectoryPackage(n.Dir)
 	if err != nil {
 		return err
@@ -190,9 +200,7 @@ func printNextSteps(s streams, n scaffold.New, made []string) error {
 
 // printDeclaredSteps says what to do next with a destination without code.
 func printDeclaredSteps(s streams, n scaffold.New, made []string) error {
-	for _, file := range made {
-		fmt.Fprintln(s.out, "wrote", filepath.Join(n.Dir, file))
-	}
+	s.printWritten(n.Dir, made)
 	folder, program := filepath.Join(n.Dir, n.Slug), s.programName()
 	fmt.Fprintf(s.out, "\nTry it:\n  %s suite %s\n", program, folder)
 	if isFile(filepath.Join(folder, "testdata", "events.ndjson")) {

@@ -60,9 +60,7 @@ func (s streams) createModule(m scaffold.Module) error {
 		}
 	}
 	m, made, err := scaffold.NewModule(m)
-	for _, file := range made {
-		fmt.Fprintln(s.out, "wrote", filepath.Join(m.Dir, file))
-	}
+	s.printWritten(m.Dir, made)
 	if err != nil {
 		return err
 	}
