@@ -41,7 +41,7 @@ func newDescribe(s streams) *cobra.Command {
 
 func describeDestination(s streams, e destination.Entry) {
 	d := e.Definition
-	fmt.Fprintf(s.out, "%s (%s)\n%s\n", d.Name, strings.Join(append([]string{d.Slug}, d.Aliases...), ", "), d.Description)
+	fmt.Fprintf(s.out, "%s (%s)\n%s\n", d.Name, strings.Join(d.Names(), ", "), d.Description)
 	if d.Limits.Subscriptions > 0 {
 		fmt.Fprintf(s.out, "At most %d enabled subscriptions per instance.\n", d.Limits.Subscriptions)
 	}

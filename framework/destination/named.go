@@ -28,9 +28,9 @@ func (p Plugin) parseDefinition() (*Definition, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.names != nil && !slices.Equal(p.names, d.names()) {
+	if p.names != nil && !slices.Equal(p.names, d.Names()) {
 		return nil, d.problemAt("/slug", "and the aliases are %s, but registry_gen.go has %s: run landfall generate",
-			strings.Join(d.names(), ", "), strings.Join(p.names, ", "))
+			strings.Join(d.Names(), ", "), strings.Join(p.names, ", "))
 	}
 	return d, nil
 }
@@ -44,5 +44,5 @@ func (p Plugin) loadEntry() (Entry, error) {
 	return Entry{p.Complete(d), d}, nil
 }
 
-// names returns the slug and the aliases.
-func (d *Definition) names() []string { return append([]string{d.Slug}, d.Aliases...) }
+// Names returns the slug and the aliases.
+func (d *Definition) Names() []string { return append([]string{d.Slug}, d.Aliases...) }

@@ -45,7 +45,7 @@ func NewRegistry(plugins []Plugin) (*Registry, error) {
 				problems = append(problems, fault.ProblemsOf(err)...)
 				continue
 			}
-			d.names = entry.Definition.names()
+			d.names = entry.Definition.Names()
 		}
 		r.destinations = append(r.destinations, d)
 	}

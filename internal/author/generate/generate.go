@@ -49,7 +49,7 @@ func All(dir, pkg, importPath string) ([]string, error) {
 			return nil, err
 		}
 		if hasPlugin {
-			packages = append(packages, plugin{Package: PackageName(d.Slug), Path: importPath + "/" + folder, Names: append([]string{d.Slug}, d.Aliases...)})
+			packages = append(packages, plugin{Package: PackageName(d.Slug), Path: importPath + "/" + folder, Names: d.Names()})
 		}
 		if err := writeTypes(file, d, &changed); err != nil {
 			return nil, err

@@ -109,8 +109,8 @@ func (n New) checkNames(d *destination.Definition) error {
 		if err != nil {
 			return err
 		}
-		for _, name := range append([]string{d.Slug}, d.Aliases...) {
-			if name == other.Slug || slices.Contains(other.Aliases, name) {
+		for _, name := range d.Names() {
+			if slices.Contains(other.Names(), name) {
 				return fmt.Errorf("%q is already used by %s (%s); change the slug or the aliases", name, other.Name, file)
 			}
 		}

@@ -63,7 +63,7 @@ func newSubject(p destination.Plugin, dir string) (*subject, error) {
 			return nil, err
 		}
 		for _, c := range cases {
-			if name := c.Body().Get("destination").Str(); name == d.Slug || slices.Contains(d.Aliases, name) {
+			if slices.Contains(d.Names(), c.Body().Get("destination").Str()) {
 				s.cases = append(s.cases, c)
 			}
 		}
