@@ -156,7 +156,7 @@ func (p *placedErrors) addEntry(l *errorList, entry event.Value, places ...int) 
 	}
 }
 
-// addMissing assigns an error to the payloads that no entry mentions: the response does not say what became of them.
+// addMissing assigns an error to the payloads that no entry mentions: the response does not say whether they were accepted.
 func (p *placedErrors) addMissing(l *errorList) {
 	status := http.StatusBadRequest
 	if l.missing == "retry" {
