@@ -12,6 +12,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -83,6 +84,16 @@ func (s streams) warn(text string) { fmt.Fprintf(s.err, "warning: %s\n", text) }
 func (s streams) writeAction(ctx context.Context, store *state.Store, a history.Action) {
 	if err := history.AddAction(ctx, store, a); err != nil {
 		s.warn("the history of the server lacks this command: " + err.Error())
+	}
+}
+
+// printJSON prints a value as a line of JSON.
+func (s streams) printJSON(v any) { _ = json.NewEncoder(s.out).Encode(v) }
+
+// printProblems prints the problems of a check or a case, which may have several lines.
+func (s streams) printProblems(problems []string) {
+	for _, p := range problems {
+		fmt.Fprintf(s.out, "  %s\n", strings.ReplaceAll(p, "\n", "\n  "))
 	}
 }
 

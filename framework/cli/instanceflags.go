@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -99,5 +98,3 @@ func (c *instanceFlags) close() {
 		_ = c.store.Close()
 	}
 }
-
-func (c *instanceFlags) printJSON(v any) { _ = json.NewEncoder(c.out).Encode(v) }

@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -265,5 +264,3 @@ func (c *queueClient) dial(ctx context.Context, at, key string) error {
 	}
 	return nil
 }
-
-func (c *queueClient) printJSON(v any) { _ = json.NewEncoder(c.out).Encode(v) }

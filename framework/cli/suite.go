@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -61,7 +60,7 @@ func (c *suiteCommand) run(ctx context.Context, args []string) error {
 		c.checkFolder(folder)
 	}
 	if c.json {
-		_ = json.NewEncoder(c.out).Encode(struct {
+		c.printJSON(struct {
 			Passed int `json:"passed"`
 			Failed int `json:"failed"`
 		}{c.passed, c.failed})
@@ -143,7 +142,7 @@ func (c *suiteCommand) printCheck(slug, name string, messages []string) {
 		c.failed++
 	}
 	if c.json {
-		_ = json.NewEncoder(c.out).Encode(struct {
+		c.printJSON(struct {
 			Destination string   `json:"destination"`
 			Check       string   `json:"check"`
 			Passed      bool     `json:"passed"`
@@ -156,7 +155,5 @@ func (c *suiteCommand) printCheck(slug, name string, messages []string) {
 		word = "FAIL"
 	}
 	fmt.Fprintf(c.out, "%s %s: %s\n", word, slug, name)
-	for _, m := range messages {
-		fmt.Fprintf(c.out, "  %s\n", strings.ReplaceAll(m, "\n", "\n  "))
-	}
+	c.printProblems(messages)
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -80,7 +79,7 @@ func (c *testCommand) run(ctx context.Context, args []string) error {
 		}
 	}
 	if c.json {
-		_ = json.NewEncoder(c.out).Encode(struct {
+		c.printJSON(struct {
 			Passed int `json:"passed"`
 			Failed int `json:"failed"`
 		}{c.passed, c.failed})
@@ -157,7 +156,7 @@ func (c *testCommand) printResult(r harness.Result) {
 		c.failed++
 	}
 	if c.json {
-		_ = json.NewEncoder(c.out).Encode(struct {
+		c.printJSON(struct {
 			File     string   `json:"file"`
 			Line     int      `json:"line,omitempty"`
 			Name     string   `json:"name"`
@@ -168,9 +167,7 @@ func (c *testCommand) printResult(r harness.Result) {
 	}
 	if !r.Passed() {
 		fmt.Fprintf(c.out, "FAIL %s (%s:%d)\n", r.Case.Name, r.Case.File, r.Case.Line)
-		for _, p := range r.Problems {
-			fmt.Fprintf(c.out, "  %s\n", strings.ReplaceAll(p, "\n", "\n  "))
-		}
+		c.printProblems(r.Problems)
 		fmt.Fprintln(c.out)
 	}
 }
