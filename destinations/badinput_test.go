@@ -15,7 +15,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 	"github.com/landfall-dev/landfall/framework/event"
@@ -30,8 +29,7 @@ func hugeBatch() int { return testsize.Of(1200, 130) }
 // expired token, a partial failure, a huge batch, and a line that breaks. A verdict names what is wrong, and no event is called delivered
 // that the remote has not taken.
 func TestBadInput(t *testing.T) {
-	registry, err := destinations.Registry()
-	require.NoError(t, err)
+	registry := sharedRegistry(t)
 	tested := map[string]bool{"braze-web": true} // it runs in browsers and sends nothing from here
 	for _, c := range badInputCases() {
 		tested[c.slug] = true
@@ -45,10 +43,9 @@ func TestBadInput(t *testing.T) {
 			c.testHugeBatch(t, entry)
 		})
 	}
-	for _, p := range destinations.All() {
-		d, err := p.Load()
-		require.NoError(t, err)
-		assert.True(t, tested[d.Slug], "%s has no case in badInputCases", d.Slug)
+	for _, entry := range sharedEntries(t) {
+		slug := entry.Definition.Slug
+		assert.True(t, tested[slug], "%s has no case in badInputCases", slug)
 	}
 }
 
@@ -56,7 +53,7 @@ func (c badInput) testSingleEvents(t *testing.T, entry destination.Entry) {
 	for _, e := range []struct{ name, text, says string }{
 		{"a good event", c.person(1, "", ""), ""},
 		{"unknown fields", strings.Replace(c.person(1, "", ""), `{"type"`, `{"zzz":{"deep":[{"a":null}]},"type"`, 1), ""},
-		{"no identifiers", c.withoutIdentifiers(), c.nobody},
+		{"no identifiers", c.withoutIdentifiers(), c.unidentified},
 		{"an invalid address", c.person(1, "not an address", ""), c.mail},
 		{"an invalid phone number", c.person(1, "", "call me"), c.phone},
 	} {

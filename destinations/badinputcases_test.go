@@ -17,7 +17,7 @@ import (
 type badInput struct {
 	slug, settings, subscription string
 	event                        string          // of the user USER with the address MAIL and the phone number TEL
-	nobody                       string          // the reason if nothing identifies the user; "" if the remote needs no identifier
+	unidentified                 string          // the reason if nothing identifies the user; "" if the remote needs no identifier
 	mail, phone                  string          // the reason if the address or the number is invalid; "" if the remote takes it, or it is hashed
 	wrong, wrongSays             string          // settings that are wrong, and a part of the mistake
 	expired                      string          // the response if the token has expired; by default with status 401
@@ -81,38 +81,38 @@ func badInputCases() []badInput {
 	return []badInput{
 		{
 			slug: "amplitude", settings: `{"apiKey":"k","secretKey":"s"}`, subscription: track(`"action":"logEventV2"`), event: orderOf,
-			nobody: "user_id", wrong: `{"apiKey":"k","secretKey":"s","endpoint":"moon"}`, wrongSays: "Endpoint Region should be",
+			unidentified: "user_id", wrong: `{"apiKey":"k","secretKey":"s","endpoint":"moon"}`, wrongSays: "Endpoint Region should be",
 		},
 		{
 			slug: "braze", settings: `{"endpoint":"https://rest.iad-01.braze.com","api_key":"k","app_id":"a"}`, subscription: people(`"action":"updateUserProfile"`), event: identifyOf,
-			nobody: "no identifier", wrong: `{"endpoint":"ftp://x","api_key":"k"}`, wrongSays: "REST Endpoint should be",
+			unidentified: "no identifier", wrong: `{"endpoint":"ftp://x","api_key":"k"}`, wrongSays: "REST Endpoint should be",
 			partial: `201 {"message":"success","errors":[{"type":"no such user","input_array":"attributes","index":1}]}`, partialSays: "no such user",
 		},
 		{
 			slug: "braze-cohorts", settings: `{"endpoint":"https://rest.iad-01.braze.com","client_secret":"s"}`, subscription: track(`"action":"syncAudiences","mapping":{"personas_audience_key":"vip"}`), event: entryOf,
-			nobody: "no identifier", wrong: `{"endpoint":"x","client_secret":"s"}`, wrongSays: "REST Endpoint should be",
+			unidentified: "no identifier", wrong: `{"endpoint":"x","client_secret":"s"}`, wrongSays: "REST Endpoint should be",
 		},
 		{
 			slug: "customerio", settings: `{"siteId":"s","apiKey":"k"}`, subscription: people(`"action":"createUpdatePerson"`), event: identifyOf,
-			nobody: "identifiers", wrong: `{"siteId":"s","apiKey":"k","accountRegion":"XX"}`, wrongSays: "Account Region should be",
+			unidentified: "identifiers", wrong: `{"siteId":"s","apiKey":"k","accountRegion":"XX"}`, wrongSays: "Account Region should be",
 			partial: `207 {"errors":[{"batch_index":1,"reason":"invalid","field":"id","message":"no such person"}]}`, partialSays: "no such person",
 		},
 		{
 			slug: "facebook-conversions-api", settings: `{"pixelId":"1","accessToken":"t"}`,
 			subscription: track(`"action":"purchase2","syncMode":"add","mapping":{"action_source":"physical_store","currency":"USD","value":1,"user_data":{"email":{"@path":"$.properties.email"}}}`), event: orderOf,
-			nobody: "user_data", wrong: `{"accessToken":"t"}`, wrongSays: "Pixel ID is required",
+			unidentified: "user_data", wrong: `{"accessToken":"t"}`, wrongSays: "Pixel ID is required",
 		},
 		{
 			slug: "facebook-custom-audiences", settings: `{"retlAdAccountId":"1"}`, subscription: track(`"action":"sync"`), event: entryOf,
-			nobody: "External ID is required", wrong: `{}`, wrongSays: "Advertiser Account ID is required",
+			unidentified: "External ID is required", wrong: `{}`, wrongSays: "Advertiser Account ID is required",
 		},
 		{
 			slug: "google-analytics-4", settings: `{"measurementId":"G-1","apiSecret":"s"}`, subscription: track(`"action":"customEvent"`), event: orderOf,
-			nobody: "Client ID is required", wrong: `{"measurementId":"G-1"}`, wrongSays: "API Secret is required",
+			unidentified: "Client ID is required", wrong: `{"measurementId":"G-1"}`, wrongSays: "API Secret is required",
 		},
 		{
 			slug: "hubspot", settings: `{}`, subscription: people(`"action":"upsertContact"`), event: identifyOf,
-			nobody: "Email Address is required", mail: notAnAddress, wrong: `{"portal":"1"}`, wrongSays: "/settings/portal",
+			unidentified: "Email Address is required", mail: notAnAddress, wrong: `{"portal":"1"}`, wrongSays: "/settings/portal",
 			partial: `207 {"results":[],"errors":[{"category":"VALIDATION_ERROR","message":"no such stage","context":{"objectWriteTraceId":["1"]}}]}`, partialSays: "no such stage",
 		},
 		{
@@ -121,27 +121,27 @@ func badInputCases() []badInput {
 		},
 		{
 			slug: "iterable", settings: `{"apiKey":"k"}`, subscription: people(`"action":"updateUser"`), event: identifyOf,
-			nobody: "required", mail: notAnAddress, wrong: `{"apiKey":"k","dataCenterLocation":"moon"}`, wrongSays: "should be",
+			unidentified: "required", mail: notAnAddress, wrong: `{"apiKey":"k","dataCenterLocation":"moon"}`, wrongSays: "should be",
 			partial: `200 {"successCount":2,"failCount":1,"invalidEmails":["user00002@example.com"]}`, partialSays: "user00002@example.com",
 		},
 		{
 			slug: "iterable-lists", settings: `{"apiKey":"k"}`, subscription: track(`"action":"syncAudience"`), event: entryOf,
-			nobody: "no identifier", wrong: `{}`, wrongSays: "API Key is required",
+			unidentified: "no identifier", wrong: `{}`, wrongSays: "API Key is required",
 			partial: `200 {"successCount":2,"failCount":1,"invalidEmails":["user00002@example.com"]}`, partialSays: "user00002@example.com",
 		},
 		{
 			slug: "klaviyo", settings: `{"api_key":"k"}`, subscription: track(`"action":"trackEvent","mapping":{"profile":{"email":{"@path":"$.properties.email"},"phone_number":{"@path":"$.properties.phone"}}}`), event: orderOf,
-			nobody: "required", mail: notAnAddress, phone: "Phone Number", wrong: `{"apiKey":"k"}`, wrongSays: "API Key",
+			unidentified: "required", mail: notAnAddress, phone: "Phone Number", wrong: `{"apiKey":"k"}`, wrongSays: "API Key",
 			partial: `400 {"errors":[{"status":400,"detail":"no such metric","source":{"pointer":"/data/attributes/events-bulk-create/data/1/attributes"}}]}`, partialSays: "no such metric", others: runtime.Retry,
 		},
 		{
 			slug: "linkedin-audiences", settings: `{"ad_account_id":"1","send_email":true,"send_google_advertising_id":true}`, subscription: track(`"action":"updateAudience"`), event: entryOf,
-			nobody: "no identifier", wrong: `{"ad_account_id":"1","send_email":"perhaps"}`, wrongSays: "Send Email should be",
+			unidentified: "no identifier", wrong: `{"ad_account_id":"1","send_email":"perhaps"}`, wrongSays: "Send Email should be",
 			partial: `200 {"elements":[{"id":4,"status":201},{"status":400,"message":"no such user"},{"status":201}]}`, partialSays: "no such user",
 		},
 		{
 			slug: "linkedin-conversions", settings: `{}`, subscription: track(`"action":"streamConversion","mapping":{"conversionHappenedAt":"2035-01-02T03:04:05Z","onMappingSave":{"inputs":{"adAccountId":"urn:li:sponsoredAccount:1"},"outputs":{"id":"7"}}}`), event: orderOf,
-			nobody: "is required", wrong: `{"account":"1"}`, wrongSays: "/settings/account",
+			unidentified: "is required", wrong: `{"account":"1"}`, wrongSays: "/settings/account",
 			partial: `207 {"elements":[{"status":201},{"status":400,"error":{"message":"no such rule"}},{"status":201}]}`, partialSays: "no such rule",
 		},
 		{
@@ -152,11 +152,11 @@ func badInputCases() []badInput {
 		},
 		{
 			slug: "moengage", settings: `{"api_id":"a","api_key":"k","region":"DC_01"}`, subscription: track(`"action":"trackEvent"`), event: orderOf,
-			nobody: "user_id", wrong: `{"api_id":"a","api_key":"k","region":"DC_09"}`, wrongSays: "Region should be",
+			unidentified: "user_id", wrong: `{"api_id":"a","api_key":"k","region":"DC_09"}`, wrongSays: "Region should be",
 		},
 		{
 			slug: "sendgrid", settings: `{"sendGridApiKey":"k","endpoint":"https://api.sendgrid.com"}`, subscription: people(`"action":"updateUserProfile"`), event: identifyOf,
-			nobody: "is required", wrong: `{"sendGridApiKey":"k","endpoint":"https://example.com"}`, wrongSays: "Region should be",
+			unidentified: "is required", wrong: `{"sendGridApiKey":"k","endpoint":"https://example.com"}`, wrongSays: "Region should be",
 		},
 		{
 			slug: "slack", settings: `{}`, subscription: track(`"action":"postToChannel","mapping":{"url":"https://hooks.slack.com/services/T/B/X","text":{"@template":"{{userId}} ordered"}}`), event: orderOf,
@@ -164,7 +164,7 @@ func badInputCases() []badInput {
 		},
 		{
 			slug: "tiktok-audiences", settings: `{}`, subscription: track(`"action":"addToAudience"`), event: entryOf,
-			nobody: "no identifier", wrong: `{"advertiser_ids":{"a":1}}`, wrongSays: "TikTok Advertiser IDs 1 should be",
+			unidentified: "no identifier", wrong: `{"advertiser_ids":{"a":1}}`, wrongSays: "TikTok Advertiser IDs 1 should be",
 			expired: `200 {"code":40105,"message":"the token has expired"}`,
 		},
 		{

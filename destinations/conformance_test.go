@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/internal/author/harness"
 )
 
@@ -42,8 +41,7 @@ func leastEqual(slug string) int {
 // TestConformance runs situations with the exact requests and results of Segment's destinations. Each place at which a case differs
 // must be explained by a reason in testdata/differences.yaml of the destination, and each reason must explain a case.
 func TestConformance(t *testing.T) {
-	registry, err := destinations.Registry()
-	require.NoError(t, err)
+	registry := sharedRegistry(t)
 	files, err := filepath.Glob("../fixtures/conformance/destinations/*.ndjson.gz")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)

@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -94,12 +93,9 @@ func completeMapping(action *destination.ActionDefinition, mode string, whole ev
 // TestPresetsAndDefaultsAreDeliverable loads the default mapping of every action with each sync mode, and every preset: none is
 // reported as one that cannot deliver.
 func TestPresetsAndDefaultsAreDeliverable(t *testing.T) {
-	registry, err := destinations.Registry()
-	require.NoError(t, err)
-	entries, err := registry.Entries()
-	require.NoError(t, err)
+	registry := sharedRegistry(t)
 	loaded := 0
-	for _, entry := range entries {
+	for _, entry := range sharedEntries(t) {
 		d := entry.Definition
 		check := func(action *destination.ActionDefinition, query string, own event.Value) {
 			modes := []string{""}
@@ -133,8 +129,7 @@ func TestPresetsAndDefaultsAreDeliverable(t *testing.T) {
 
 // TestDeliveredCasesAreDeliverable loads the subscription of every case file that delivers an event.
 func TestDeliveredCasesAreDeliverable(t *testing.T) {
-	registry, err := destinations.Registry()
-	require.NoError(t, err)
+	registry := sharedRegistry(t)
 	files, err := filepath.Glob("../fixtures/*/cases/*.yaml")
 	require.NoError(t, err)
 	loaded := 0
@@ -166,8 +161,7 @@ func TestDeliveredCasesAreDeliverable(t *testing.T) {
 
 // TestSubscriptionsThatNeverDeliver loads subscriptions that refuse every event.
 func TestSubscriptionsThatNeverDeliver(t *testing.T) {
-	registry, err := destinations.Registry()
-	require.NoError(t, err)
+	registry := sharedRegistry(t)
 	const (
 		place   = "/destinations/0/subscriptions/0"
 		noUser  = place + "/mapping no identifier: External User ID, "

@@ -1,11 +1,13 @@
 package destinations_test
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/destinations"
+	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/destination/destinationtest"
 )
 
@@ -16,4 +18,23 @@ func TestDestinations(t *testing.T) {
 		require.NoError(t, err)
 		t.Run(d.Slug, func(t *testing.T) { destinationtest.RunIn(t, p, d.Slug) })
 	}
+}
+
+// loadRegistry loads the destinations once for all tests.
+var loadRegistry = sync.OnceValues(func() (*destination.Registry, error) { return destinations.Registry() })
+
+// sharedRegistry returns the registry of all destinations.
+func sharedRegistry(t *testing.T) *destination.Registry {
+	t.Helper()
+	registry, err := loadRegistry()
+	require.NoError(t, err)
+	return registry
+}
+
+// sharedEntries returns all destinations, sorted by slug.
+func sharedEntries(t *testing.T) []destination.Entry {
+	t.Helper()
+	entries, err := sharedRegistry(t).Entries()
+	require.NoError(t, err)
+	return entries
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
@@ -30,9 +29,8 @@ func TestDefaultMappingsCauseNoWarning(t *testing.T) {
 			}
 		}
 	}
-	for _, p := range destinations.All() {
-		d, err := p.Load()
-		require.NoError(t, err)
+	for _, entry := range sharedEntries(t) {
+		d := entry.Definition
 		for _, key := range d.ActionKeys() {
 			check(d.Slug+" "+key, d.Action(key), destination.Preset{})
 		}
@@ -44,8 +42,7 @@ func TestDefaultMappingsCauseNoWarning(t *testing.T) {
 
 // TestConfigsInTheTreeCauseNoWarning loads every config file of the repository.
 func TestConfigsInTheTreeCauseNoWarning(t *testing.T) {
-	registry, err := destinations.Registry()
-	require.NoError(t, err)
+	registry := sharedRegistry(t)
 	loaded := 0
 	require.NoError(t, filepath.WalkDir("..", func(path string, _ os.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".yaml" {

@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
@@ -20,8 +19,7 @@ var configs = regexp.MustCompile("(?ms)^( *)```yaml\n(.*?)^ *```")
 
 // TestConfigsOfReadmesAreValid makes plans of every config that the READMEs of destinations show.
 func TestConfigsOfReadmesAreValid(t *testing.T) {
-	registry, err := destinations.Registry()
-	require.NoError(t, err)
+	registry := sharedRegistry(t)
 	pages, err := filepath.Glob("*/README.md")
 	require.NoError(t, err)
 	shown := 0
