@@ -81,21 +81,17 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mux.ServeHTTP(w, r)
 }
 
-// State returns {"contacts": {address: properties}}, and what else there is: records, associations, lists, and events by name.
+// State returns {"contacts": {address: properties}}, and the records, associations, lists and names of events if the account has any.
 func (a *account) State() any {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	state, contacts := a.crm.state(), map[string]any{}
-	for address, properties := range a.contacts {
-		contacts[address] = maps.Clone(properties)
-	}
-	state["contacts"] = contacts
-	return copyOf(state)
-}
-
-// copyOf returns a copy of the state, which does not change with the account.
-func copyOf(state map[string]any) any {
-	text, err := json.Marshal(state)
+	text, err := json.Marshal(struct { // encoded at once: the state must not change with the account
+		Associations []string                   `json:"associations,omitempty"`
+		Contacts     map[string]map[string]any  `json:"contacts"`
+		Events       []string                   `json:"events,omitempty"`
+		Lists        map[string]map[string]bool `json:"lists,omitempty"`
+		Records      map[string][]*record       `json:"records,omitempty"`
+	}{a.crm.associations, a.contacts, a.crm.sent, a.crm.lists, a.crm.records})
 	if err != nil {
 		return err.Error()
 	}
@@ -121,7 +117,7 @@ func writeError(w http.ResponseWriter, status int, category, message string) {
 	sandbox.WriteJSON(w, status, failure{Status: "error", Category: category, Message: message})
 }
 
-// input is one contact of a request.
+// input is one record of a request.
 type input struct {
 	ID         string         `json:"id"`
 	IDProperty string         `json:"idProperty"`
@@ -133,8 +129,7 @@ type input struct {
 // in a 207; otherwise the first invalid one refuses the whole request. Duplicate ids always refuse the request.
 func (a *account) upsertContacts(w http.ResponseWriter, r *http.Request) {
 	var body struct{ Inputs []input }
-	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
-		writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", "Invalid input JSON: "+err.Error())
+	if !decode(w, r, &body) {
 		return
 	}
 	if message := checkInputs(body.Inputs); message != "" {
@@ -167,8 +162,8 @@ func (a *account) upsertContacts(w http.ResponseWriter, r *http.Request) {
 
 // checkInputs returns what is wrong with the inputs as a whole, or "".
 func checkInputs(inputs []input) string {
-	if len(inputs) == 0 || len(inputs) > maxInputs {
-		return fmt.Sprintf("The number of inputs should be from 1 to %d, but is %d", maxInputs, len(inputs))
+	if message := checkCount(inputs); message != "" {
+		return message
 	}
 	ids := map[string]bool{}
 	for _, in := range inputs {
@@ -176,6 +171,14 @@ func checkInputs(inputs []input) string {
 			return fmt.Sprintf("Duplicate IDs found in batch input: [%s]. IDs must be unique", in.ID)
 		}
 		ids[strings.ToLower(in.ID)] = true
+	}
+	return ""
+}
+
+// checkCount returns what is wrong with the number of inputs, or "".
+func checkCount(inputs []input) string {
+	if len(inputs) == 0 || len(inputs) > maxInputs {
+		return fmt.Sprintf("The number of inputs should be from 1 to %d, but is %d", maxInputs, len(inputs))
 	}
 	return ""
 }
@@ -188,19 +191,7 @@ func (a *account) checkInput(in input) string {
 	if address, err := mail.ParseAddress(in.ID); err != nil || address.Address != in.ID || !strings.Contains(in.ID[strings.LastIndexByte(in.ID, '@'):], ".") {
 		return invalidProperty("INVALID_EMAIL", "email", "Email address "+in.ID+" is invalid")
 	}
-	for _, name := range slices.Sorted(maps.Keys(in.Properties)) {
-		switch in.Properties[name].(type) {
-		case map[string]any, []any:
-			return invalidProperty("INVALID_VALUE", name, "Property \""+name+"\" takes no list and no object")
-		}
-		switch {
-		case slices.Contains(readOnly, name):
-			return invalidProperty("READ_ONLY_VALUE", name, "\""+name+"\" is a read only property; its value cannot be set.")
-		case !slices.Contains(a.properties, name) && !a.crm.defined["contacts"][name]:
-			return invalidProperty("PROPERTY_DOESNT_EXIST", name, "Property \""+name+"\" does not exist")
-		}
-	}
-	return ""
+	return a.checkProperties("contacts", in.Properties)
 }
 
 func invalidProperty(code, name, message string) string {
@@ -212,16 +203,15 @@ func invalidProperty(code, name, message string) string {
 func (a *account) saveContacts(inputs []input) []map[string]any {
 	results := []map[string]any{}
 	for _, in := range inputs {
-		id := strings.ToLower(in.ID)
-		contact, known := a.contacts[id]
+		contact := a.findContact("email", in.ID)
+		known := contact != nil
 		if !known {
-			contact = map[string]any{}
-			a.contacts[id], a.ids[id] = contact, len(a.ids)+1
+			contact = a.addContact(in.ID, nil)
 		}
-		maps.Copy(contact, in.Properties)
+		maps.Copy(contact.Properties, in.Properties)
 		results = append(results, map[string]any{
-			"id": strconv.Itoa(a.ids[id]), "new": !known, "archived": false, "objectWriteTraceId": in.TraceID,
-			"properties": maps.Clone(contact), "updatedAt": time.Now().UTC().Format(time.RFC3339Nano),
+			"id": contact.ID, "new": !known, "archived": false, "objectWriteTraceId": in.TraceID,
+			"properties": contact.Properties, "updatedAt": time.Now().UTC().Format(time.RFC3339Nano),
 		})
 	}
 	return results

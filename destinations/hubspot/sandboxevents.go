@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 )
@@ -71,20 +72,23 @@ func (a *account) answerDefinition(w http.ResponseWriter, kind string, list ...p
 	sandbox.WriteJSON(w, http.StatusCreated, map[string]any{"results": list})
 }
 
+// eventPrefix begins the full names of events: pe and the ID of the account.
+const eventPrefix = "pe1_"
+
 func (a *account) getEvent(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	properties, known := a.crm.events[r.PathValue("name")]
+	name := r.PathValue("name")
+	properties, known := a.crm.events[name]
 	if !known {
-		writeError(w, http.StatusNotFound, "OBJECT_NOT_FOUND", "There is no event "+r.PathValue("name"))
+		writeError(w, http.StatusNotFound, "OBJECT_NOT_FOUND", "There is no event "+name)
 		return
 	}
 	list := []map[string]any{}
-	for _, name := range slices.Sorted(maps.Keys(properties)) {
-		list = append(list, map[string]any{"name": name, "type": "string", "archived": false})
+	for _, property := range slices.Sorted(maps.Keys(properties)) {
+		list = append(list, map[string]any{"name": property, "type": "string", "archived": false})
 	}
-	name := r.PathValue("name")
-	sandbox.WriteJSON(w, http.StatusOK, map[string]any{"name": name, "fullyQualifiedName": "pe1_" + name, "archived": false, "properties": list})
+	sandbox.WriteJSON(w, http.StatusOK, map[string]any{"name": name, "fullyQualifiedName": eventPrefix + name, "archived": false, "properties": list})
 }
 
 func (a *account) defineEvent(w http.ResponseWriter, r *http.Request) {
@@ -105,7 +109,7 @@ func (a *account) defineEvent(w http.ResponseWriter, r *http.Request) {
 	for _, d := range body.PropertyDefinitions {
 		a.crm.events[body.Name][d.Name] = true
 	}
-	sandbox.WriteJSON(w, http.StatusCreated, map[string]any{"name": body.Name, "fullyQualifiedName": "pe1_" + body.Name})
+	sandbox.WriteJSON(w, http.StatusCreated, map[string]any{"name": body.Name, "fullyQualifiedName": eventPrefix + body.Name})
 }
 
 func (a *account) defineEventProperty(w http.ResponseWriter, r *http.Request) {
@@ -115,8 +119,9 @@ func (a *account) defineEventProperty(w http.ResponseWriter, r *http.Request) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	properties, known := a.crm.events[r.PathValue("name")[min(len("pe1_"), len(r.PathValue("name"))):]]
-	if !known || !propertyName.MatchString(body.Name) {
+	name, full := strings.CutPrefix(r.PathValue("name"), eventPrefix)
+	properties, known := a.crm.events[name]
+	if !full || !known || !propertyName.MatchString(body.Name) {
 		writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", fmt.Sprintf("The event or the property %q is wrong", body.Name))
 		return
 	}

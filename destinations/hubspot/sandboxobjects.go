@@ -34,24 +34,6 @@ func newCRM() *crm {
 	return &crm{records: map[string][]*record{}, defined: map[string]map[string]bool{}, lists: map[string]map[string]bool{}, names: map[string]string{}, events: map[string]map[string]bool{}}
 }
 
-// state returns what the account has besides contacts. Parts that are empty are left out.
-func (c *crm) state() map[string]any {
-	state := map[string]any{}
-	if len(c.records) > 0 {
-		state["records"] = c.records
-	}
-	if len(c.associations) > 0 {
-		state["associations"] = c.associations
-	}
-	if len(c.lists) > 0 {
-		state["lists"] = c.lists
-	}
-	if len(c.sent) > 0 {
-		state["events"] = c.sent
-	}
-	return state
-}
-
 // objectRoutes are the routes of objects. {type} is contacts, companies or the type of any other object.
 func (a *account) objectRoutes() {
 	a.mux.HandleFunc("POST /crm/v3/objects/{type}/batch/{operation}", a.changeBatch)
@@ -87,22 +69,37 @@ func (a *account) find(kind, property, value string) *record {
 	return nil
 }
 
+// findContact returns the contact with an address, or with an ID if property is "", or nil.
 func (a *account) findContact(property, value string) *record {
-	for address, properties := range a.contacts {
-		if property == "email" && address == strings.ToLower(value) || property == "" && strconv.Itoa(a.ids[address]) == value {
+	switch property {
+	case "email":
+		address := strings.ToLower(value)
+		if properties, known := a.contacts[address]; known {
 			return &record{strconv.Itoa(a.ids[address]), properties}
+		}
+	case "":
+		for address, id := range a.ids {
+			if strconv.Itoa(id) == value {
+				return &record{value, a.contacts[address]}
+			}
 		}
 	}
 	return nil
 }
 
+// addContact creates a contact.
+func (a *account) addContact(address string, properties map[string]any) *record {
+	address = strings.ToLower(address)
+	contact := map[string]any{}
+	maps.Copy(contact, properties)
+	a.contacts[address], a.ids[address] = contact, len(a.ids)+1
+	return &record{strconv.Itoa(a.ids[address]), contact}
+}
+
 // add creates a record.
 func (a *account) add(kind string, properties map[string]any) *record {
 	if kind == "contacts" {
-		address := strings.ToLower(fmt.Sprint(properties["email"]))
-		a.ids[address] = len(a.ids) + 1
-		a.contacts[address] = maps.Clone(properties)
-		return &record{strconv.Itoa(a.ids[address]), a.contacts[address]}
+		return a.addContact(fmt.Sprint(properties["email"]), properties)
 	}
 	r := &record{fmt.Sprintf("%s-%d", kind, len(a.crm.records[kind])+1), maps.Clone(properties)}
 	a.crm.records[kind] = append(a.crm.records[kind], r)
@@ -117,7 +114,10 @@ func (a *account) checkProperties(kind string, properties map[string]any) string
 		case map[string]any, []any:
 			return invalidProperty("INVALID_VALUE", name, "Property \""+name+"\" takes no list and no object")
 		}
-		if kind == "contacts" && !slices.Contains(a.properties, name) && !a.crm.defined[kind][name] {
+		switch {
+		case kind == "contacts" && slices.Contains(readOnly, name):
+			return invalidProperty("READ_ONLY_VALUE", name, "\""+name+"\" is a read only property; its value cannot be set.")
+		case kind == "contacts" && !slices.Contains(a.properties, name) && !a.crm.defined[kind][name]:
 			return invalidProperty("PROPERTY_DOESNT_EXIST", name, "Property \""+name+"\" does not exist")
 		}
 	}
@@ -157,9 +157,11 @@ func (a *account) update(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	kind, property := objectType(r), r.FormValue("idProperty")
-	if property != "" && a.checkProperties(kind, map[string]any{property: ""}) != "" {
-		writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", invalidProperty("PROPERTY_DOESNT_EXIST", property, "Property \""+property+"\" does not exist"))
-		return
+	if property != "" {
+		if message := a.checkProperties(kind, map[string]any{property: ""}); message != "" {
+			writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", message)
+			return
+		}
 	}
 	found := a.find(kind, property, r.PathValue("id"))
 	if found == nil {
@@ -188,8 +190,8 @@ func (a *account) changeBatch(w http.ResponseWriter, r *http.Request) {
 	if !decode(w, r, &body) {
 		return
 	}
-	if len(body.Inputs) == 0 || len(body.Inputs) > maxInputs {
-		writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", fmt.Sprintf("The number of inputs should be from 1 to %d, but is %d", maxInputs, len(body.Inputs)))
+	if message := checkCount(body.Inputs); message != "" {
+		writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", message)
 		return
 	}
 	a.mu.Lock()
@@ -225,7 +227,7 @@ func (a *account) changeBatch(w http.ResponseWriter, r *http.Request) {
 	sandbox.WriteJSON(w, status, response)
 }
 
-// search finds the records that have all values of one of the groups.
+// search finds the first record with the value of each filter.
 func (a *account) search(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		FilterGroups []struct {
