@@ -1,5 +1,5 @@
-// Package hubspot creates and updates contacts, companies and other records in HubSpot, and sends events. destination.yaml declares everything except the sandbox, which follows
-// HubSpot's public documentation, has its state in memory and is safe for concurrent use.
+// Package hubspot creates and updates contacts, companies and other records in HubSpot, and sends events. destination.yaml declares
+// everything except the sandbox, which follows HubSpot's public documentation, has its state in memory and is safe for concurrent use.
 package hubspot
 
 import (

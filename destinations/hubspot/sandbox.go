@@ -44,7 +44,9 @@ func newSandbox() *destination.Sandbox {
 			a := &account{tokens: options[tokenOption], owners: options[ownerOption], mux: http.NewServeMux()}
 			a.properties = append(slices.Clone(standard), options[propertyOption]...)
 			a.objectRoutes()
-			a.definitionRoutes()
+			a.propertyRoutes()
+			a.eventRoutes()
+			a.listRoutes()
 			a.mux.HandleFunc("GET /crm/v3/owners", a.listOwners)
 			a.Reset()
 			return sandbox.New(sandbox.Config{API: a})
@@ -117,12 +119,13 @@ func writeError(w http.ResponseWriter, status int, category, message string) {
 	sandbox.WriteJSON(w, status, failure{Status: "error", Category: category, Message: message})
 }
 
-// input is one record of a request.
-type input struct {
-	ID         string         `json:"id"`
-	IDProperty string         `json:"idProperty"`
-	TraceID    string         `json:"objectWriteTraceId"`
-	Properties map[string]any `json:"properties"`
+// decode reads the body of a request. It reports whether that is possible, and answers the request otherwise.
+func decode(w http.ResponseWriter, r *http.Request, body any) bool {
+	err := json.NewDecoder(r.Body).Decode(body)
+	if err != nil {
+		writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", "Invalid input JSON: "+err.Error())
+	}
+	return err == nil
 }
 
 // upsertContacts accepts up to 100 contacts. If every input has an objectWriteTraceId, each invalid input gets its own error
@@ -175,14 +178,6 @@ func checkInputs(inputs []input) string {
 	return ""
 }
 
-// checkCount returns what is wrong with the number of inputs, or "".
-func checkCount(inputs []input) string {
-	if len(inputs) == 0 || len(inputs) > maxInputs {
-		return fmt.Sprintf("The number of inputs should be from 1 to %d, but is %d", maxInputs, len(inputs))
-	}
-	return ""
-}
-
 // checkInput returns what is wrong with one input, or "".
 func (a *account) checkInput(in input) string {
 	if in.IDProperty != "email" {
@@ -192,11 +187,6 @@ func (a *account) checkInput(in input) string {
 		return invalidProperty("INVALID_EMAIL", "email", "Email address "+in.ID+" is invalid")
 	}
 	return a.checkProperties("contacts", in.Properties)
-}
-
-func invalidProperty(code, name, message string) string {
-	detail, _ := json.Marshal([]map[string]any{{"isValid": false, "message": message, "error": code, "name": name}}) // cannot fail
-	return "Property values were not valid: " + string(detail)
 }
 
 // saveContacts saves contacts and returns their new state. The account is locked.
@@ -217,36 +207,31 @@ func (a *account) saveContacts(inputs []input) []map[string]any {
 	return results
 }
 
-// listProperties lists all properties of an object; the API documents no pages here.
-func (a *account) listProperties(w http.ResponseWriter, r *http.Request) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	kind := objectType(r)
-	names := slices.Sorted(maps.Keys(a.crm.defined[kind]))
-	if kind == "contacts" {
-		names = slices.Concat(a.properties, names, readOnly)
+// findContact returns the contact with an address, or with an ID if property is "", or nil.
+func (a *account) findContact(property, value string) *record {
+	switch property {
+	case "email":
+		address := strings.ToLower(value)
+		if properties, known := a.contacts[address]; known {
+			return &record{strconv.Itoa(a.ids[address]), properties}
+		}
+	case "":
+		for address, id := range a.ids {
+			if strconv.Itoa(id) == value {
+				return &record{value, a.contacts[address]}
+			}
+		}
 	}
-	results := []map[string]any{}
-	for _, name := range names {
-		results = append(results, a.describeProperty(name))
-	}
-	sandbox.WriteJSON(w, http.StatusOK, map[string]any{"results": results})
+	return nil
 }
 
-func (a *account) getProperty(w http.ResponseWriter, r *http.Request) {
-	name := r.PathValue("name")
-	if !slices.Contains(a.properties, name) && !slices.Contains(readOnly, name) {
-		writeError(w, http.StatusNotFound, "OBJECT_NOT_FOUND", "Property \""+name+"\" does not exist")
-		return
-	}
-	sandbox.WriteJSON(w, http.StatusOK, a.describeProperty(name))
-}
-
-func (a *account) describeProperty(name string) map[string]any {
-	return map[string]any{
-		"name": name, "label": "The " + strings.ReplaceAll(name, "_", " "), "type": "string", "hidden": false,
-		"modificationMetadata": map[string]bool{"readOnlyValue": slices.Contains(readOnly, name)},
-	}
+// addContact creates a contact.
+func (a *account) addContact(address string, properties map[string]any) *record {
+	address = strings.ToLower(address)
+	contact := map[string]any{}
+	maps.Copy(contact, properties)
+	a.contacts[address], a.ids[address] = contact, len(a.ids)+1
+	return &record{strconv.Itoa(a.ids[address]), contact}
 }
 
 // listOwners returns a page of owners; after is the start of the next page.

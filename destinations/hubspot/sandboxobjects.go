@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination/sandbox"
@@ -32,6 +31,14 @@ type crm struct {
 
 func newCRM() *crm {
 	return &crm{records: map[string][]*record{}, defined: map[string]map[string]bool{}, lists: map[string]map[string]bool{}, names: map[string]string{}, events: map[string]map[string]bool{}}
+}
+
+// input is one record of a request.
+type input struct {
+	ID         string         `json:"id"`
+	IDProperty string         `json:"idProperty"`
+	TraceID    string         `json:"objectWriteTraceId"`
+	Properties map[string]any `json:"properties"`
 }
 
 // objectRoutes are the routes of objects. {type} is contacts, companies or the type of any other object.
@@ -69,33 +76,6 @@ func (a *account) find(kind, property, value string) *record {
 	return nil
 }
 
-// findContact returns the contact with an address, or with an ID if property is "", or nil.
-func (a *account) findContact(property, value string) *record {
-	switch property {
-	case "email":
-		address := strings.ToLower(value)
-		if properties, known := a.contacts[address]; known {
-			return &record{strconv.Itoa(a.ids[address]), properties}
-		}
-	case "":
-		for address, id := range a.ids {
-			if strconv.Itoa(id) == value {
-				return &record{value, a.contacts[address]}
-			}
-		}
-	}
-	return nil
-}
-
-// addContact creates a contact.
-func (a *account) addContact(address string, properties map[string]any) *record {
-	address = strings.ToLower(address)
-	contact := map[string]any{}
-	maps.Copy(contact, properties)
-	a.contacts[address], a.ids[address] = contact, len(a.ids)+1
-	return &record{strconv.Itoa(a.ids[address]), contact}
-}
-
 // add creates a record.
 func (a *account) add(kind string, properties map[string]any) *record {
 	if kind == "contacts" {
@@ -104,6 +84,14 @@ func (a *account) add(kind string, properties map[string]any) *record {
 	r := &record{fmt.Sprintf("%s-%d", kind, len(a.crm.records[kind])+1), maps.Clone(properties)}
 	a.crm.records[kind] = append(a.crm.records[kind], r)
 	return r
+}
+
+// checkCount returns what is wrong with the number of inputs, or "".
+func checkCount(inputs []input) string {
+	if len(inputs) == 0 || len(inputs) > maxInputs {
+		return fmt.Sprintf("The number of inputs should be from 1 to %d, but is %d", maxInputs, len(inputs))
+	}
+	return ""
 }
 
 // checkProperties returns what is wrong with the properties of a record, or "". Which properties other objects than contacts have is not
@@ -124,13 +112,9 @@ func (a *account) checkProperties(kind string, properties map[string]any) string
 	return ""
 }
 
-// decode reads the body of a request. It reports whether that is possible, and answers the request otherwise.
-func decode(w http.ResponseWriter, r *http.Request, body any) bool {
-	err := json.NewDecoder(r.Body).Decode(body)
-	if err != nil {
-		writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", "Invalid input JSON: "+err.Error())
-	}
-	return err == nil
+func invalidProperty(code, name, message string) string {
+	detail, _ := json.Marshal([]map[string]any{{"isValid": false, "message": message, "error": code, "name": name}}) // cannot fail
+	return "Property values were not valid: " + string(detail)
 }
 
 func (a *account) create(w http.ResponseWriter, r *http.Request) {
