@@ -10,11 +10,18 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
+// Measured bytes in memory beyond the data.
+const (
+	pageOverhead  = 250 // of a page
+	eventOverhead = 250 // of a parsed event
+)
+
 // logPage is a message of the log that the instances of this process share. Its events are parsed once, when the first instance needs
 // them.
 type logPage struct {
 	eventlog.Message
 	subject []string // the tokens of Subject
+	size    int      // estimated bytes in memory, including the parsed events
 	pending uint64   // messages that followed it when it was read
 
 	seed   maphash.Seed
@@ -30,7 +37,8 @@ type parsedEvent struct {
 }
 
 func newLogPage(m eventlog.Message, pending uint64, seed maphash.Seed) *logPage {
-	return &logPage{Message: m, subject: strings.Split(m.Subject, "."), pending: pending, seed: seed}
+	size := len(m.Data) + pageOverhead + eventOverhead*bytes.Count(m.Data, []byte{'\n'})
+	return &logPage{Message: m, subject: strings.Split(m.Subject, "."), size: size, pending: pending, seed: seed}
 }
 
 // isCommand reports whether the page is a command or a replay for one instance.

@@ -26,7 +26,7 @@ type pageFeed struct {
 	from, next uint64 // the pages of this range of sequences are kept
 	pages      []*logPage
 	base       uint64 // number of the first kept page, counted from the first page of the feed
-	bytes      int    // of the pages
+	bytes      int    // of the pages in memory
 
 	cursors   map[*pageCursor]struct{}
 	waiting   map[*pageCursor]struct{} // cursors that have read all pages and do not lead
@@ -55,9 +55,12 @@ func (f *pageFeed) readsLocked(subjects []string) bool {
 	return !slices.ContainsFunc(subjects, func(s string) bool { return !eventlog.MatchesAny(f.subjects, s) })
 }
 
-// retireLocked makes all cursors leave before they read on.
+// retireLocked makes all cursors leave before they read on. They do not look at the pages of this feed any more.
 func (f *pageFeed) retireLocked() {
 	f.retired = true
+	for len(f.pages) > 0 {
+		f.dropFirstLocked()
+	}
 	for c := range f.waiting {
 		c.wakeUp()
 	}
@@ -149,8 +152,9 @@ func (f *pageFeed) readPageLocked(ctx context.Context) error {
 	f.leading = true
 	m, pending, err := f.nextMessageLocked(ctx)
 	if err == nil {
-		f.makeSpaceLocked(ctx, len(m.Data))
-		f.appendLocked(newLogPage(m, pending, f.partition.seed))
+		p := newLogPage(m, pending, f.partition.seed)
+		f.makeSpaceLocked(ctx, p.size)
+		f.appendLocked(p)
 	}
 	f.leading = false
 	if err != nil && ctx.Err() == nil {
@@ -219,16 +223,26 @@ func (f *pageFeed) isFirstNeededLocked() bool {
 	return false
 }
 
+// dropExcessLocked drops the pages beyond the feed's limit, which has become smaller.
+func (f *pageFeed) dropExcessLocked() {
+	for len(f.pages) > 0 && f.bytes > f.partition.feedLimitLocked() {
+		f.dropFirstLocked()
+	}
+}
+
 func (f *pageFeed) dropFirstLocked() {
 	f.from = f.pages[0].Sequence + 1
-	f.bytes -= len(f.pages[0].Data)
+	f.bytes -= f.pages[0].size
 	f.pages[0] = nil
 	f.pages = f.pages[1:]
 	f.base++
 }
 
-// appendLocked adds a page and wakes the cursors that read it.
+// appendLocked adds a page and wakes the cursors that read it. If the feed was retired while it read the page, its cursors read it elsewhere.
 func (f *pageFeed) appendLocked(p *logPage) {
+	if f.retired {
+		return
+	}
 	for _, c := range f.readersOfLocked(p.Subject) {
 		if _, ok := f.waiting[c]; ok {
 			delete(f.waiting, c)
@@ -237,7 +251,7 @@ func (f *pageFeed) appendLocked(p *logPage) {
 		}
 	}
 	f.pages = append(f.pages, p)
-	f.bytes += len(p.Data)
+	f.bytes += p.size
 	f.next, f.pending = p.Sequence+1, p.pending
 }
 

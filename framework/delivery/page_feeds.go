@@ -10,8 +10,8 @@ import (
 
 // Limits of what instances share.
 const (
-	feedBytes    = 1 << 20  // bytes of the pages that a feed keeps for slower instances
-	allFeedBytes = 32 << 20 // the same for the feeds of all partitions
+	feedBytes    = 1 << 20  // bytes of the pages that the feeds of a partition keep for slower instances
+	allFeedBytes = 32 << 20 // the same for all partitions
 	joinDistance = 10_000   // messages of the log that a feed may lag behind an instance that joins it
 )
 
@@ -32,6 +32,7 @@ func newPageFeeds(q *Queue) *pageFeeds {
 type partitionFeeds struct {
 	*pageFeeds
 	suffix string // of the subjects of the partition
+	limit  int    // bytes of the pages that its feeds keep
 
 	mu      sync.Mutex // guards the fields below, the feeds and the cursors
 	cursors int
@@ -54,7 +55,7 @@ func (f *pageFeeds) partitionOf(n int) *partitionFeeds {
 	defer f.mu.Unlock()
 	g := f.partitions[n]
 	if g == nil {
-		g = &partitionFeeds{pageFeeds: f, suffix: "." + strconv.Itoa(n)}
+		g = &partitionFeeds{pageFeeds: f, suffix: "." + strconv.Itoa(n), limit: min(feedBytes, allFeedBytes/f.queue.partitions)}
 		f.partitions[n] = g
 	}
 	return g
@@ -91,6 +92,9 @@ func (g *partitionFeeds) feedForLocked(c *pageCursor) *pageFeed {
 		best.retireLocked()
 	}
 	g.feeds = append(g.feeds, made)
+	for _, f := range g.feeds {
+		f.dropExcessLocked()
+	}
 	return made
 }
 
@@ -112,10 +116,16 @@ func (g *partitionFeeds) joinSubjects(lists ...[]string) []string {
 	return slices.Compact(subjects)
 }
 
-// feedLimitLocked returns how many bytes of pages a feed keeps for slower cursors.
+// feedLimitLocked returns how many bytes of pages a feed keeps for slower cursors: its share of what the partition keeps.
 func (g *partitionFeeds) feedLimitLocked() int {
 	if g.cursors == 1 {
 		return 0
 	}
-	return min(feedBytes, allFeedBytes/g.queue.partitions)
+	usable := 0
+	for _, f := range g.feeds {
+		if f.isUsableLocked() {
+			usable++
+		}
+	}
+	return g.limit / max(usable, 1)
 }

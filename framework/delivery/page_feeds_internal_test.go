@@ -144,6 +144,66 @@ func TestLaggingInstanceReadsByItself(t *testing.T) {
 	assert.EqualValues(t, caughtUp+1, f.log.read.Load())
 }
 
+// Instances that lag at different places share what a partition may keep in memory, and feeds that were left keep
+// nothing.
+func TestLaggingInstancesShareTheLimit(t *testing.T) {
+	f := newFeedFixture(t)
+	all := []string{"ev.*.0"}
+	const pages, size = 150, 50_000
+	for range pages {
+		f.add("ev.a.0", size)
+	}
+	var cursors []*pageCursor
+	for range 10 {
+		c := f.feeds.newCursor(0, all, 1)
+		defer c.close()
+		cursors = append(cursors, c)
+	}
+	requireBounded := func() {
+		g, kept := f.feeds.partitions[0], 0
+		for _, feed := range g.feeds {
+			for _, p := range feed.pages {
+				kept += p.size
+			}
+		}
+		require.LessOrEqual(t, kept, feedBytes+len(g.feeds)*(size+pageOverhead))
+	}
+	for _, c := range cursors {
+		f.take(c, 1)
+		c.setBlocked()
+	}
+	for i, c := range cursors {
+		f.take(c, pages-10*(i+1))
+		c.setBlocked()
+		requireBounded()
+	}
+	require.Greater(t, len(f.feeds.partitions[0].feeds), 3)
+	for i, c := range cursors {
+		assert.Equal(t, f.expected(all, uint64(pages-10*(i+1)+2)), f.take(c, 10*(i+1)-1))
+		requireBounded()
+	}
+	f.feeds.dropPages()
+	for _, feed := range f.feeds.partitions[0].feeds {
+		require.Empty(t, feed.pages)
+	}
+}
+
+// What small events need in memory beyond their data counts too.
+func TestSmallPagesCountWhatTheyNeed(t *testing.T) {
+	f := newFeedFixture(t)
+	fast, slow := f.feeds.newCursor(0, []string{"ev.*.0"}, 1), f.feeds.newCursor(0, []string{"ev.*.0"}, 1)
+	defer fast.close()
+	defer slow.close()
+	const pages = 6000
+	for range pages {
+		f.add("ev.a.0", 10)
+	}
+	f.take(slow, 1)
+	slow.setBlocked()
+	f.take(fast, pages)
+	assert.LessOrEqual(t, len(fast.feed.pages), feedBytes/pageOverhead)
+}
+
 // An instance that is busy with a page holds the others up for a moment, so that they go on together, but no longer.
 func TestFeedIsPatientForAMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
