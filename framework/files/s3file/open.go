@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 )
 
 // Object is an object that is read from its beginning to its end. It is not safe for concurrent use.
@@ -35,6 +36,10 @@ func (c *Client) Open(ctx context.Context, address string) (*Object, error) {
 	response, err := c.get(ctx, bucket, key, nil, nil)
 	if err != nil {
 		return nil, described(address, err)
+	}
+	if response.ContentLength < 0 && !response.Uncompressed && !slices.Contains(response.TransferEncoding, "chunked") {
+		_ = response.Body.Close()
+		return nil, &Error{URL: address, Reason: "the server does not say how long the object is, so that a part of it could be taken for the whole"}
 	}
 	return &Object{
 		client: c, ctx: ctx, url: address, bucket: bucket, key: key, body: response.Body,

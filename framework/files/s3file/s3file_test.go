@@ -216,6 +216,28 @@ func TestOpenIsNeverShort(t *testing.T) {
 	}
 }
 
+// TestOpenNeedsALength checks that an answer which ends with its connection is refused: it could be cut anywhere.
+func TestOpenNeedsALength(t *testing.T) {
+	for encoding, want := range map[string]string{"identity": "the server does not say how long the object is", "chunked": ""} {
+		s := newServer(t)
+		s.around = func(http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Transfer-Encoding", encoding)
+				_, _ = w.Write([]byte("u1\n"))
+				_ = http.NewResponseController(w).Flush()
+				_, _ = w.Write([]byte("u2\n"))
+			})
+		}
+		read, err := s.read("s3://shop/users")
+		if want == "" {
+			require.NoError(t, err)
+			assert.Equal(t, "u1\nu2\n", string(read))
+			continue
+		}
+		assert.ErrorContains(t, err, want)
+	}
+}
+
 // TestOpenLeavesAServerThatSendsNothing checks that an answer which stops is requested again, before its first byte and in its middle.
 func TestOpenLeavesAServerThatSendsNothing(t *testing.T) {
 	s := newServer(t)

@@ -29,7 +29,7 @@ const rowsName = "landfall_rows"
 
 // wrap returns the query that reads the rows of a query that have changed. hasTime reports whether it has the bound time.
 func (d *changesDialect) wrap(query string, c *Changes) (wrapped string, hasTime bool) {
-	wrapped = "SELECT * FROM (\n" + strings.TrimRight(query, "; \t\r\n") + "\n) AS " + rowsName
+	wrapped = "SELECT * FROM (\n" + withoutSemicolon(query) + "\n) AS " + rowsName
 	if c.Since.IsZero() {
 		return wrapped, false
 	}

@@ -71,11 +71,30 @@ func unfitReason(typeName string) string {
 
 // hasSeveralStatements reports whether a query of SQLite has something after the semicolon that ends its first statement.
 func hasSeveralStatements(query string) bool {
-	for i := 0; i < len(query); i++ {
+	at := nextSemicolon(query, 0)
+	return at >= 0 && !isBlank(query[at+1:])
+}
+
+// withoutSemicolon returns a query without the semicolon that ends it, and without the comments behind that.
+func withoutSemicolon(query string) string {
+	for at := nextSemicolon(query, 0); at >= 0; at = nextSemicolon(query, at+1) {
+		if isBlank(query[at+1:]) {
+			return query[:at]
+		}
+	}
+	return query
+}
+
+// isBlank reports whether the end of a query has only comments, white space and semicolons.
+func isBlank(end string) bool { return strings.Trim(skipComments(end), "; \t\r\n") == "" }
+
+// nextSemicolon returns the place of the next semicolon that is in no text, name or comment; -1 if there is none.
+func nextSemicolon(query string, from int) int {
+	for i := from; i < len(query); i++ {
 		closing := ""
 		switch rest := query[i:]; {
 		case rest[0] == ';':
-			return strings.Trim(skipComments(rest[1:]), "; \t\r\n") != ""
+			return i
 		case rest[0] == '\'', rest[0] == '"', rest[0] == '`':
 			closing = rest[:1]
 		case rest[0] == '[':
@@ -89,9 +108,9 @@ func hasSeveralStatements(query string) bool {
 		}
 		at := strings.Index(query[i+1:], closing)
 		if at < 0 {
-			return false
+			return -1
 		}
 		i += at + len(closing)
 	}
-	return false
+	return -1
 }

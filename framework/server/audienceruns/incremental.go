@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 	"github.com/landfall-dev/landfall/framework/files/sqlsource"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
@@ -38,7 +39,7 @@ func readingOf(sync *config.AudienceSync, d *document, now time.Time) *reading {
 	if d.Read == nil || d.Read.Source != r.source || now.Sub(d.Read.Full) >= i.Full || now.Before(d.Read.Full) {
 		return r
 	}
-	r.full, r.changes.Since = false, d.Read.Until.Add(-i.Overlap)
+	r.full, r.changes.Since = false, d.Read.Until.Add(-i.Overlap).Truncate(time.Second) // columns may have whole seconds
 	return r
 }
 
@@ -77,4 +78,14 @@ func (r *reading) advance(d *document, began time.Time) {
 		next.Full = d.Read.Full
 	}
 	d.Read = &next
+}
+
+// warnings warns of a whole result that has several rows of a user: an incremental run sees only those of them that have changed, so that one of them
+// would take a user out whom another one keeps.
+func (r *reading) warnings(sync *config.AudienceSync, report *audiencesync.Report) []string {
+	if sync.Incremental == nil || sync.Incremental.Removed == "" || !r.full || report.Duplicates == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s: a run that reads only what has changed does not see the others, and a row with %s takes the user out. Group the query by user",
+		fault.Plural(report.Duplicates, "a row repeats a user", "rows repeat users"), sync.Incremental.Removed)}
 }

@@ -1,6 +1,7 @@
 package audienceruns_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -107,6 +108,10 @@ func TestIncrementalRunsAfterFailures(t *testing.T) {
 		assert.False(t, run().Changes, "other users")
 		assert.True(t, run().Changes)
 	}
+	sync.Query += " UNION ALL SELECT id, changed, 0, 'others' FROM vips WHERE id = 7"
+	whole := run()
+	assert.Contains(t, strings.Join(whole.Report.Warnings, "\n"), "a row repeats a user: a run that reads only what has changed does not see the others, and a row with gone takes the user out")
+	assert.Empty(t, run().Report.Warnings)
 	r.advance(-time.Hour)
 	assert.False(t, run().Changes, "the clock was set back")
 

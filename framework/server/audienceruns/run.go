@@ -96,6 +96,7 @@ func (s *Scheduler) runJob(parent context.Context, j job, l *lease) {
 	run.Changes = !read.full
 	ctx, stop := l.startRenewals(limited, s.Lease)
 	report, err := s.synchronize(ctx, j, l, read)
+	report.Warnings = append(report.Warnings, read.warnings(&j.sync, &report)...)
 	lost := errors.Is(context.Cause(ctx), errLeaseLost)
 	if err != nil && errors.Is(context.Cause(ctx), errRunLimit) {
 		err = fmt.Errorf("the run was stopped, since it took longer than its runLimit, %v; the next run continues it", cmp.Or(j.sync.RunLimit, defaultRunLimit))
