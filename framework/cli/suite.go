@@ -18,8 +18,8 @@ import (
 
 type suiteCommand struct {
 	streams
-	json, watch    bool
-	passed, failed int
+	json, watch bool
+	counts      passCounts
 }
 
 func newSuite(s streams) *cobra.Command {
@@ -48,7 +48,7 @@ func newSuite(s streams) *cobra.Command {
 }
 
 func (c *suiteCommand) run(ctx context.Context, args []string) error {
-	c.passed, c.failed = 0, 0
+	c.counts = passCounts{}
 	folders, err := definitionFolders(args)
 	if err != nil {
 		return err
@@ -59,18 +59,7 @@ func (c *suiteCommand) run(ctx context.Context, args []string) error {
 		}
 		c.checkFolder(folder)
 	}
-	if c.json {
-		c.printJSON(struct {
-			Passed int `json:"passed"`
-			Failed int `json:"failed"`
-		}{c.passed, c.failed})
-	} else {
-		fmt.Fprintf(c.out, "%d passed, %d failed\n", c.passed, c.failed)
-	}
-	if c.failed > 0 {
-		return reportedError{}
-	}
-	return nil
+	return c.printPassCounts(c.counts, c.json)
 }
 
 // definitionFolders returns the given directories that have a definition, and those one level below the others.
@@ -136,11 +125,7 @@ func (c *suiteCommand) checkFolder(folder string) {
 
 // printCheck prints the result of a check. It has failed if there are messages.
 func (c *suiteCommand) printCheck(slug, name string, messages []string) {
-	if len(messages) == 0 {
-		c.passed++
-	} else {
-		c.failed++
-	}
+	c.counts.add(len(messages) == 0)
 	if c.json {
 		c.printJSON(struct {
 			Destination string   `json:"destination"`
@@ -156,4 +141,31 @@ func (c *suiteCommand) printCheck(slug, name string, messages []string) {
 	}
 	fmt.Fprintf(c.out, "%s %s: %s\n", word, slug, name)
 	c.printProblems(messages)
+}
+
+// passCounts are how many checks or cases passed, and how many failed.
+type passCounts struct {
+	Passed int `json:"passed"`
+	Failed int `json:"failed"`
+}
+
+func (n *passCounts) add(passed bool) {
+	if passed {
+		n.Passed++
+	} else {
+		n.Failed++
+	}
+}
+
+// printPassCounts prints counts. The error is a reportedError if something failed.
+func (s streams) printPassCounts(n passCounts, json bool) error {
+	if json {
+		s.printJSON(n)
+	} else {
+		fmt.Fprintf(s.out, "%d passed, %d failed\n", n.Passed, n.Failed)
+	}
+	if n.Failed > 0 {
+		return reportedError{}
+	}
+	return nil
 }

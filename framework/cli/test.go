@@ -19,9 +19,9 @@ import (
 
 type testCommand struct {
 	streams
-	json, update   bool
-	watch          bool
-	passed, failed int
+	json, update bool
+	watch        bool
+	counts       passCounts
 }
 
 func newTest(s streams) *cobra.Command {
@@ -63,7 +63,7 @@ func (c *testCommand) watchedPaths(args []string) []string {
 }
 
 func (c *testCommand) run(ctx context.Context, args []string) error {
-	c.passed, c.failed = 0, 0
+	c.counts = passCounts{}
 	registry, err := c.catalog().RegistryFor(nil)
 	if err != nil {
 		return err
@@ -78,18 +78,7 @@ func (c *testCommand) run(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	if c.json {
-		c.printJSON(struct {
-			Passed int `json:"passed"`
-			Failed int `json:"failed"`
-		}{c.passed, c.failed})
-	} else {
-		fmt.Fprintf(c.out, "%d passed, %d failed\n", c.passed, c.failed)
-	}
-	if c.failed > 0 {
-		return reportedError{}
-	}
-	return nil
+	return c.printPassCounts(c.counts, c.json)
 }
 
 // runFile runs the cases of one file. A file that cannot be parsed counts as one failed case. One that was found in a directory and has no case is
@@ -150,11 +139,7 @@ func (c *testCommand) updateFile(file string, text []byte, results []harness.Res
 }
 
 func (c *testCommand) printResult(r harness.Result) {
-	if r.Passed() {
-		c.passed++
-	} else {
-		c.failed++
-	}
+	c.counts.add(r.Passed())
 	if c.json {
 		c.printJSON(struct {
 			File     string   `json:"file"`
