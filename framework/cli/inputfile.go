@@ -106,15 +106,11 @@ func withoutParquet(object *s3file.Object) (io.ReadCloser, error) {
 		return objectInput{content, object}, nil
 	}
 	defer func() { _ = object.Close() }()
-	file, err := os.CreateTemp("", "landfall-parquet")
+	file, err := textfile.Unnamed("landfall-parquet")
 	if err != nil {
 		return nil, fmt.Errorf("a temporary file for a Parquet file: %w", err)
 	}
-	err = os.Remove(file.Name())
-	if err == nil {
-		_, err = io.Copy(file, content)
-	}
-	if err != nil {
+	if _, err = io.Copy(file, content); err != nil {
 		_ = file.Close()
 		return nil, err
 	}

@@ -12,29 +12,30 @@ import (
 	"io"
 	"math/bits"
 	"os"
-	"path/filepath"
 	"slices"
+
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // Scratch is a temporary set of identities, to compare more identities than fit into memory. It collects them in memory, and writes sorted runs
-// to disk, which are merged when the set is read. Close deletes it. It is not safe for concurrent use.
+// to a file without a name, which are merged when the set is read. Close deletes it. It is not safe for concurrent use.
 type Scratch struct {
-	dir   string
-	runs  []scratchRun
-	text  []byte   // identities in memory, one after the other
-	ends  []uint32 // where each ends in text
-	limit int      // bytes of text and ends in memory
-	err   error    // after which the set is incomplete
+	file  *os.File
+	runs  []scratchRun // in the file, one after the other
+	text  []byte       // identities in memory, one after the other
+	ends  []uint32     // where each ends in text
+	limit int          // bytes of text and ends in memory
+	err   error        // after which the set is incomplete
 
 	duplicates int    // found so far by the merges of finished readings
 	noted      bool   // identities have notes
 	note       string // of the identity that a comparison is at
 }
 
-// scratchRun is a file with sorted identities.
+// scratchRun is a part of the file with sorted identities.
 type scratchRun struct {
-	name  string
-	count int
+	start, end int64
+	count      int
 }
 
 // scratchMemory limits the identities in memory before a run is written.
@@ -44,17 +45,17 @@ var errScratchClosed = errors.New("the set is closed")
 
 // NewScratch creates an empty set in the system's temporary directory.
 func NewScratch(context.Context) (*Scratch, error) {
-	dir, err := os.MkdirTemp("", "landfall-scratch")
+	file, err := textfile.Unnamed("landfall-scratch")
 	if err != nil {
 		return nil, fmt.Errorf("creating a scratch file: %w", err)
 	}
-	return &Scratch{dir: dir, limit: scratchMemory}, nil
+	return &Scratch{file: file, limit: scratchMemory}, nil
 }
 
 // Close deletes the set.
 func (s *Scratch) Close() error {
 	s.text, s.ends, s.err = nil, nil, errScratchClosed
-	return os.RemoveAll(s.dir)
+	return s.file.Close()
 }
 
 // Add adds identities.
@@ -158,28 +159,31 @@ func commonPrefix(a, b []byte) int {
 	return i
 }
 
-// writeRun writes the identities in memory to a file: the length of each and its bytes, in order.
-func (s *Scratch) writeRun() (err error) {
-	f, err := os.OpenFile(filepath.Join(s.dir, fmt.Sprint(len(s.runs))), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
+// writeRun writes the identities in memory to the end of the file: the length of each and its bytes, in order.
+func (s *Scratch) writeRun() error {
+	run := scratchRun{count: len(s.ends)}
+	if len(s.runs) > 0 {
+		run.start = s.runs[len(s.runs)-1].end
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	w := bufio.NewWriterSize(f, 256<<10)
+	w := bufio.NewWriterSize(s.file, 256<<10)
 	var length [binary.MaxVarintLen64]byte
 	for _, identity := range s.sorted() {
 		_, _ = w.Write(length[:binary.PutUvarint(length[:], uint64(len(identity)))])
 		_, _ = w.Write(identity)
 	}
-	if err := w.Flush(); err != nil {
+	err := w.Flush()
+	if err == nil {
+		run.end, err = s.file.Seek(0, io.SeekCurrent)
+	}
+	if err != nil {
 		return err
 	}
-	s.runs = append(s.runs, scratchRun{f.Name(), len(s.ends)})
+	s.runs = append(s.runs, run)
 	s.text, s.ends = s.text[:0], s.ends[:0]
 	return nil
 }
 
-// scratchCursor reads a Scratch in byte order, each identity once. The caller closes it.
+// scratchCursor reads a Scratch in byte order, each identity once.
 type scratchCursor struct {
 	scratch    *Scratch
 	sources    scratchSources
@@ -199,39 +203,25 @@ func (s *Scratch) newCursor(ctx context.Context) (*scratchCursor, error) {
 		c.sources = append(c.sources, &scratchSource{list: s.sorted()})
 	}
 	for _, run := range s.runs {
-		f, err := os.Open(run.name)
-		if err != nil {
-			c.close()
-			return nil, fmt.Errorf("reading the scratch file: %w", err)
-		}
-		c.sources = append(c.sources, &scratchSource{file: f, left: run.count, reader: bufio.NewReaderSize(f, 256<<10)})
+		part := io.NewSectionReader(s.file, run.start, run.end-run.start)
+		c.sources = append(c.sources, &scratchSource{left: run.count, reader: bufio.NewReaderSize(part, 256<<10)})
 	}
 	for i := 0; i < len(c.sources); {
 		ok, err := c.sources[i].next()
 		switch {
 		case err != nil:
-			c.close()
 			return nil, fmt.Errorf("reading the scratch file: %w", err)
 		case ok:
 			i++
 		default:
-			c.sources[i].close()
 			c.sources = slices.Delete(c.sources, i, i+1)
 		}
 	}
 	heap.Init(&c.sources)
 	if err := c.advance(ctx); err != nil {
-		c.close()
 		return nil, err
 	}
 	return c, nil
-}
-
-func (c *scratchCursor) close() {
-	for _, source := range c.sources {
-		source.close()
-	}
-	c.sources = nil
 }
 
 // advance moves to the next identity; ok is false at the end.
@@ -253,7 +243,6 @@ func (c *scratchCursor) advance(ctx context.Context) error {
 		case ok:
 			heap.Fix(&c.sources, 0)
 		default:
-			source.close()
 			heap.Pop(&c.sources)
 		}
 		if !duplicate {
@@ -264,20 +253,13 @@ func (c *scratchCursor) advance(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// scratchSource is a sorted run of identities: those in memory, or a file.
+// scratchSource is a sorted run of identities: those in memory, or a part of the file.
 type scratchSource struct {
 	list     [][]byte
-	file     *os.File
 	reader   *bufio.Reader
-	left     int // identities in the rest of the file
+	left     int // identities in the rest of the part
 	buffer   []byte
 	identity []byte // the current one
-}
-
-func (r *scratchSource) close() {
-	if r.file != nil {
-		_ = r.file.Close()
-	}
 }
 
 // next moves to the next identity; ok is false at the end.
@@ -338,7 +320,6 @@ func compareWith[T any](ctx context.Context, s *Scratch, each func(visit func(id
 	if err != nil {
 		return err
 	}
-	defer list.close()
 	var none T
 	visit := func(listed bool, identity string, row T) error {
 		if s.note = ""; listed {

@@ -47,7 +47,6 @@ func randomIdentities(random *rand.Rand) (list []string) {
 func readScratch(t *testing.T, s *Scratch) (list []string) {
 	c, err := s.newCursor(t.Context())
 	require.NoError(t, err)
-	defer c.close()
 	for c.ok {
 		list = append(list, c.identity)
 		require.NoError(t, c.advance(t.Context()))
@@ -66,13 +65,13 @@ func TestScratchErrors(t *testing.T) {
 		return s
 	}
 	s := filled()
-	require.NoError(t, os.RemoveAll(s.dir))
+	require.NoError(t, s.file.Close())
 	require.ErrorContains(t, s.Add(t.Context(), []string{"u3"}), "writing the scratch file")
 	_, err := s.newCursor(t.Context())
 	require.ErrorContains(t, err, "reading the scratch file", "it has not taken everything")
 
 	s = filled()
-	require.NoError(t, os.Truncate(s.runs[0].name, 3))
+	require.NoError(t, s.file.Truncate(3))
 	c, err := s.newCursor(t.Context())
 	require.ErrorContains(t, err, "unexpected EOF")
 	require.Nil(t, c)
@@ -82,4 +81,20 @@ func TestScratchErrors(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, s.Add(ended, []string{"u3"}), context.Canceled)
 	require.Error(t, s.Add(t.Context(), []string{"u3"}))
+}
+
+// TestScratchLeavesNoFile checks that identities cannot stay on the disk, even if the process is killed.
+func TestScratchLeavesNoFile(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	s, err := NewScratch(t.Context())
+	require.NoError(t, err)
+	s.limit = 1
+	require.NoError(t, s.Add(t.Context(), []string{"u1", "u2"}))
+	require.NotEmpty(t, s.runs)
+	files, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Empty(t, files, "while the set is in use")
+	assert.Equal(t, []string{"u1", "u2"}, readScratch(t, s))
+	require.NoError(t, s.Close())
 }

@@ -1,6 +1,6 @@
 // Package textfile reads text files that users provide: it decompresses gzip and zstd, decodes character encodings to UTF-8, and splits the
 // text into lines of bounded length. It refuses known binary formats, such as spreadsheets, and names them in the error. It also
-// replaces files so that a crash leaves the old content or the new one.
+// replaces files so that a crash leaves the old content or the new one, and creates temporary files that leave nothing behind.
 //
 // It knows nothing about what the text means. Readers and Lines are not safe for concurrent use.
 package textfile

@@ -15,6 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 	"github.com/landfall-dev/landfall/framework/files/sqlsource"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // sharedResults keeps results that have rows of several audiences, so that the database runs a query once for all syncs of these audiences. It is safe for
@@ -156,14 +157,11 @@ func (r *sharedResult) copyFrom(ctx context.Context, query sqlsource.Options, ro
 	}
 	result.Use(r.used)
 	result.UseProperties(r.typed)
-	if r.file, err = os.CreateTemp("", "landfall-result"); err != nil {
+	if r.file, err = textfile.Unnamed("landfall-result"); err != nil {
 		return fmt.Errorf("a temporary file for the result of a query: %w", err)
 	}
 	w := bufio.NewWriterSize(r.file, 1<<20)
-	if err = os.Remove(r.file.Name()); err == nil {
-		err = r.copyRows(w, result)
-	}
-	if err == nil {
+	if err = r.copyRows(w, result); err == nil {
 		err = w.Flush()
 	}
 	if err == nil {
