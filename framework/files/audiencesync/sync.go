@@ -61,7 +61,7 @@ type Report struct {
 	Members    int    `json:"members"`    // before the operation
 	Enters     int    `json:"enters"`     // entries to send
 	Exits      int    `json:"exits"`      // exits to send
-	Unchanged  int    `json:"unchanged"`
+	Unchanged  int    `json:"unchanged"`  // users of the list who stay members
 	Delivered  int    `json:"delivered"`
 	Skipped    int    `json:"skipped"`
 	Refused    int    `json:"refused"`
@@ -193,7 +193,7 @@ func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 func (s *Syncer) planDifference(ctx context.Context, id string, mode Mode, users *state.Scratch, report *Report) error {
 	err := s.Ledger.CompareStates(ctx, id, users, func(identity string, in bool, m state.MemberState) error {
 		switch member, send := mode.desiredState(listingOf(in, users.Note()), m); {
-		case !send && m.Member:
+		case in && !send && m.Member:
 			report.Unchanged++
 		case send:
 			report.countChange(member)

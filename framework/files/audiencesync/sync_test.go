@@ -98,12 +98,16 @@ func TestMirrorMatchesTheFile(t *testing.T) {
 	report, err = k.Sync(t.Context(), vip, users(t, k, 0, 400), audiencesync.Remove, 1)
 	require.NoError(t, err)
 	assert.Equal(t, 100, report.Exits, "only members leave")
+	assert.Zero(t, report.Unchanged, "members who are not in the list do not count")
 	report, err = k.Sync(t.Context(), vip, users(t, k, 0, 10), audiencesync.Add, 0)
 	require.NoError(t, err)
 	assert.Equal(t, 10, report.Delivered)
+	report, err = k.Sync(t.Context(), vip, users(t, k, 5, 10), audiencesync.Add, 0)
+	require.NoError(t, err)
+	assert.Equal(t, []int{5, 5}, []int{report.Enters, report.Unchanged}, "members who are not in the list do not count")
 	size, _, err := k.Ledger.Audience(t.Context(), "aud_1")
 	require.NoError(t, err)
-	assert.Equal(t, 2410, size.Members)
+	assert.Equal(t, 2415, size.Members)
 }
 
 func TestResyncContinuesAfterInterruption(t *testing.T) {
