@@ -20,6 +20,7 @@ func incrementalRig(t *testing.T) (*rig, *audienceruns.Scheduler, func() audienc
 	r.exec("UPDATE vips SET changed = unixepoch() - 1000000")
 	sync := &r.config.AudienceSyncs[0]
 	sync.Query, sync.Incremental = "SELECT id AS external_id, changed, gone FROM vips", &config.Incremental{Column: "changed", Removed: "gone", Full: 24 * time.Hour, Overlap: 10 * time.Minute}
+	sync.Schedule = nil // only the test starts runs
 	s := r.start(nil)
 	t.Cleanup(s.Close)
 	runs := 0
