@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -87,10 +86,7 @@ func (s remoteBudgets) call(ctx context.Context, method, name string, body []byt
 		return record, err
 	}
 	defer func() { _ = response.Close() }()
-	text, err := io.ReadAll(io.LimitReader(response, 2*maxBudget))
-	if err == nil {
-		err = json.NewDecoder(bytes.NewReader(text)).Decode(&record)
-	}
+	err = json.NewDecoder(io.LimitReader(response, 2*maxBudget)).Decode(&record)
 	return record, err
 }
 
