@@ -30,6 +30,8 @@ func leastEqual(slug string) int {
 		return 85
 	case "hubspot": // batches of contacts whose errors are hidden
 		return 85
+	case "braze": // the addresses of catalog items, sync modes that are missing, and times in digits
+		return 86
 	case "amplitude": // times in digits, which are misread
 		return 89
 	case "webhook": // headers of any kind, and signatures of lists
