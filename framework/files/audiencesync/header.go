@@ -28,26 +28,9 @@ func (r *Rows) openCSV(lines *textfile.Lines, first textfile.Line, o Options) er
 			return headerProblem(err)
 		}
 	}
-	var best *csvReader
-	var header []string
-	var parseErrs error
-	for _, comma := range candidates {
-		reader := &csvReader{lines: lines, comma: comma}
-		row, err := reader.parseRow(first)
-		if err != nil {
-			parseErrs = errors.Join(parseErrs, err)
-			continue
-		}
-		lines.Unread(row.consumed...)
-		if known := r.hasIdentifier(row.fields); known || len(row.fields) > len(header) {
-			best, header = reader, row.fields
-			if known {
-				break
-			}
-		}
-	}
-	if best == nil {
-		return headerProblem(parseErrs)
+	best, header, err := r.chooseDelimiter(lines, first, candidates)
+	if err != nil {
+		return headerProblem(err)
 	}
 	for range strings.Count(strings.Join(header, ""), "\n") { // skip the further lines of a header with line breaks
 		_, _ = lines.Next()
@@ -58,12 +41,37 @@ func (r *Rows) openCSV(lines *textfile.Lines, first textfile.Line, o Options) er
 	}
 	r.records = best
 	header = withoutEmptyEnd(header)
-	err := r.useHeader(header)
+	err = r.useHeader(header)
 	best.columns, best.identifiers = len(header), map[int]bool{}
 	for _, at := range r.columns {
 		best.identifiers[at] = true
 	}
 	return err
+}
+
+// chooseDelimiter returns a reader with the first delimiter that separates an identifier in the header, otherwise with the one that makes the most columns,
+// and the header. Further lines of the header stay unread.
+func (r *Rows) chooseDelimiter(lines *textfile.Lines, first textfile.Line, candidates []string) (best *csvReader, header []string, err error) {
+	var parseErrs error
+	for _, comma := range candidates {
+		reader := &csvReader{lines: lines, comma: comma}
+		row, err := reader.parseRow(first)
+		if err != nil {
+			parseErrs = errors.Join(parseErrs, err)
+			continue
+		}
+		lines.Unread(row.consumed...)
+		if r.hasIdentifier(row.fields) {
+			return reader, row.fields, nil
+		}
+		if len(row.fields) > len(header) {
+			best, header = reader, row.fields
+		}
+	}
+	if best == nil {
+		return nil, nil, parseErrs
+	}
+	return best, header, nil
 }
 
 // headerProblem converts an error in the first line to a *HeaderError.
