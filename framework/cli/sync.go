@@ -60,6 +60,11 @@ func newSync(s streams) *cobra.Command {
 	c.addFileFlags(cmd)
 	c.addAllowFlag(cmd)
 	c.target.addFlags(cmd)
+	c.addSyncFlags(cmd)
+	return cmd
+}
+
+func (c *syncCommand) addSyncFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&c.id, "audience", "", "the `ID` of the cohort (required)")
 	f.StringVar(&c.name, "name", "", "the `NAME` of the cohort; by default its name in the ledger, otherwise its id")
@@ -71,7 +76,6 @@ func newSync(s streams) *cobra.Command {
 	f.StringSliceVar(&c.properties, "properties", nil, "send the other `COLUMNS` as properties of the change: all, or those of --properties=COLUMN,COLUMN")
 	f.Lookup("properties").NoOptDefVal = allColumns
 	cmd.MarkFlagsMutuallyExclusive("mirror", "add", "remove")
-	return cmd
 }
 
 func (c *syncCommand) run(ctx context.Context, files []string) error {
