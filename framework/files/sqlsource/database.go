@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -44,8 +43,7 @@ func (c *databaseCursor) startQuery(ctx context.Context, q querier, query string
 		return &OptionError{"the query returns no columns"}
 	}
 	for _, t := range types {
-		name := strings.ToLower(t.DatabaseTypeName())
-		c.names = append(c.names, audiencesync.Column{Name: t.Name(), Type: name, Unfit: unfitReason(name), Bytes: slices.Contains(bytesTypes(), name)})
+		c.names = append(c.names, newColumn(t.Name(), strings.ToLower(t.DatabaseTypeName())))
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -101,7 +100,7 @@ func (c *postgresCursor) readHeader() error {
 		if t, ok := types.TypeForOID(f.DataTypeOID); ok {
 			name = t.Name
 		}
-		c.names = append(c.names, audiencesync.Column{Name: f.Name, Type: name, Unfit: unfitReason(name), Bytes: slices.Contains(bytesTypes(), name)})
+		c.names = append(c.names, newColumn(f.Name, name))
 		c.padded = append(c.padded, f.DataTypeOID == pgtype.BPCharOID)
 	}
 	return nil

@@ -3,28 +3,35 @@ package sqlsource
 import (
 	"math/big"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 )
 
 // invalidText is the problem of a text that is not UTF-8.
 const invalidText = "is not valid text in UTF-8: select it in another encoding"
 
-// numberTypes are the types of PostgreSQL and MySQL, by their lower-case names, whose texts are numbers.
-func numberTypes() []string {
-	return []string{
-		"int2", "int4", "int8", "oid", "numeric", "float4", "float8",
-		"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double", "year",
+// isNumber reports whether the texts of a type of PostgreSQL or MySQL, by its lower-case name, are numbers.
+func isNumber(typeName string) bool {
+	switch typeName {
+	case "int2", "int4", "int8", "oid", "numeric", "float4", "float8",
+		"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double", "year":
+		return true
 	}
+	return false
 }
 
-// bytesTypes are the types whose values have no JSON form.
-func bytesTypes() []string {
-	return []string{"bytea", "binary", "varbinary", "blob", "tinyblob", "mediumblob", "longblob", "bit", "geometry"}
+// newColumn returns a column by its name and the lower-case name of its type.
+func newColumn(name, typeName string) audiencesync.Column {
+	c := audiencesync.Column{Name: name, Type: typeName, Unfit: unfitReason(typeName)}
+	switch typeName {
+	case "bytea", "binary", "varbinary", "blob", "tinyblob", "mediumblob", "longblob", "bit", "geometry":
+		c.Bytes = true
+	}
+	return c
 }
 
 // textValue returns a value that PostgreSQL or MySQL has written as text.
@@ -33,7 +40,7 @@ func textValue(typeName, text string) (v event.Value, problem string) {
 		return v, invalidText
 	}
 	switch name := strings.TrimPrefix(typeName, "unsigned "); {
-	case slices.Contains(numberTypes(), name):
+	case isNumber(name):
 		if number, err := event.ParseString(text); err == nil && number.Kind() == event.Number {
 			return number, "" // NaN and Infinity stay texts
 		}
