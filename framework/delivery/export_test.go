@@ -61,3 +61,26 @@ const AssignmentHeader = assignmentHeader
 func AssignedMember(instance string, partition int, members []string) string {
 	return assignedMember(instance, partition, members)
 }
+
+// LimitPages limits the bytes of the pages that the feeds of each partition keep.
+func (q *Queue) LimitPages(limit int) {
+	for n := range q.partitions {
+		q.feeds.partitionOf(n).limit = limit
+	}
+}
+
+// SharedPages returns how many bytes the pages in memory have, and how many feeds there are.
+func (q *Queue) SharedPages() (kept, feeds int) {
+	for n := range q.partitions {
+		g := q.feeds.partitionOf(n)
+		g.mu.Lock()
+		feeds += len(g.feeds)
+		for _, f := range g.feeds {
+			for _, p := range f.pages {
+				kept += p.size
+			}
+		}
+		g.mu.Unlock()
+	}
+	return kept, feeds
+}

@@ -204,6 +204,45 @@ func TestSmallPagesCountWhatTheyNeed(t *testing.T) {
 	assert.LessOrEqual(t, len(fast.feed.pages), feedBytes/pageOverhead)
 }
 
+// If the instance that reads for all is stopped, or takes a page and then waits for its remote, another one reads on. An instance with
+// another source that joins at the end of the log gets its events too.
+func TestAnotherInstanceLeads(t *testing.T) {
+	for _, cancelled := range []bool{true, false} {
+		t.Run(fmt.Sprint("cancelled ", cancelled), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFeedFixture(t)
+				first, second := f.feeds.newCursor(0, []string{"ev.a.0"}, 1), f.feeds.newCursor(0, []string{"ev.b.0"}, 1)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				go func() { _, _ = first.nextPage(ctx) }()
+				synctest.Wait()
+				var got []uint64
+				var readers sync.WaitGroup
+				readers.Go(func() { got = f.take(second, 1) })
+				synctest.Wait()
+				require.True(t, first.leads)
+				if cancelled {
+					cancel()
+				} else {
+					f.add("ev.a.0", 10)
+				}
+				synctest.Wait()
+				joined := f.feeds.newCursor(0, []string{"ev.c.0"}, 1)
+				readers.Go(func() { f.take(joined, 1) })
+				synctest.Wait()
+				f.add("ev.c.0", 10)
+				seq := f.add("ev.b.0", 10)
+				readers.Wait()
+				assert.Equal(t, []uint64{seq}, got)
+				for _, c := range []*pageCursor{first, second, joined} {
+					c.close()
+				}
+				assert.Empty(t, f.feeds.partitions[0].feeds)
+			})
+		})
+	}
+}
+
 // An instance that is busy with a page holds the others up for a moment, so that they go on together, but no longer.
 func TestFeedIsPatientForAMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -42,6 +42,11 @@ func (l *slowLog) Read(ctx context.Context, stream string, q eventlog.Query) (ev
 	return &slowReader{r, l.chance, 8 * time.Second}, err
 }
 
+// Erase implements eventlog.Eraser.
+func (l *slowLog) Erase(ctx context.Context, rewrite func(stream, subject string, data []byte) []byte) error {
+	return l.Log.(eventlog.Eraser).Erase(ctx, rewrite)
+}
+
 // slowReader stands still now and then.
 type slowReader struct {
 	eventlog.Reader
