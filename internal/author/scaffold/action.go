@@ -28,12 +28,15 @@ var used = []string{
 // Action adds an action to a destination: a handler, a case, and entries in the definition and in plugin.go, whose other content does
 // not change. It returns the new and changed files, relative to Dir.
 func Action(n New) ([]string, error) {
+	dir := filepath.Join(n.Dir, n.Slug)
+	file := filepath.Join(dir, destination.DefinitionFile)
+	if exists(file) && !exists(filepath.Join(n.Dir, registryFile)) {
+		return nil, fmt.Errorf("%s is a destination without code: add the action to its actions in %s, and a case of it to %s", n.Slug, file, filepath.Join(dir, "testdata", "cases"))
+	}
 	m, err := findLocation(n.Dir)
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(n.Dir, n.Slug)
-	file := filepath.Join(dir, destination.DefinitionFile)
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no destination %q in %s: make it with %s new destination %s", n.Slug, n.Dir, n.programName(), n.Slug)

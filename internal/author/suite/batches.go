@@ -3,10 +3,12 @@ package suite
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 
 	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
@@ -36,13 +38,25 @@ func checkBatches(s *subject) {
 			}
 			for i, verdicts := range r.plan.RunBatch(s.baseContext(), events) {
 				if got, want := verdicts[0], picked[i].alone; !sameVerdict(got, want) {
-					s.addFinding(action, "event %d of %d is %s %s (%s) in a batch, but %s %s (%s) alone: %s",
-						i+1, len(events), got.Outcome, got.Code, got.Reason, want.Outcome, want.Code, want.Reason, excerptAround(events[i].Raw(), ""))
+					s.addFinding(action, "event %d of %d is %s in a batch, but %s alone: %s",
+						i+1, len(events), describeVerdict(got), describeVerdict(want), fault.Shorten(events[i].Raw(), 200))
 					return
 				}
 			}
 		}
 	})
+}
+
+// describeVerdict describes a verdict, such as "refused (UNPROCESSABLE_ENTITY: Email is required)".
+func describeVerdict(v runtime.Verdict) string {
+	text := fmt.Sprint(v.Outcome)
+	switch why := strings.TrimPrefix(string(v.Code)+": "+v.Reason, ": "); {
+	case v.Reason != "":
+		return text + " (" + why + ")"
+	case v.Code != "":
+		return text + " (" + string(v.Code) + ")"
+	}
+	return text
 }
 
 func sameVerdict(got, alone runtime.Verdict) bool {
