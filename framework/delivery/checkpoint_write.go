@@ -24,7 +24,7 @@ func (r *Runner) writeCheckpoints() {
 		defer w.mu.Unlock()
 		for _, p := range w.partitions {
 			age := time.Since(p.renewedAt)
-			rare := !p.dirty || len(p.openPages) > 256 // those of events that concern nobody, and large ones, are written less often
+			rare := !p.dirty || len(p.openPages) > 256 // those of events that no subscription matches, and large ones, are written less often
 			if p.abandoned || p.closing || age < r.settings.Lease/5 && (!p.dirty && !p.hasRead || rare && age < time.Second) {
 				continue
 			}

@@ -150,18 +150,7 @@ func (m *propertyMapper) checkRead(rows *Rows, identity string, properties event
 	whole := payloadOf(properties)
 	for key, v := range properties.Members() {
 		if v.Exists() && !w.checked[key] && !rows.isIdentifier(key) && len(w.checked) < maxChecked {
-			w.checked[key] = payloadOf(withoutMember(properties, key)) != whole
+			w.checked[key] = payloadOf(properties.Without(key)) != whole
 		}
 	}
-}
-
-// withoutMember returns an object without one of its members.
-func withoutMember(v event.Value, without string) event.Value {
-	var members []event.Member
-	for key, m := range v.Members() {
-		if key != without {
-			members = append(members, event.Member{Key: key, Value: m})
-		}
-	}
-	return event.NewObject(members)
 }

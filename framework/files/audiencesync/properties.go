@@ -34,6 +34,10 @@ type rowProperties struct {
 	typed   PropertyTable    // nil if the columns are texts
 }
 
+func propertiesOfRows(o Options) rowProperties {
+	return rowProperties{wanted: o.Properties, other: o.Reserved, removed: o.Removed}
+}
+
 // isUsed reports whether rows have properties, or say who leaves.
 func (p *rowProperties) isUsed() bool {
 	return p.wanted.All || len(p.wanted.Names) > 0 || p.removed != ""

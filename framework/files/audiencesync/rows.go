@@ -86,7 +86,7 @@ func OpenRows(r io.Reader, o Options) (*Rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows := &Rows{identifiers: o.Identifiers, renamed: o.Columns, words: fileWords(), only: o.Only, properties: rowProperties{wanted: o.Properties, other: o.Reserved, removed: o.Removed}, lines: textfile.NewLines(text)}
+	rows := &Rows{identifiers: o.Identifiers, renamed: o.Columns, words: fileWords(), only: o.Only, properties: propertiesOfRows(o), lines: textfile.NewLines(text)}
 	first, err := nextLine(rows.lines)
 	switch {
 	case isEnd(err):

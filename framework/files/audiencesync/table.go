@@ -51,7 +51,7 @@ func openTable(t Table, o Options, words sourceWords, shape *columnShape) (*Rows
 		names[i] = c.Name
 	}
 	rows := &Rows{
-		identifiers: o.Identifiers, renamed: o.Columns, words: words, at: o.At, only: o.Only, properties: rowProperties{wanted: o.Properties, other: o.Reserved, removed: o.Removed},
+		identifiers: o.Identifiers, renamed: o.Columns, words: words, at: o.At, only: o.Only, properties: propertiesOfRows(o),
 		records: &tableReader{table: t}, shape: shape,
 	}
 	if err := rows.useHeader(names); err != nil {

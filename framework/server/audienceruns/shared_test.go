@@ -14,7 +14,7 @@ import (
 
 // randomUser returns a query whose user is another one each time that it runs, in several audiences, with a column of properties and a row of no audience.
 const randomUser = `WITH one AS MATERIALIZED (SELECT hex(randomblob(8)) AS id)
-	SELECT id AS external_id, 'a' AS segment, 1.5 AS price FROM one UNION ALL SELECT id, 'b', NULL FROM one UNION ALL SELECT id, 'c', 'x' FROM one UNION ALL SELECT 'nobody', NULL, NULL`
+	SELECT id AS external_id, 'a' AS segment, 1.5 AS price FROM one UNION ALL SELECT id, 'b', NULL FROM one UNION ALL SELECT id, 'c', 'x' FROM one UNION ALL SELECT 'unlisted', NULL, NULL`
 
 // TestSyncsOfSeveralAudiencesShareAResult checks that one run of a query serves the syncs of all its audiences at a time of the schedule, and that a run which
 // an operator asks for reads the present.

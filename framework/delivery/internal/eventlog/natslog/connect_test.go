@@ -19,14 +19,14 @@ func TestConnectErrors(t *testing.T) {
 	address := s.Addr().String()
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	nobody := closed.Addr().String()
+	unused := closed.Addr().String()
 	require.NoError(t, closed.Close())
 	credentials := filepath.Join(t.TempDir(), "app.creds")
 	require.NoError(t, os.WriteFile(credentials, []byte("junk"), 0o600))
 	for _, tc := range []struct{ url, credentials, want string }{
 		{url: "nats://u:wr0ng@" + address, want: "at nats://" + address + ": the server refuses this user: check the user and the password in nats.url"},
 		{url: "tls://u:wr0ng@" + address, want: "the server does not use TLS: write nats:// instead of tls://"},
-		{url: "nats://u:wr0ng@" + nobody, want: "at nats://" + nobody + ": no server answers: check nats.url"},
+		{url: "nats://u:wr0ng@" + unused, want: "at nats://" + unused + ": no server answers: check nats.url"},
 		{url: "nats://u:wr0ng@ho st", want: "the URL cannot be read"},
 		{url: "nats://u:wr0ng@nowhere.invalid", want: "the host nowhere.invalid is not known"},
 		{url: "nats://" + address, credentials: "none.creds", want: "with the credentials of none.creds: none.creds: there is no such file"},
