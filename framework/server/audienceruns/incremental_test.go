@@ -18,9 +18,10 @@ func incrementalRig(t *testing.T) (*rig, *audienceruns.Scheduler, func() audienc
 	r.exec("ALTER TABLE vips ADD COLUMN changed INTEGER")
 	r.exec("ALTER TABLE vips ADD COLUMN gone BOOLEAN")
 	r.exec("UPDATE vips SET changed = unixepoch() - 1000000")
-	sync := &r.config.AudienceSyncs[0]
-	sync.Query, sync.Incremental = "SELECT id AS external_id, changed, gone FROM vips", &config.Incremental{Column: "changed", Removed: "gone", Full: 24 * time.Hour, Overlap: 10 * time.Minute}
-	sync.Schedule = nil // only the test starts runs
+	r.change(func(sync *config.AudienceSync) {
+		sync.Query, sync.Incremental = "SELECT id AS external_id, changed, gone FROM vips", &config.Incremental{Column: "changed", Removed: "gone", Full: 24 * time.Hour, Overlap: 10 * time.Minute}
+		sync.Schedule = nil // only the test starts runs
+	})
 	s := r.start(nil)
 	t.Cleanup(s.Close)
 	runs := 0
@@ -67,8 +68,11 @@ func TestIncrementalRunsReadWhatHasChanged(t *testing.T) {
 func TestIncrementalRunsAfterFailures(t *testing.T) {
 	t.Parallel()
 	r, s, run := incrementalRig(t)
-	sync := &r.config.AudienceSyncs[0]
-	sync.Incremental.Overlap = 0
+	r.change(func(sync *config.AudienceSync) {
+		incremental := *sync.Incremental
+		incremental.Overlap = 0
+		sync.Incremental = &incremental
+	})
 	require.Equal(t, []any{audienceruns.OK, false, 100, 100, 0}, outcome(run()))
 	r.exec("INSERT INTO vips VALUES (101, unixepoch() + 3600, 0)")
 	r.exec("ALTER TABLE vips RENAME COLUMN gone TO left")
@@ -88,28 +92,32 @@ func TestIncrementalRunsAfterFailures(t *testing.T) {
 	r.exec("UPDATE vips SET gone = 0 WHERE id = 1")
 
 	held, _, err := audienceruns.HoldAudience(t.Context(), audienceruns.HoldOptions{
-		Ledger: r.list[0].Ledger, Instance: "braze", Audience: "vips", Syncs: r.config.AudienceSyncs, By: "landfall members purge", Now: r.currentTime,
+		Ledger: r.list[0].Ledger, Instance: "braze", Audience: "vips", Syncs: r.currentSyncs(), By: "landfall members purge", Now: r.currentTime,
 	})
 	require.NoError(t, err)
 	_, err = held.Release(nil, nil)
 	require.NoError(t, err)
 	assert.False(t, run().Changes, "a command has changed the audience")
 	assert.True(t, run().Changes)
-	sync.Query += " WHERE id > 0"
+	r.change(func(sync *config.AudienceSync) { sync.Query += " WHERE id > 0" })
 	assert.False(t, run().Changes, "another query")
 	assert.True(t, run().Changes)
-	for _, change := range []func(){
-		func() { sync.Key = "external_id" },
-		func() { sync.Columns = map[string]string{"external_id": "external_id"} },
-		func() { sync.Audience = "others" },
-		func() { sync.Query = "SELECT id AS external_id, changed, gone, 'others' AS segment FROM vips" },
-		func() { sync.Only = "segment" },
+	for _, change := range []func(sync *config.AudienceSync){
+		func(sync *config.AudienceSync) { sync.Key = "external_id" },
+		func(sync *config.AudienceSync) { sync.Columns = map[string]string{"external_id": "external_id"} },
+		func(sync *config.AudienceSync) { sync.Audience = "others" },
+		func(sync *config.AudienceSync) {
+			sync.Query = "SELECT id AS external_id, changed, gone, 'others' AS segment FROM vips"
+		},
+		func(sync *config.AudienceSync) { sync.Only = "segment" },
 	} {
-		change()
+		r.change(change)
 		assert.False(t, run().Changes, "other users")
 		assert.True(t, run().Changes)
 	}
-	sync.Query += " UNION ALL SELECT id, changed, 0, 'others' FROM vips WHERE id = 7"
+	r.change(func(sync *config.AudienceSync) {
+		sync.Query += " UNION ALL SELECT id, changed, 0, 'others' FROM vips WHERE id = 7"
+	})
 	whole := run()
 	assert.Contains(t, strings.Join(whole.Report.Warnings, "\n"), "a row repeats a user: a run that reads only what has changed does not see the others, and a row with gone takes the user out")
 	assert.Empty(t, run().Report.Warnings)

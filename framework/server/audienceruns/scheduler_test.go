@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -34,14 +35,14 @@ type rig struct {
 	t        *testing.T
 	store    *state.Store
 	list     []instances.Instance
-	config   *config.Config
 	shop     *sql.DB
 	registry *prometheus.Registry
 
 	suppressed *identifier.Set
 
-	mu  sync.Mutex
-	now time.Time
+	mu    sync.Mutex
+	now   time.Time
+	syncs []config.AudienceSync // of the configuration; changed by setSyncs and change
 }
 
 func newRig(t *testing.T) *rig {
@@ -67,7 +68,7 @@ audienceSyncs:
   - {id: vips, from: "sqlite:`+filepath.Join(dir, "shop.db")+`", query: SELECT id AS external_id FROM vips, every: 1h}
 `), config.Env{})
 	require.Empty(t, problems)
-	r.config = cfg
+	r.setSyncs(cfg.AudienceSyncs)
 	r.list, err = instances.Load(cfg, problems, instances.Options{
 		Target: &instances.Target{Sandbox: true}, Catalog: instances.Catalog{Plugins: []destination.Plugin{brazecohorts.Plugin()}}, Store: r.store,
 	})
@@ -93,6 +94,26 @@ func (r *rig) advance(d time.Duration) {
 	r.now = r.now.Add(d)
 }
 
+func (r *rig) currentSyncs() []config.AudienceSync {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.syncs
+}
+
+// setSyncs replaces the syncs, as a server does that has read its configuration again.
+func (r *rig) setSyncs(syncs []config.AudienceSync) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.syncs = syncs
+}
+
+// change replaces the first sync by a copy that edit has changed.
+func (r *rig) change(edit func(sync *config.AudienceSync)) {
+	syncs := slices.Clone(r.currentSyncs())
+	edit(&syncs[0])
+	r.setSyncs(syncs)
+}
+
 // start starts a scheduler, as a server does.
 func (r *rig) start(metrics prometheus.Registerer) *audienceruns.Scheduler {
 	return audienceruns.New(r.settings(metrics))
@@ -101,7 +122,7 @@ func (r *rig) start(metrics prometheus.Registerer) *audienceruns.Scheduler {
 func (r *rig) settings(metrics prometheus.Registerer) audienceruns.Config {
 	return audienceruns.Config{
 		Suppressed: func() *identifier.Set { return r.suppressed }, Store: r.store, Log: slog.New(slog.DiscardHandler), Metrics: metrics, Now: r.currentTime, Lease: 4 * time.Second,
-		Syncs: func() []config.AudienceSync { return r.config.AudienceSyncs }, Instances: func() []instances.Instance { return r.list },
+		Syncs: r.currentSyncs, Instances: func() []instances.Instance { return r.list },
 	}
 }
 
@@ -291,7 +312,7 @@ func TestCommandsTakeTheLease(t *testing.T) {
 	r.waitForRuns(s, 1)
 
 	options := audienceruns.HoldOptions{
-		Ledger: r.list[0].Ledger, Instance: "braze", Audience: "vips", Syncs: r.config.AudienceSyncs, By: "landfall sync", Lease: 4 * time.Second, Now: r.currentTime,
+		Ledger: r.list[0].Ledger, Instance: "braze", Audience: "vips", Syncs: r.currentSyncs(), By: "landfall sync", Lease: 4 * time.Second, Now: r.currentTime,
 	}
 	held, _, err := audienceruns.HoldAudience(t.Context(), options)
 	require.NoError(t, err)
@@ -345,14 +366,14 @@ func TestCommandsTakeTheLease(t *testing.T) {
 func TestRunsHaveATimeLimit(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.config.AudienceSyncs[0].RunLimit = time.Nanosecond
+	r.change(func(sync *config.AudienceSync) { sync.RunLimit = time.Nanosecond })
 	s := r.start(nil)
 	defer s.Close()
 	require.NoError(t, s.RunNow(t.Context(), vips, "me"))
 	run := r.waitForRuns(s, 1)
 	assert.Equal(t, []any{audienceruns.Failed, "the run was stopped, since it took longer than its runLimit, 1ns; the next run continues it"}, []any{run.Outcome, run.Error})
 	s.Close()
-	r.config.AudienceSyncs[0].RunLimit = 0
+	r.change(func(sync *config.AudienceSync) { sync.RunLimit = 0 })
 	again := r.start(nil)
 	defer again.Close()
 	require.NoError(t, again.RunNow(t.Context(), vips, "me"))

@@ -21,14 +21,15 @@ const randomUser = `WITH one AS MATERIALIZED (SELECT hex(randomblob(8)) AS id)
 func TestSyncsOfSeveralAudiencesShareAResult(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	first := r.config.AudienceSyncs[0]
-	r.config.AudienceSyncs = nil
+	first := r.currentSyncs()[0]
+	var syncs []config.AudienceSync
 	for _, id := range []string{"a", "b", "c"} {
 		sync := first
 		sync.ID, sync.Audience, sync.Only, sync.Query, sync.MaxRemove = id, id, "segment", randomUser, 100
 		sync.Properties = config.Properties{Names: []string{"price"}}
-		r.config.AudienceSyncs = append(r.config.AudienceSyncs, sync)
+		syncs = append(syncs, sync)
 	}
+	r.setSyncs(syncs)
 	s := r.start(nil)
 	defer s.Close()
 	member := func(audience string) (user string) {
@@ -86,14 +87,15 @@ func TestSyncsOfSeveralAudiencesShareAResult(t *testing.T) {
 func TestSharedResultsThatFail(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	first := r.config.AudienceSyncs[0]
-	r.config.AudienceSyncs = nil
+	first := r.currentSyncs()[0]
+	var syncs []config.AudienceSync
 	for _, id := range []string{"a", "b"} {
 		sync := first
 		sync.ID, sync.Audience, sync.Only, sync.MaxRemove = id, id, "segment", 100
 		sync.Query = "SELECT CASE WHEN id = 100 THEN 1.5 ELSE id END AS external_id, CASE id % 2 WHEN 0 THEN 'a' ELSE 'b' END AS segment FROM vips WHERE abs(id) > 0"
-		r.config.AudienceSyncs = append(r.config.AudienceSyncs, sync)
+		syncs = append(syncs, sync)
 	}
+	r.setSyncs(syncs)
 	s := r.start(nil)
 	defer s.Close()
 	run := func(id string, n int) audienceruns.Run {
