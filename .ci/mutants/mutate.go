@@ -32,8 +32,23 @@ func mutantError(id int, err error) error {
 	return err
 }
 
+// A call that is skipped has succeeded.
+func mutantSkip(id int, call func() error) error {
+	if mutantActive == id {
+		return nil
+	}
+	return call()
+}
+
 type mutantNumber interface {
 	~int | ~int8 | ~int16 | ~int32 | ~int64 | ~uint | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~float32 | ~float64
+}
+
+func mutantMore[T mutantNumber](id int, bound T) T {
+	if mutantActive == id {
+		return bound + 1
+	}
+	return bound
 }
 
 func mutantPlus[T mutantNumber](id int, a, b T) T {
@@ -63,6 +78,7 @@ type mutant struct {
 	operator      int // offset of the operator that instead replaces; -1: none
 	width         int
 	instead       string
+	risky         bool // often does not compile: the first to be left out
 	out           bool // left out: it does not compile
 }
 
@@ -111,19 +127,30 @@ func (s *source) live() []*mutant {
 	return slices.DeleteFunc(slices.Clone(s.faults), func(m *mutant) bool { return m.out })
 }
 
-// leaveOut takes the faults that touch a line out: those of sums first, since most sums that do not compile are of strings.
+// leaveOut takes the faults that touch a line out: the risky ones first.
 func (s *source) leaveOut(line int) int {
 	taken := 0
-	for _, sums := range []bool{true, false} {
+	for _, risky := range []bool{true, false} {
 		for _, m := range s.live() {
-			isSum := strings.HasPrefix(m.before, "mutantPlus") || strings.HasPrefix(m.before, "mutantMinus")
-			if m.line <= line && line <= m.last && isSum == sums && (sums || m.line == line) {
+			if m.line <= line && line <= m.last && m.risky == risky && (risky || m.line == line) {
 				m.out = true
 				taken++
 			}
 		}
 		if taken > 0 {
 			break
+		}
+	}
+	return taken
+}
+
+// leaveOutRisky takes all risky faults out, since one of them may change the type of a variable that another line uses.
+func (s *source) leaveOutRisky() int {
+	taken := 0
+	for _, m := range s.live() {
+		if m.risky {
+			m.out = true
+			taken++
 		}
 	}
 	return taken
@@ -198,24 +225,37 @@ func (f *finder) add(node ast.Node, kind, before, after string) *mutant {
 // visit adds the faults of one node.
 func (f *finder) visit(node ast.Node) bool {
 	switch n := node.(type) {
+	case *ast.FuncDecl:
+		return !slices.Contains(textMethods, n.Name.Name)
 	case *ast.GenDecl:
 		return n.Tok == token.VAR
 	case *ast.BinaryExpr:
 		f.binary(n)
 	case *ast.IfStmt:
+		if a, ok := n.Init.(*ast.AssignStmt); ok {
+			f.errorOf(a)
+		}
 		f.add(n.Cond, "condition never true", "(!mutantOn(%d) && (", "))")
 	case *ast.ExprStmt:
-		if _, ok := n.X.(*ast.CallExpr); ok {
+		if call, ok := n.X.(*ast.CallExpr); ok && !slices.Contains(ignoredCalls, called(call)) {
 			f.add(n, "call removed", "if !mutantOn(%d) { ", " }")
+		}
+	case *ast.BranchStmt:
+		if n.Tok == token.CONTINUE {
+			f.add(n, "continue removed", "if !mutantOn(%d) { ", " }")
 		}
 	case *ast.BlockStmt:
 		f.assignments(n.List)
 	case *ast.CaseClause:
 		f.assignments(n.Body)
 	case *ast.ReturnStmt:
-		if k := len(n.Results); k > 0 {
-			if id, ok := n.Results[k-1].(*ast.Ident); ok && id.Name == "err" {
-				f.add(id, "error dropped", "mutantError(%d, ", ")")
+		f.returns(n)
+	case *ast.CallExpr:
+		f.bounds(n)
+	case *ast.SliceExpr:
+		for _, bound := range []ast.Expr{n.Low, n.High} {
+			if number, ok := bound.(*ast.BasicLit); ok {
+				f.add(number, "bound plus one", "mutantMore(%d, ", ")").risky = true
 			}
 		}
 	case *ast.Ident:
@@ -226,12 +266,81 @@ func (f *finder) visit(node ast.Node) bool {
 	return true
 }
 
+// textMethods only write text for people; a package's users rely on none of their details.
+var textMethods = []string{"String", "GoString", "LogValue", "Usage"}
+
+// ignoredCalls are calls whose removal no test of the package can be asked to notice: logging, and locks, which are for the race detector.
+var ignoredCalls = []string{"Debug", "Info", "Warn", "Error", "DebugContext", "InfoContext", "WarnContext", "ErrorContext", "LogAttrs",
+	"Lock", "RLock", "Unlock", "RUnlock", "Helper"}
+
+// boundingCalls have a limit among their arguments.
+var boundingCalls = []string{"min", "max", "LimitReader", "MaxBytesReader", "SplitN"}
+
+// called returns the name of the function or method of a call, without what it belongs to.
+func called(call *ast.CallExpr) string {
+	switch f := call.Fun.(type) {
+	case *ast.Ident:
+		return f.Name
+	case *ast.SelectorExpr:
+		return f.Sel.Name
+	}
+	return ""
+}
+
+// bounds adds one to each argument of a call that limits something.
+func (f *finder) bounds(call *ast.CallExpr) {
+	if !slices.Contains(boundingCalls, called(call)) {
+		return
+	}
+	for _, argument := range call.Args {
+		f.add(argument, "bound plus one", "mutantMore(%d, ", ")").risky = true
+	}
+}
+
+// returns adds the loss of a returned error, the loss of the call that could have failed, and the removal of an early return.
+func (f *finder) returns(n *ast.ReturnStmt) {
+	if len(n.Results) == 0 {
+		f.add(n, "return removed", "if !mutantOn(%d) { ", " }")
+		return
+	}
+	switch last := n.Results[len(n.Results)-1].(type) {
+	case *ast.Ident:
+		if last.Name == "err" {
+			f.add(last, "error dropped", "mutantError(%d, ", ")")
+		}
+	case *ast.CallExpr:
+		f.add(last, "error dropped", "mutantError(%d, ", ")").risky = true
+		if len(n.Results) == 1 {
+			f.skipped(last)
+		}
+	}
+}
+
+// skipped adds that a call which returns an error does nothing and succeeds.
+func (f *finder) skipped(call *ast.CallExpr) {
+	if name := called(call); name != "Errorf" && name != "New" {
+		f.add(call, "call skipped", "mutantSkip(%d, func() error { return ", " })").risky = true
+	}
+}
+
 // assignments adds the removal of each plain assignment of a block.
 func (f *finder) assignments(list []ast.Stmt) {
 	for _, statement := range list {
-		if a, ok := statement.(*ast.AssignStmt); ok && a.Tok != token.DEFINE && f.at(a.Lhs[0]) != "_" {
+		a, ok := statement.(*ast.AssignStmt)
+		if !ok {
+			continue
+		}
+		if a.Tok != token.DEFINE && f.at(a.Lhs[0]) != "_" {
 			f.add(a, "assignment removed", "if !mutantOn(%d) { ", " }")
 		}
+		f.errorOf(a)
+	}
+}
+
+// errorOf adds the skipped call of a statement that keeps the call's error alone.
+func (f *finder) errorOf(a *ast.AssignStmt) {
+	if call, ok := a.Rhs[0].(*ast.CallExpr); ok && len(a.Lhs) == 1 && f.at(a.Lhs[0]) == "err" {
+		f.skipped(call)
 	}
 }
 
@@ -254,6 +363,7 @@ func (f *finder) binary(n *ast.BinaryExpr) {
 	case token.ADD, token.SUB:
 		name := map[token.Token]string{token.ADD: "mutantPlus(%d, ", token.SUB: "mutantMinus(%d, "}[n.Op]
 		m := f.add(n, n.Op.String()+" exchanged", name, ")")
+		m.risky = true
 		m.operator, m.width, m.instead = f.set.Position(n.OpPos).Offset, 1, ", "
 	}
 }

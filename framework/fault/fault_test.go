@@ -37,6 +37,8 @@ func TestAs(t *testing.T) {
 		assert.ErrorIs(t, cut, ended)
 	}
 	assert.EqualError(t, fault.ConnectionFailed(io.EOF), "no answer from the destination: EOF")
+	assert.True(t, fault.StateUnavailable("reading", io.EOF).Retry, "a database that is away comes back")
+	assert.True(t, fault.ConnectionFailed(io.EOF).Retry)
 	assert.EqualError(t, &fault.Error{Status: 404}, "Not Found")
 }
 
@@ -55,5 +57,8 @@ func TestNearest(t *testing.T) {
 	names := []string{"run", "test", "validate", "describe", "destinations"}
 	for word, want := range map[string]string{"rnu": "run", "tset": "test", "valdiate": "validate", "destinatoins": "destinations", "x": "", "": "", "entirely else": ""} {
 		assert.Equal(t, want, fault.Nearest(word, names), word)
+	}
+	for _, name := range []string{"rnz", "rzu", "rxx"} { // no two neighbors are exchanged
+		assert.Empty(t, fault.Nearest("run", []string{name}), name)
 	}
 }

@@ -26,6 +26,8 @@ func TestFileReason(t *testing.T) {
 	require.NoError(t, os.WriteFile(at("file"), nil, 0o600))
 	require.NoError(t, os.Symlink("nowhere", at("dangling")))
 	require.NoError(t, os.Symlink("circle", at("circle")))
+	require.NoError(t, os.Mkdir(at("there"), 0o700))
+	require.NoError(t, os.Symlink("there", at("link")))
 	read := func(name string) error { _, err := os.ReadFile(at(name)); return err }
 	create := func(name string) error { return os.WriteFile(at(name), nil, 0o600) }
 	mkdir := func(name string) error { return os.MkdirAll(at(name), 0o700) }
@@ -41,6 +43,8 @@ func TestFileReason(t *testing.T) {
 		{read("file/x/y"), "DIR/file is a file, not a directory"},
 		{read("dangling"), "is a link to nowhere, which does not exist"},
 		{read("dangling/x"), "DIR/dangling is a link to nowhere, which does not exist"},
+		{read("link/x"), "there is no such file"},
+		{read("link/x/y"), "there is no directory DIR/link/x"},
 		{read("circle"), "the links lead in a circle"},
 		{read("."), "is a directory, not a file"},
 		{create("none/x"), "there is no directory DIR/none"},

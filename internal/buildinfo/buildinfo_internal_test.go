@@ -43,5 +43,6 @@ func TestDescribe(t *testing.T) {
 		assert.Equal(t, c.agent, info.UserAgent(), c.name)
 		assert.Equal(t, []string{c.program, c.version}, []string{info.Program, info.ProgramVersion}, c.name)
 	}
+	assert.Equal(t, "2026-01-02T03:04:05Z", describe(&debug.BuildInfo{Settings: checkout}).Time)
 	assert.NotEmpty(t, Read().Go, "the test binary has a record")
 }

@@ -15,7 +15,7 @@ import (
 func TestOneErrorOfEachSeriesIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second := errors.New("first"), errors.New("second")
-		answers := []error{nil, first, first, nil, second}
+		answers := []error{first, first, nil, nil, second}
 		var reported []error
 		calls := 0
 		p := poller.Start(time.Second, func(context.Context) error {

@@ -19,3 +19,16 @@ func TestSlicesAreZeroedAndLargeEnough(t *testing.T) {
 		r.Put(s)
 	}
 }
+
+func TestSlicesAreUsedAgain(t *testing.T) {
+	var r pool.Slice[int]
+	for range 100 { // the race detector and the garbage collector drop some
+		large := r.Get(8)
+		first := &large[0]
+		r.Put(large)
+		if small := r.Get(3); first == &small[0] {
+			return
+		}
+	}
+	t.Error("each slice was allocated")
+}

@@ -56,3 +56,30 @@ func TestReplaceFailsWithoutATrace(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, entries, 2)
 }
+
+func TestUnnamedFileLeavesNoName(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	file, err := textfile.Unnamed("landfall-")
+	require.NoError(t, err)
+	_, err = file.WriteString("text")
+	require.NoError(t, err)
+	text := make([]byte, 4)
+	_, err = file.ReadAt(text, 0)
+	require.NoError(t, err)
+	assert.Equal(t, "text", string(text))
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Empty(t, entries)
+	require.NoError(t, file.Close())
+
+	t.Setenv("TMPDIR", filepath.Join(dir, "none"))
+	_, err = textfile.Unnamed("landfall-")
+	assert.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestSyncDirNeedsADirectory(t *testing.T) {
+	dir := t.TempDir()
+	assert.NoError(t, textfile.SyncDir(dir))
+	assert.ErrorIs(t, textfile.SyncDir(filepath.Join(dir, "none")), os.ErrNotExist)
+}

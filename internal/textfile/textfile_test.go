@@ -69,6 +69,10 @@ func TestOpenRefusesByName(t *testing.T) {
 		_, err = io.ReadAll(textfile.NewReader(strings.NewReader(c.file), c.encoding))
 		assert.EqualError(t, err, c.want)
 	}
+	for _, name := range append(textfile.Encodings(), "") {
+		assert.NoError(t, textfile.CheckEncoding(name), name)
+	}
+	assert.ErrorContains(t, textfile.CheckEncoding("latin2"), `unknown encoding "latin2"`)
 }
 
 // zstandard returns a text compressed with zstd.

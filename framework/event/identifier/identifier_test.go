@@ -53,3 +53,17 @@ func TestHashesDependOnTheKey(t *testing.T) {
 	assert.NotEqual(t, a.Hash("U1"), a.Hash("u1"), "only the case of e-mail addresses does not matter")
 	assert.NotContains(t, a.Hash("u1"), "u1")
 }
+
+// TestHashesStay holds hashes that ledgers and lists of suppressed users contain.
+func TestHashesStay(t *testing.T) {
+	key := identifier.NewKey("a secret")
+	assert.Equal(t, "0ec63929cfb15b0be41719d98cbb5d47c2b0a620a468bfbe2ec59f0388f1df1a", key.Hash("u1"))
+	assert.Equal(t, "4801fe8f48de291f", key.ID())
+}
+
+func TestHasText(t *testing.T) {
+	v := event.MustParse(`{"a":[1,{"b":"u1"}],"c":{"d":"Ann@example.com"}}`)
+	for id, want := range map[string]bool{"u1": true, "U1": false, "u2": false, "ann@EXAMPLE.com": true, "b": false, "1": false} {
+		assert.Equal(t, want, identifier.HasText(v, id), id)
+	}
+}
