@@ -140,7 +140,7 @@ func badInputCases() []badInput {
 			partial: `200 {"elements":[{"id":4,"status":201},{"status":400,"message":"no such user"},{"status":201}]}`, partialSays: "no such user",
 		},
 		{
-			slug: "linkedin-conversions", settings: `{}`, subscription: track(`"action":"streamConversion","mapping":{"conversionHappenedAt":"2035-01-02T03:04:05Z","onMappingSave":{"inputs":{"adAccountId":"urn:li:sponsoredAccount:1"},"outputs":{"id":"7"}}}`), event: orderOf,
+			slug: "linkedin-conversions", settings: `{}`, subscription: track(`"action":"streamConversion","mapping":{"email":{"@path":"$.context.traits.email"},"conversionHappenedAt":"2035-01-02T03:04:05Z","onMappingSave":{"inputs":{"adAccountId":"urn:li:sponsoredAccount:1"},"outputs":{"id":"7"}}}`), event: orderOf,
 			unidentified: "is required", wrong: `{"account":"1"}`, wrongSays: "/settings/account",
 			partial: `207 {"elements":[{"status":201},{"status":400,"error":{"message":"no such rule"}},{"status":201}]}`, partialSays: "no such rule",
 		},
