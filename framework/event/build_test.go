@@ -18,3 +18,18 @@ func TestWithout(t *testing.T) {
 	assert.Equal(t, `{"a":1,"b":2}`, v.Without().JSON())
 	assert.Equal(t, event.Absent, event.Value{}.Without("a").Kind())
 }
+
+// TestMembersCanBeLeft checks that a loop over members may end before the last one, however the object was made.
+func TestMembersCanBeLeft(t *testing.T) {
+	for _, v := range []event.Value{
+		event.MustParse(`{"a":1,"b":2}`),
+		event.NewObject([]event.Member{{Key: "a", Value: event.NewString("1")}, {Key: "b", Value: event.NewString("2")}}),
+	} {
+		var seen []string
+		for key := range v.Members() {
+			seen = append(seen, key)
+			break
+		}
+		assert.Equal(t, []string{"a"}, seen)
+	}
+}

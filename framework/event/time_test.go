@@ -163,6 +163,8 @@ var timeForms = []struct {
 		{"an exponent in text", `"1e3"`, "refused:"},
 		{"a number too large", `99999999999999999999`, "refused: no unit"},
 		{"two signs", `"--1767323045"`, "refused:"},
+		{"the day missing", `"12/"`, "refused:"},
+		{"the year missing", `"12-31"`, "refused:"},
 		{"a time without a date", `"03:04:05"`, "refused:"},
 		{"a word", `"now"`, "refused:"},
 		{"empty", `""`, "refused: it is empty"},

@@ -161,6 +161,20 @@ func TestAClockThatIsSetIsFollowed(t *testing.T) {
 	}
 }
 
+// TestSlowRequestsAmongOthersChangeNothing checks that requests that take longer than others, however many, are no changed clock.
+func TestSlowRequestsAmongOthersChangeNothing(t *testing.T) {
+	s, received := sender{}, noon
+	for i := range 200 {
+		received = received.Add(20 * time.Second)
+		delay := 50 * time.Millisecond
+		if i%3 != 0 {
+			delay = time.Minute
+		}
+		s.observe(received, delay)
+	}
+	assert.Equal(t, 50*time.Millisecond, s.skew)
+}
+
 func TestSendersAreBounded(t *testing.T) {
 	s := newSenders()
 	for key := range uint64(3*maxSenders + 10) {

@@ -61,6 +61,8 @@ func TestCompileReportsEveryMistakeWithItsPosition(t *testing.T) {
 		`{"v":{"@replace":{"pattern":"","value":"x"}}}`:                 {`/v/@replace/pattern should be a string of length 1 or greater`},
 		`{"v":{"@replace":{"value":"x","global":1}}}`:                   {`/v/@replace/global should be a boolean but it is a number`, `/v/@replace should have field "pattern" but it doesn't`},
 		`{"v":{"@merge":{"direction":"up","objects":[]}}}`:              {`/v/@merge/direction should be "left" or "right"`},
+		`{"v":{"@merge":{"direction":"left"}}}`:                         {`/v/@merge should have field "objects" but it doesn't`},
+		`{"v":{"@merge":{"direction":"left","objects":{}}}}`:            {`/v/@merge/objects should be an array but it is an object`},
 		`{"v":{"@merge":{"objects":[{}]}}}`:                             {`/v/@merge should have field "direction" but it doesn't`},
 		`{"v":{"@merge":{"direction":"left","objects":[5]}}}`:           {`/v/@merge/objects/0 should be an object or a mapping directive but it is a number`},
 		`{"v":{"@flatten":{"value":1}}}`:                                {`/v/@flatten should have field "separator" but it doesn't`},
@@ -96,6 +98,8 @@ func TestResolveErrors(t *testing.T) {
 		`{"v":{"@template":{"@path":"$.none"}}}`:                                      `mapping /v/@template needs a string but got nothing`,
 		`{"v":{"@flatten":{"value":{"@path":"$.o"},"separator":{"@path":"$.n"}}}}`:    `mapping /v/@flatten/separator needs a string but got a number`,
 		`{"v":{"@transform":{"apply":{"@path":"$.n"},"mapping":{"a":{"@path":""}}}}}`: `mapping /v/@transform/apply should produce an object but it produced a number`,
+		`{"v":{"@transform":{"apply":{"a":{"@path":{"@path":"$.n"}}},"mapping":{}}}}`: `mapping /v/@transform/apply/a/@path needs a string but got a number`,
+		`{"v":{"@transform":{"apply":{},"mapping":{"a":{"@path":{"@literal":5}}}}}}`:  `mapping /v/@transform/mapping/a/@path needs a string but got a number`,
 	}
 	v := event.MustParse(`{"n":5,"o":{}}`)
 	for text, want := range cases {

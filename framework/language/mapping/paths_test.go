@@ -102,3 +102,37 @@ func TestReferencesOfOtherArguments(t *testing.T) {
 		assert.Equal(t, tc.dynamic, mapping.ReadsEvent(tc.directive, event.MustParse(tc.argument)), tc.argument)
 	}
 }
+
+// TestMistakesOfMappingsThatCompile checks that a path or a template that cannot mean what it says is found at any depth.
+func TestMistakesOfMappingsThatCompile(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"a": {"@path": "$.items[0].id"}, "b": {"@template": "{{a}} {{{b}}}"}, "c": "$.x[0"}`: "",
+		`{"a": {"@path": "$.items[0.id"}}`:                           `/a/@path has an unpaired [ in the path`,
+		`{"a": [{"@if": {"exists": {"@path": "$.x]"}, "then": 1}}]}`: `/a/0/@if/exists/@path has an unpaired ] in the path`,
+		`{"a": {"@arrayPath": ["$.x[", {"b": {"@path": "$.y"}}]}}`:   `/a/@arrayPath/0 has an unpaired [ in the path`,
+		`{"a": {"@arrayPath": ["$.x", {"b": {"@path": "$.y["}}]}}`:   `/a/@arrayPath/1/b/@path has an unpaired [ in the path`,
+		`{"a": {"@template": "{{x}} and {{y"}}`:                      `/a/@template has {{ without a closing }}, so it stays as text: "{{y"`,
+		`{"a": {"@template": "{{x[}}"}}`:                             `/a/@template has an unpaired [ in the path`,
+		`{"a": {"@template": "{{{x]}}}"}}`:                           `/a/@template has an unpaired ] in the path`,
+	} {
+		found := mapping.Mistakes(event.MustParse(text))
+		if want == "" {
+			assert.Empty(t, found, text)
+			continue
+		}
+		if assert.Len(t, found, 1, text) {
+			assert.True(t, strings.HasPrefix(found[0].String(), want), found[0].String())
+		}
+	}
+}
+
+func TestDirectivesAreListedWithTheirSchemas(t *testing.T) {
+	list := mapping.Directives()
+	assert.Greater(t, len(list), 10)
+	for _, d := range list {
+		assert.True(t, strings.HasPrefix(d.Name, "@"), d.Name)
+		assert.NotEmpty(t, d.Summary, d.Name)
+		_, err := event.ParseString(d.Schema)
+		assert.NoError(t, err, d.Name)
+	}
+}

@@ -145,6 +145,8 @@ func TestAttemptsAreLimited(t *testing.T) {
 
 func TestAuditLogHasActorAndAddressButNoKey(t *testing.T) {
 	d := newDesk("right-key", nil)
+	var entries []Entry
+	d.config.Observe = func(e Entry) { entries = append(entries, e) }
 	who, err := d.Authenticate(request("192.0.2.1:9", "right-key"))
 	require.NoError(t, err)
 	d.Record(WithActor(t.Context(), who), "letters.replay", nil, "instance", "crm", "count", 3)
@@ -155,6 +157,9 @@ func TestAuditLogHasActorAndAddressButNoKey(t *testing.T) {
 	assert.Contains(t, d.log.String(), `level=WARN msg=audit action=login who=unknown from=192.0.2.2 outcome=refused`)
 	_, _ = d.SignIn(request("192.0.2.2:9", ""), "right-key")
 	assert.Contains(t, d.log.String(), `action=login who="admin key" from=192.0.2.2 outcome=ok`)
+	require.Len(t, entries, 4)
+	assert.Equal(t, Entry{Actor{"admin key", "192.0.2.1"}, "letters.replay", "ok", []any{"instance", "crm", "count", 3}}, entries[0])
+	assert.Equal(t, []string{"failed", "refused", "ok"}, []string{entries[1].Outcome, entries[2].Outcome, entries[3].Outcome})
 	for _, secret := range []string{"right-key", "guessed-key", "token-of-this-start", "ana@example.com"} {
 		assert.NotContains(t, d.log.String(), secret)
 	}

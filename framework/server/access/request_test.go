@@ -1,6 +1,9 @@
 package access
 
 import (
+	"context"
+	"net"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 
@@ -38,6 +41,21 @@ func TestLocal(t *testing.T) {
 			r.Header.Set(c.header, "10.1.2.3")
 		}
 		assert.Equal(t, c.want, Local(r), "%+v", c)
+	}
+}
+
+// TestLocalSockets checks that only a request over a Unix socket counts as local without an address.
+func TestLocalSockets(t *testing.T) {
+	for at, want := range map[net.Addr]bool{
+		&net.UnixAddr{Net: "unix", Name: "/run/landfall.sock"}: true,
+		&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8081}:   false,
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, at))
+		r.RemoteAddr, r.Host = "@", "localhost"
+		assert.Equal(t, want, Local(r), at)
+		r.RemoteAddr = "10.1.2.3:9"
+		assert.Equal(t, want, Local(r), at)
 	}
 }
 

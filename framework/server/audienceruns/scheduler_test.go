@@ -192,7 +192,9 @@ func TestGuardCountsTheRunsOfADay(t *testing.T) {
 	assert.Equal(t, "6 of 94 members would be removed, after 6 in the last 24 hours, more than 10 %: nothing was sent; the run waits for an approval", waiting.Error)
 	assert.Equal(t, 94, r.members())
 
-	require.NoError(t, s.Approve(t.Context(), vips, "me"))
+	other := audienceruns.Choice{Sync: "vips", Instance: "braze", Run: "another"}
+	require.ErrorIs(t, s.Approve(t.Context(), other, "me"), audienceruns.ErrNotWaiting, "an approval is for the run that was seen")
+	require.NoError(t, s.Approve(t.Context(), audienceruns.Choice{Sync: "vips", Instance: "braze", Run: waiting.ID}, "me"))
 	runs++
 	approved := r.waitForRuns(s, runs)
 	assert.Equal(t, []any{audienceruns.OK, "approval by me", 6}, []any{approved.Outcome, approved.StartedBy, approved.Report.Exits})
@@ -337,6 +339,12 @@ func TestCommandsTakeTheLease(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, audienceruns.SaveRun(t.Context(), r.store, run, r.currentTime()))
 	require.NoError(t, <-second)
+	options.Audience = "gold"
+	held, _, err = audienceruns.HoldAudience(t.Context(), options)
+	require.NoError(t, err)
+	run, err = held.Release(&audiencesync.Report{Audience: "gold", Exits: 6}, nil)
+	require.NoError(t, err)
+	assert.Nil(t, run, "there is no sync that the run could count for")
 	require.Eventually(t, func() bool {
 		runs, err := s.History(t.Context(), "vips", 9)
 		return err == nil && len(runs) == 3

@@ -15,6 +15,7 @@ func TestMistakesAreExplained(t *testing.T) {
 		``: "the expression is empty", ` `: "the expression is empty", `a +`: "the expression ends too early: something should follow this",
 		`let x = 1`: "the expression ends too early: something should follow this", `(a`: "the expression ends, but a ( is not closed",
 		`map(l, {#.y`: "the expression ends, but a { is not closed", `a["b`: `the text that begins with " is not closed`, `a)`: "this ) closes no bracket that is open",
+		"`\\` +": "the expression ends too early: something should follow this", `"\"" +`: "the expression ends too early: something should follow this",
 		`/* a`: "the comment that begins with /* is not closed", `'a\q'`: "this text contains an escape that does not exist", `a b`: `"b" does not fit here: something is missing before it, or it is not part of the language`,
 		`a @ 2`: `"@" does not fit here: something is missing before it, or it is not part of the language`, `1.2.3`: `"1.2.3" is no number, or too large`,
 		`99999999999999999999999`: `"99999999999999999999999" is no number, or too large`, `0x`: `"0x" is no number, or too large`,

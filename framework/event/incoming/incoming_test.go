@@ -1,0 +1,136 @@
+package incoming_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/event/incoming"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
+
+func TestNormalize(t *testing.T) {
+	for name, c := range map[string]struct {
+		request     incoming.Request
+		event, want string
+	}{
+		"everything is kept, the write key is not": {
+			incoming.Request{},
+			`{"type":"track","event":"A","userId":"u","anonymousId":"a","messageId":"m","writeKey":"secret","timestamp":"2026-01-02T11:00:00Z","extra":{"a":[1]},"properties":{"b":2}}`,
+			`{"type":"track","messageId":"m","userId":"u","anonymousId":"a","event":"A","extra":{"a":[1]},"properties":{"b":2},` +
+				`"timestamp":"2026-01-02T11:00:00Z","originalTimestamp":"2026-01-02T11:00:00Z","receivedAt":"2026-01-02T12:00:00.000Z"}`,
+		},
+		"ids are texts, and the request has the type": {
+			incoming.Request{Kind: "group"},
+			`{"messageId":7,"userId":8,"anonymousId":9,"groupId":10}`,
+			`{"type":"group","messageId":"7","userId":"8","anonymousId":"9","groupId":10,"timestamp":"2026-01-02T12:00:00.000Z","receivedAt":"2026-01-02T12:00:00.000Z"}`,
+		},
+		"context and integrations of the batch hold unless the event has its own": {
+			incoming.Request{Batch: event.MustParse(`{"context":{"ip":"1.2.3.4","library":{"name":"js"}},"integrations":{"All":true,"x":true},"sentAt":"2026-01-02T12:00:00Z"}`)},
+			`{"type":"page","messageId":"m","userId":"u","context":{"ip":"5.6.7.8","locale":"de"},"integrations":{"x":false}}`,
+			`{"type":"page","messageId":"m","userId":"u","context":{"library":{"name":"js"},"ip":"5.6.7.8","locale":"de"},"integrations":{"All":true,"x":false},` +
+				`"timestamp":"2026-01-02T12:00:00.000Z","sentAt":"2026-01-02T12:00:00Z","receivedAt":"2026-01-02T12:00:00.000Z"}`,
+		},
+		"an event of a batch without either": {
+			incoming.Request{Batch: event.MustParse(`{"context":{"ip":"1.2.3.4"}}`)},
+			`{"type":"page","messageId":"m","userId":"u","context":null}`,
+			`{"type":"page","messageId":"m","userId":"u","context":{"ip":"1.2.3.4"},"timestamp":"2026-01-02T12:00:00.000Z","receivedAt":"2026-01-02T12:00:00.000Z"}`,
+		},
+		"recorded after it was sent, by a clock that is an hour ahead": {
+			incoming.Request{},
+			`{"type":"page","messageId":"m","userId":"u","sentAt":"2026-01-02T13:00:00Z","timestamp":"2026-01-02T13:00:30Z"}`,
+			`{"type":"page","messageId":"m","userId":"u","timestamp":"2026-01-02T12:00:00.000Z","originalTimestamp":"2026-01-02T13:00:30Z",` +
+				`"sentAt":"2026-01-02T13:00:00Z","receivedAt":"2026-01-02T12:00:00.000Z"}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.request.Received = noon
+			got, err := incoming.New(0).ForRequest(c.request).Normalize(event.MustParse(c.event))
+			require.NoError(t, err)
+			assert.Equal(t, c.want, got.Value.JSON())
+		})
+	}
+}
+
+func TestNormalizeRefuses(t *testing.T) {
+	const noUser = "userId or anonymousId should be a string: one of them is needed"
+	for text, want := range map[string]string{
+		`7`:                             "an event should be an object but is a number",
+		`[]`:                            "an event should be an object but is an array",
+		`{"userId":"u"}`:                "type should be track, identify, page, screen, group or alias but is missing",
+		`{"type":"trak","userId":"u"}`:  `type should be track, identify, page, screen, group or alias but is "trak"`,
+		`{"type":"track","userId":"u"}`: "event should be the name of the event, for a track",
+		`{"type":"track","event":"","userId":"u"}`: "event should be the name of the event, for a track",
+		`{"type":"track","event":7,"userId":"u"}`:  "event should be the name of the event, for a track",
+		`{"type":"group","userId":"u"}`:            "groupId should be a string, for a group",
+		`{"type":"alias","userId":"u"}`:            "previousId and userId should be strings, for an alias",
+		`{"type":"alias","previousId":"u"}`:        "previousId and userId should be strings, for an alias",
+		`{"type":"page"}`:                          noUser,
+		`{"type":"page","userId":""}`:              noUser,
+		`{"type":"page","userId":["u"]}`:           noUser,
+		`{"type":"page","userId":"u","context":7}`: "context should be an object but is a number",
+		`{"type":"page","userId":"u","traits":""}`: "traits should be an object but is a string",
+		`{"type":"delete","userId":"u"}`:           "the source does not accept deletions: set deletes: true in its config",
+	} {
+		_, err := incoming.New(0).ForRequest(incoming.Request{Received: noon}).Normalize(event.MustParse(text))
+		var refused *incoming.RefusedError
+		require.ErrorAs(t, err, &refused, text)
+		assert.Equal(t, want, refused.Reason, text)
+		assert.Equal(t, fault.CauseInvalidEvent, refused.Cause, text)
+	}
+}
+
+func TestSuppressedUsersAreRefusedExceptForDeletions(t *testing.T) {
+	request := incoming.New(0).ForRequest(incoming.Request{
+		Received: noon, AllowDeletes: true, Suppressed: func(v event.Value) bool { return v.Get("userId").Str() == "7" },
+	})
+	_, err := request.Normalize(event.MustParse(`{"type":"page","userId":7}`))
+	var refused *incoming.RefusedError
+	require.ErrorAs(t, err, &refused)
+	assert.Equal(t, fault.CauseSuppressed, refused.Cause)
+	_, err = request.Normalize(event.MustParse(`{"type":"page","userId":8}`))
+	assert.NoError(t, err)
+	_, err = request.Normalize(event.MustParse(`{"type":"delete","userId":7}`))
+	assert.NoError(t, err)
+}
+
+func TestEachEventWithoutAMessageIDGetsOneOfItsOwn(t *testing.T) {
+	request := incoming.New(0).ForRequest(incoming.Request{Received: noon})
+	ids := map[string]bool{}
+	for _, text := range []string{`{"type":"page","userId":"u"}`, `{"type":"page","userId":"u"}`, `{"type":"page","userId":"u","messageId":""}`} {
+		got, err := request.Normalize(event.MustParse(text))
+		require.NoError(t, err)
+		id := got.Value.Get("messageId").Str()
+		assert.True(t, strings.HasPrefix(id, "landfall-"), id)
+		ids[id] = true
+	}
+	assert.Len(t, ids, 3)
+}
+
+// TestWhyATimeIsReplaced checks what the sender learns about its times.
+func TestWhyATimeIsReplaced(t *testing.T) {
+	for name, c := range map[string]struct{ batch, times, timestamp, reason string }{
+		"nothing is wrong":               {"", `"timestamp":"2026-01-02T11:00:00Z"`, "", ""},
+		"not a time":                     {"", `"timestamp":"soon"`, "2026-01-02T12:00:00.000Z", "timestamp: "},
+		"not a time, but sent at one":    {"", `"timestamp":"soon","sentAt":"2026-01-02T11:59:59Z"`, "2026-01-02T11:59:59.000Z", "timestamp: "},
+		"the future":                     {"", `"timestamp":"2026-01-02T13:00:00Z"`, "2026-01-02T12:01:00.000Z", "timestamp: it is 60 min after its receipt"},
+		"sentAt is not a time":           {"", `"timestamp":"2026-01-02T11:00:00Z","sentAt":"now"`, "", "sentAt: "},
+		"sentAt of the batch is no time": {"now", `"timestamp":"2026-01-02T11:00:00Z"`, "", "sentAt: "},
+		"the batch has another one":      {"2026-01-02T12:00:00Z", `"timestamp":"2026-01-02T11:00:00Z","sentAt":"now"`, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			request := incoming.Request{Received: noon}
+			if c.batch != "" {
+				request.Batch = event.MustParse(`{"sentAt":"` + c.batch + `"}`)
+			}
+			got, err := incoming.New(time.Minute).ForRequest(request).Normalize(event.MustParse(`{"type":"page","userId":"u",` + c.times + `}`))
+			require.NoError(t, err)
+			assert.Equal(t, c.timestamp, got.Timestamp)
+			assert.True(t, strings.HasPrefix(got.ReplacedReason, c.reason) && (c.reason == "") == (got.ReplacedReason == ""), got.ReplacedReason)
+		})
+	}
+}
