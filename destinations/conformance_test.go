@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/internal/author/harness"
 )
 
@@ -37,7 +38,8 @@ func leastEqual(slug string) int {
 }
 
 // TestConformance runs situations with the exact requests and results of Segment's destinations. Each place at which a case differs
-// must be explained by a reason in testdata/differences.yaml of the destination, and each reason must explain a case.
+// must be explained by a reason in testdata/differences.yaml of the destination, and each reason must explain a case. The README of the
+// destination has the counts; -update writes them.
 func TestConformance(t *testing.T) {
 	registry := sharedRegistry(t)
 	files, err := filepath.Glob("../fixtures/conformance/destinations/*.ndjson.gz")
@@ -48,30 +50,38 @@ func TestConformance(t *testing.T) {
 		slug := strings.TrimSuffix(filepath.Base(file), ".ndjson.gz")
 		t.Run(slug, func(t *testing.T) {
 			t.Parallel()
-			cases, err := harness.Parse(slug+".ndjson", readGzip(t, file))
-			require.NoError(t, err)
-			own := readReasons(t, filepath.Join(slug, "testdata", "differences.yaml"), filepath.Join(slug, "README.md"), filepath.Join("..", "fixtures", slug, "cases", "differences.ndjson"))
-			suite := harness.Suite{Registry: registry}
-			different, used := 0, map[string]bool{}
-			for _, c := range cases {
-				r := suite.Run(t.Context(), c)
-				if r.Passed() {
-					continue
-				}
-				different++
-				unexplained := explain(t, situationOf(t, registry, r), r.Places(), append(own, general...), used)
-				if !assert.Empty(t, unexplained, "%s: no reason explains these places", c.Name) {
-					t.Log(strings.Join(r.Problems, "\n"))
-				}
-			}
-			for _, reason := range own {
-				assert.Equal(t, !reason.unseen, used[reason.text], "whether a case differs for the reason: %s", reason.text)
-			}
-			equal := len(cases) - different
-			t.Logf("%s: %d equal, %d different on purpose", slug, equal, different)
-			assert.GreaterOrEqual(t, 100*equal, leastEqual(slug)*len(cases))
+			count := countConformance(t, registry, slug, readGzip(t, file), general)
+			t.Log(count.summary())
+			assert.GreaterOrEqual(t, 100*count.equal, leastEqual(slug)*count.cases)
+			checkCountsOfReadme(t, count)
 		})
 	}
+}
+
+// countConformance runs the cases of a destination, checks that reasons explain all differences, and counts them.
+func countConformance(t *testing.T, registry *destination.Registry, slug string, text []byte, general []differenceReason) *conformanceCount {
+	cases, err := harness.Parse(slug+".ndjson", text)
+	require.NoError(t, err)
+	own := readReasons(t, filepath.Join(slug, "testdata", "differences.yaml"), filepath.Join(slug, "README.md"), filepath.Join("..", "fixtures", slug, "cases", "differences.ndjson"))
+	count := newConformanceCount(slug, append(own, general...))
+	suite := harness.Suite{Registry: registry}
+	for _, c := range cases {
+		r := suite.Run(t.Context(), c)
+		if r.Passed() {
+			count.add(nil, nil)
+			continue
+		}
+		used := map[string]bool{}
+		unexplained := explain(t, situationOf(t, registry, r), r.Places(), count.reasons, used)
+		if !assert.Empty(t, unexplained, "%s: no reason explains these places", c.Name) {
+			t.Log(strings.Join(r.Problems, "\n"))
+		}
+		count.add(r.Places(), used)
+	}
+	for _, reason := range own {
+		assert.Equal(t, !reason.unseen, count.by[reason.text] > 0, "whether a case differs for the reason: %s", reason.text)
+	}
+	return count
 }
 
 func readGzip(t *testing.T, file string) []byte {

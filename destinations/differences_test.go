@@ -3,6 +3,7 @@ package destinations_test
 import (
 	"cmp"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -22,6 +23,7 @@ type differenceReason struct {
 	text   string
 	when   *mapping.Mapping // over a situation; true if the reason applies
 	places *regexp.Regexp   // the places that the reason explains
+	own    bool             // it is one of the destination, not of all
 	unseen bool             // no case of the reference that is at hand differs for this reason
 }
 
@@ -50,7 +52,7 @@ func readReasons(t *testing.T, file, page, held string) []differenceReason {
 		require.NoError(t, err, reason)
 		places, err := regexp.Compile(cmp.Or(d.Get("places").Str(), "^"))
 		require.NoError(t, err, reason)
-		reasons = append(reasons, differenceReason{text: reason, when: when, places: places, unseen: d.Get("unseen").Kind() == event.True})
+		reasons = append(reasons, differenceReason{text: reason, when: when, places: places, own: filepath.Base(page) == "README.md", unseen: d.Get("unseen").Kind() == event.True})
 	}
 	return reasons
 }
