@@ -269,9 +269,10 @@ func (f *finder) visit(node ast.Node) bool {
 // textMethods only write text for people; a package's users rely on none of their details.
 var textMethods = []string{"String", "GoString", "LogValue", "Usage"}
 
-// ignoredCalls are calls whose removal no test of the package can be asked to notice: logging, and locks, which are for the race detector.
+// ignoredCalls are calls whose removal no test of the package can be asked to notice: logging, panics after mistakes of a
+// programmer, and locks, which are for the race detector.
 var ignoredCalls = []string{"Debug", "Info", "Warn", "Error", "DebugContext", "InfoContext", "WarnContext", "ErrorContext", "LogAttrs",
-	"Lock", "RLock", "Unlock", "RUnlock", "Helper"}
+	"Lock", "RLock", "Unlock", "RUnlock", "Helper", "panic"}
 
 // boundingCalls have a limit among their arguments.
 var boundingCalls = []string{"min", "max", "LimitReader", "MaxBytesReader", "SplitN"}

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -147,6 +148,8 @@ func (b *Batch[T]) DoneLocked(results []Result) {
 	if !whole {
 		d.noteSuccess(l, results)
 	}
+	stopsAll := func(r Result) bool { return r.Outcome == NotSent && r.RetryAfter <= 0 } // whatever becomes of its task
+	d.suspended = d.suspended || slices.ContainsFunc(results, stopsAll)
 	heads, results := d.settleRuns(b.heads, results)
 	d.applyResults(l, heads, results, whole)
 	l.busy = false

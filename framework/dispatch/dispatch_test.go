@@ -140,6 +140,34 @@ func TestExhaustedTasksAreOffered(t *testing.T) {
 	})
 }
 
+// A task that is alone in its lane has not failed by itself if the remote accepts nothing: it is given up after RetryFor, too.
+func TestATaskAloneInAnOutageIsRetried(t *testing.T) {
+	withHost(t, dispatch.Config{MaxAttempts: 3, RetryFor: time.Hour}, func(t *testing.T, s *scripted) {
+		s.answer = func(values []string) []dispatch.Result { return failAll(values, func(string) bool { return true }) }
+		s.Add(in("lane", "a", "a", 10))
+		s.wait(t)
+		assert.Equal(t, []string{"a"}, s.taken)
+		assert.Greater(t, time.Since(s.began), time.Hour)
+	})
+}
+
+// A task that the host dropped while it was in flight has its outcome.
+func TestDroppedTasksAreFinished(t *testing.T) {
+	withHost(t, dispatch.Config{}, func(t *testing.T, s *scripted) {
+		s.answer = func(values []string) []dispatch.Result {
+			results := make([]dispatch.Result, len(values))
+			results[0].Outcome = dispatch.Dropped
+			return results
+		}
+		s.Add(in("lane", "a", "a", 10))
+		s.Add(in("lane", "a", "behind", 10))
+		s.wait(t)
+		assert.Equal(t, []string{"[a]", "[behind]"}, s.requests)
+		assert.Len(t, s.finished, 2)
+		assert.Zero(t, s.retried)
+	})
+}
+
 // A host that cannot take an exhausted task keeps it being retried.
 func TestExhaustedTasksCanStay(t *testing.T) {
 	withHost(t, dispatch.Config{MaxAttempts: 2}, func(t *testing.T, s *scripted) {
@@ -239,6 +267,41 @@ func TestNothingIsSentWithoutLogin(t *testing.T) {
 }
 
 // Pending tasks are polled together, and those of their keys wait behind them.
+// A login that fails stops all requests, also if the owner of the tasks of that request has ended meanwhile.
+func TestNothingIsSentWithoutLoginAfterAnOwnerEnds(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Millisecond}, func(t *testing.T, s *scripted) {
+		s.latency = time.Second
+		login := false
+		s.answer = func(values []string) []dispatch.Result {
+			results := make([]dispatch.Result, len(values))
+			for i := range results {
+				if !login {
+					results[i].Outcome = dispatch.NotSent
+				}
+			}
+			return results
+		}
+		closed := s.NewOwner(nil)
+		for _, value := range []string{"1", "2"} {
+			one := together(in("lane", "a", value, 10))
+			one.Owner = closed
+			s.Add(one)
+		}
+		s.sleep(10 * time.Millisecond)
+		closed.Close()
+		s.Add(in("lane", "b", "b", 10))
+		s.sleep(time.Hour)
+		assert.True(t, s.Stats().Suspended)
+		assert.Equal(t, []string{"[1 2]"}, s.requests)
+		s.Lock()
+		login = true
+		s.Unlock()
+		s.Unsuspend()
+		s.wait(t)
+		assert.Equal(t, []string{"[1 2]", "[b]"}, s.requests)
+	})
+}
+
 func TestPendingTasksArePolled(t *testing.T) {
 	withHost(t, dispatch.Config{PollFor: time.Hour}, func(t *testing.T, s *scripted) {
 		polls := 4

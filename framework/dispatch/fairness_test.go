@@ -124,6 +124,22 @@ func TestOutageIsNotHalved(t *testing.T) {
 	})
 }
 
+// A batch that fails as a whole is sent again as it is, before it is halved.
+func TestBatchesAreNotHalvedAtOnce(t *testing.T) {
+	withHost(t, dispatch.Config{}, func(t *testing.T, s *scripted) {
+		failures := 3
+		s.answer = func(values []string) []dispatch.Result {
+			failures--
+			return fail(values, func(string) bool { return failures >= 0 })
+		}
+		for i := range 4 {
+			s.Add(in("lane", fmt.Sprint(i), fmt.Sprint(i), 4))
+		}
+		s.wait(t)
+		assert.Equal(t, []string{"[0 1 2 3]", "[0 1 2 3]", "[0 1 2 3]", "[0 1]", "[2 3]"}, s.requests)
+	})
+}
+
 // Failures that have nothing to do with the content do not halve a batch.
 func TestUnrelatedFailuresDoNotHalve(t *testing.T) {
 	withHost(t, dispatch.Config{}, func(t *testing.T, s *scripted) {

@@ -98,7 +98,7 @@ func (d *Dispatcher[T]) applyResults(l *lane[T], heads []*Task[T], results []Res
 	wait := time.Duration(0)
 	for i, t := range heads {
 		r, o := results[i], t.Owner
-		wait, d.suspended = max(wait, r.RetryAfter), d.suspended || r.Outcome == NotSent && r.RetryAfter <= 0
+		wait = max(wait, r.RetryAfter)
 		switch {
 		case o.closed:
 			d.uncount(t.Bytes)

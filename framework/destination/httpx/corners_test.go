@@ -207,6 +207,10 @@ func TestRedirectKeepsEscapedPaths(t *testing.T) {
 		assert.Equal(t, []string{"remote.example", "https", ""}, []string{got.Header.Get("X-Forwarded-Host"), got.Header.Get("X-Forwarded-Proto"), got.Host})
 		assert.Same(t, r, response.Request)
 		assert.Empty(t, r.Header)
+		r.Host = "virtual.example"
+		_, err = base.RoundTrip(r)
+		require.NoError(t, err)
+		assert.Equal(t, "virtual.example", got.Header.Get("X-Forwarded-Host"), "a host of its own")
 	}
 }
 

@@ -109,6 +109,9 @@ func TestGraphQLErrors(t *testing.T) {
 		}
 		assert.Equal(t, want, got, body)
 	}
+	assert.Equal(t, "no such field", r.ErrorMessage(event.MustParse(`{"errors":[{"message":"no such field"}]}`)), "of a response with an error status")
+	own := compileRequest(t, `{"url":"https://api.example.com","response":{"graphql":{},"message":"why"}}`)
+	assert.Equal(t, "own", own.ErrorMessage(event.MustParse(`{"errors":[{"message":"no such field"}],"why":"own"}`)))
 	_, err := request.Compile(event.MustParse(`{"url":"https://api.example.com","response":{"graphql":{},"errors":{"path":"errors"}}}`), request.Names{})
 	assert.ErrorContains(t, err, "/response/graphql fails all payloads if there are errors: leave it out")
 }

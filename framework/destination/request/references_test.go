@@ -130,6 +130,7 @@ func TestReferencesInsideDirectivesAreChecked(t *testing.T) {
 		`{"@transform": {"apply": {"who": {"@path": "$.payload.id"}}, "mapping": {"@path": "$.woh"}}}`:      `/body/@transform/mapping/@path reads "woh"`,
 		`{"@transform": {"apply": {"who": {"@path": "$.payload.id"}}, "mapping": {"@path": "$.settings"}}}`: `/body/@transform/mapping/@path reads "settings"`,
 		`{"@if": {"exists": {"@path": "$.payloda"}, "then": 1}}`:                                            `/body/@if/exists/@path reads "payloda"`,
+		`{"@template": {"@path": "$.payloda.id"}}`:                                                          `/body/@template/@path reads "payloda"`,
 		`[{"a": {"@template": "{{payloda.id}}"}}]`:                                                          `/body/0/a/@template reads "payloda"`,
 		`{"@arrayPath": ["$.payload.list", {"a": {"@path": "$.anything"}}]}`:                                "",
 		`{"@transform": {"apply": {"who": {"@path": "$.payload.id"}}, "mapping": {"@path": "$.who"}}}`:      "",

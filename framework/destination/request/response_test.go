@@ -1,6 +1,7 @@
 package request_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -61,4 +62,44 @@ func TestErrorsOfAnyShape(t *testing.T) {
 			assert.False(t, rest.Retry, tc.body)
 		}
 	}
+}
+
+func TestStatusesThatCanBeDeclared(t *testing.T) {
+	for list, want := range map[string]string{
+		`[300, 404, 999]`: "", `[299]`: "/response/%s/0 should be a status from 300 to 999 but is 299", `[404, 1000]`: "/response/%s/1 should be a status from 300 to 999 but is 1000",
+	} {
+		for _, key := range []string{"retry", "accept"} {
+			_, err := request.Compile(event.MustParse(`{"url":"https://api.example.com","response":{"`+key+`":`+list+`}}`), request.Names{})
+			if want == "" {
+				assert.NoError(t, err, list)
+				continue
+			}
+			assert.ErrorContains(t, err, fmt.Sprintf(want, key))
+		}
+	}
+}
+
+// TestBodiesByEncoding checks what is sent, and that a request without a body has no type of it.
+func TestBodiesByEncoding(t *testing.T) {
+	for text, want := range map[string][]string{
+		`{"url":"https://a.example","method":"GET"}`:                                       {"", ""},
+		`{"url":"https://a.example","body":{"@path":"$.payload.id"}}`:                    {"", ""},
+		`{"url":"https://a.example","body":{"a":1}}`:                                       {`{"a":1}`, "application/json"},
+		`{"url":"https://a.example","encoding":"form","body":[{"a":[1,2],"b":{"c":"&"}}]}`: {"a=1&a=2&b=%7B%22c%22%3A%22%26%22%7D", "application/x-www-form-urlencoded"},
+	} {
+		built, err := compileRequest(t, text).Build(event.MustParse(`{"payload":{}}`))
+		require.NoError(t, err, text)
+		assert.Equal(t, want, []string{string(built.Body), built.Header.Get("Content-Type")}, text)
+	}
+	for _, body := range []string{`"text"`, `[{"a":1},{"b":2}]`, `[1]`} {
+		_, err := compileRequest(t, `{"url":"https://a.example","encoding":"form","body":`+body+`}`).Build(event.MustParse(`{"payload":{}}`))
+		assert.ErrorContains(t, err, "a form needs an object", body)
+	}
+}
+
+func TestGatheringIsChosen(t *testing.T) {
+	for batch, want := range map[string]bool{`{}`: false, `{"gather":true}`: true, `{"gather":false}`: false} {
+		assert.Equal(t, want, compileRequest(t, `{"url":"https://a.example","batch":`+batch+`}`).Gathers(), batch)
+	}
+	assert.False(t, compileRequest(t, `{"url":"https://a.example"}`).Gathers())
 }

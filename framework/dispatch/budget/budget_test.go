@@ -318,6 +318,88 @@ func TestARefusalPausesTheWholeBudget(t *testing.T) {
 	})
 }
 
+// TestAPauseHoldsInOneProcess checks that a pause holds without a shared store, and that a shorter one does not end it.
+func TestAPauseHoldsInOneProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(budget.GateConfig{})
+		until := time.Now().Add(30 * time.Second)
+		for _, wait := range []time.Duration{30 * time.Second, 10 * time.Second} {
+			done, err := g.Enter(t.Context(), budget.Request{})
+			if wait == 30*time.Second {
+				require.NoError(t, err)
+				done(budget.Result{Status: 429, Wait: wait})
+			}
+			_, err = g.Enter(t.Context(), budget.Request{})
+			var later *budget.WaitError
+			require.ErrorAs(t, err, &later)
+			assert.Equal(t, until, g.Status().Budget.PausedUntil)
+		}
+		time.Sleep(30 * time.Second)
+		_, err := g.Enter(t.Context(), budget.Request{})
+		require.NoError(t, err)
+		assert.Zero(t, g.Status().Budget.PausedUntil)
+	})
+}
+
+// TestStatusCountsWhatWasSent checks the numbers that operators see.
+func TestStatusCountsWhatWasSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := budget.New("b", budget.Limits{Windows: []budget.Window{{Limit: 10, Per: time.Minute}}}, budget.NewMemoryStore())
+		g := budget.NewGate("a", b, budget.GateConfig{})
+		for range 3 {
+			done, err := g.Enter(t.Context(), budget.Request{})
+			require.NoError(t, err)
+			done(budget.Result{Status: 200})
+		}
+		now := time.Now()
+		s := b.Status()
+		require.Len(t, s.Windows, 1)
+		w := s.Windows[0]
+		assert.Equal(t, []any{"requests", time.Minute, int64(10), int64(3), int64(7)}, []any{w.Unit, w.Per, w.Limit, w.Used, w.Left})
+		assert.True(t, w.Resets.After(now) && !w.Resets.After(now.Add(90*time.Second)), w.Resets)
+		time.Sleep(w.Resets.Sub(now))
+		w = b.Status().Windows[0]
+		assert.Equal(t, []int64{0, 10}, []int64{w.Used, w.Left})
+		assert.Equal(t, time.Now(), w.Resets)
+	})
+}
+
+// unreachableStore is a store that fails while it is down.
+type unreachableStore struct {
+	*budget.MemoryStore
+	down bool
+}
+
+func (s *unreachableStore) Load(ctx context.Context, name string) ([]byte, uint64, error) {
+	if s.down {
+		return nil, 0, errors.New("no connection")
+	}
+	return s.MemoryStore.Load(ctx, name)
+}
+
+func (s *unreachableStore) Shared() bool { return true }
+
+// TestAStoreThatFailsIsReported checks that no request starts without the store, which might exceed the budget, that the status says why,
+// and that requests start when the store is back.
+func TestAStoreThatFailsIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &unreachableStore{MemoryStore: budget.NewMemoryStore(), down: true}
+		b := budget.New("b", budget.Limits{Windows: []budget.Window{{Limit: 10, Per: time.Minute}}}, store)
+		g := budget.NewGate("a", b, budget.GateConfig{})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, err := g.Enter(ctx, budget.Request{})
+		require.Error(t, err)
+		assert.Contains(t, b.Status().Failure, "no connection")
+		store.down = false
+		time.Sleep(time.Minute)
+		done, err := g.Enter(t.Context(), budget.Request{})
+		require.NoError(t, err)
+		done(budget.Result{Status: 200})
+		assert.Empty(t, b.Status().Failure)
+	})
+}
+
 // TestTheRemoteSteersTheBudget checks that no more requests are sent than the remote has left.
 func TestTheRemoteSteersTheBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -75,3 +75,25 @@ func TestBuiltPayloadsAreCheckedLikeParsedOnes(t *testing.T) {
 		}
 	}
 }
+
+// TestShapesTakeTurns processes payloads of two shapes in turns, whose keys are in the same places.
+func TestShapesTakeTurns(t *testing.T) {
+	s := compile(t, `{"count": {"type": "number"}, "mail": {"type": "string", "format": "email"}}`)
+	build := func(key string) event.Value {
+		return event.NewObject([]event.Member{{Key: key, Value: event.NewString("a@b.co")}})
+	}
+	for range 3 {
+		for range 3 {
+			assert.NoError(t, s.Validate(build("mail")))
+		}
+		for range 3 {
+			assert.ErrorContains(t, s.Validate(build("count")), "count")
+		}
+	}
+}
+
+// TestListsOfSingleFieldsStay checks that the items of a list are not converted if the field has one value.
+func TestListsOfSingleFieldsStay(t *testing.T) {
+	s := compile(t, `{"one": {"type": "string"}, "several": {"type": "string", "multiple": true}}`)
+	assert.Equal(t, `{"one":[1],"several":["1"]}`, s.Coerce(event.MustParse(`{"one":[1],"several":[1]}`)).JSON())
+}

@@ -1,6 +1,7 @@
 package yamldoc_test
 
 import (
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -66,4 +67,14 @@ func FuzzWrite(f *testing.F) {
 			t.Fatalf("%s\n%s\n%s", text, written, doc.Value().JSON())
 		}
 	})
+}
+
+// TestWriteKeepsLinesShort checks that a nested list that is too long for one line has a line for each item.
+func TestWriteKeepsLinesShort(t *testing.T) {
+	item := func(n int) string { return strings.Repeat("x", n) }
+	write := func(last int) string {
+		return string(yamldoc.Write(event.MustParse(`[[["` + item(36) + `","` + item(last) + `"]]]`)))
+	}
+	assert.Equal(t, 1, strings.Count(write(40), "\n"), write(40))
+	assert.Equal(t, 2, strings.Count(write(41), "\n"), write(41))
 }

@@ -3,12 +3,14 @@ package liquid_test
 import (
 	_ "embed"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/language/mapping/internal/liquid"
 )
 
@@ -30,5 +32,31 @@ func TestBlocks(t *testing.T) {
 		got, err := template.Render(sample)
 		assert.Equal(t, c.Fails == "render", err != nil, "%q: %v", c.Template, err)
 		assert.Equal(t, c.Output, got, "%q", c.Template)
+	}
+}
+
+// TestPathsOfTemplates checks that variables of a template's own are no paths of the event.
+func TestPathsOfTemplates(t *testing.T) {
+	for text, want := range map[string]string{
+		`{{ payload.name }} {% if traits.vip %}x{% endif %}`:  "[[payload name] [traits vip]]",
+		`{% assign name = payload.name %}{{ name }}`:          "[[payload name]]",
+		`{% capture both %}{{ a }}{% endcapture %}{{ both }}`: "[[a]]",
+	} {
+		compiled, err := liquid.Compile(text)
+		require.NoError(t, err, text)
+		assert.Equal(t, want, fmt.Sprint(compiled.Paths()), text)
+	}
+}
+
+func TestDefaultsReplaceWhatIsMissing(t *testing.T) {
+	for text, want := range map[string]string{
+		`{{ none | default: "x" }}`: "x", `{{ none | default: "x", allow_false: true }}`: "x", `{{ no | default: "x" }}`: "x", `{{ no | default: "x", allow_false: true }}`: "false",
+		`{{ yes | default: "x" }}`: "true", `{{ empty | default: "x" }}`: "x", `{{ list | default: "x" }}`: "x", `{{ zero | default: "x" }}`: "0",
+	} {
+		compiled, err := liquid.Compile(text)
+		require.NoError(t, err, text)
+		got, err := compiled.Render(event.MustParse(`{"no":false,"yes":true,"empty":"","list":[],"zero":0}`))
+		require.NoError(t, err, text)
+		assert.Equal(t, want, got, text)
 	}
 }
