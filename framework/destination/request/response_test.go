@@ -83,7 +83,7 @@ func TestStatusesThatCanBeDeclared(t *testing.T) {
 func TestBodiesByEncoding(t *testing.T) {
 	for text, want := range map[string][]string{
 		`{"url":"https://a.example","method":"GET"}`:                                       {"", ""},
-		`{"url":"https://a.example","body":{"@path":"$.payload.id"}}`:                    {"", ""},
+		`{"url":"https://a.example","body":{"@path":"$.payload.id"}}`:                      {"", ""},
 		`{"url":"https://a.example","body":{"a":1}}`:                                       {`{"a":1}`, "application/json"},
 		`{"url":"https://a.example","encoding":"form","body":[{"a":[1,2],"b":{"c":"&"}}]}`: {"a=1&a=2&b=%7B%22c%22%3A%22%26%22%7D", "application/x-www-form-urlencoded"},
 	} {
