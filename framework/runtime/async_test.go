@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -33,6 +34,17 @@ func TestPendingPayloadsArePolledAndNotSentAgain(t *testing.T) {
 
 	restarted.RunBatch(t.Context(), list[:1])
 	assert.Equal(t, "import a 1", remote.Log()[3], "an operation that has ended is forgotten: a replay sends again")
+}
+
+// TestAPayloadWithAnUnknownOperationIsNotSent checks that a payload which may be in progress is not sent again while the state cannot say
+// so, and that the others of its batch are.
+func TestAPayloadWithAnUnknownOperationIsNotSent(t *testing.T) {
+	remote, state := sample.NewRemote(), &faultyState{State: destination.NewMemoryState(), failGet: errors.New("the disk is gone")}
+	plan := hooked(t, remote, state, `{"name":"s","action":"importUser"}`)
+	got := plan.RunBatch(t.Context(), events(t, `{"type":"track","userId":"a","n":1}`))
+	assert.NotEqual(t, runtime.Delivered, got[0][0].Outcome)
+	assert.Contains(t, got[0][0].Reason, "the disk is gone")
+	assert.Empty(t, remote.Log())
 }
 
 func TestPendingWithoutPollIsAnInternalError(t *testing.T) {

@@ -243,6 +243,22 @@ func TestNewReportsEveryMistakeWithItsPlace(t *testing.T) {
 	}, lines)
 }
 
+// TestPluginsCheckTheirSettings checks that an instance whose settings the code of its destination refuses is not loaded.
+func TestPluginsCheckTheirSettings(t *testing.T) {
+	for _, refusal := range []error{nil, errors.New("the key belongs to another region")} {
+		p := (&acme{}).plugin()
+		p.CheckSettings = func(event.Value, destination.Environment) error { return refusal }
+		d, err := p.Load()
+		require.NoError(t, err)
+		_, err = runtime.New(p, d, config.InstanceOf(event.MustParse(oneBatch)), runtime.Host{})
+		if refusal == nil {
+			assert.NoError(t, err)
+			continue
+		}
+		assert.ErrorContains(t, err, "/settings the key belongs to another region")
+	}
+}
+
 func TestDuplicatePluginNamesAreRefused(t *testing.T) {
 	p := (&acme{}).plugin()
 	_, err := destination.NewRegistry([]destination.Plugin{p, p})

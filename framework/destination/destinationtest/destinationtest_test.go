@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -107,6 +108,37 @@ func acme(text string, perform func(context.Context, call) (*destination.Respons
 
 func TestValidDestinationPasses(t *testing.T) {
 	destinationtest.RunIn(t, acme(definition, send), "testdata/acme")
+}
+
+// TestInvalidDestinationFails runs the checks on a destination with a finding, and on one that cannot be read, in processes of their own:
+// the tests of these must fail.
+func TestInvalidDestinationFails(t *testing.T) {
+	const variable = "LANDFALL_INVALID"
+	switch os.Getenv(variable) {
+	case "finding":
+		destinationtest.RunIn(t, acme(definition, func(ctx context.Context, c call) (*destination.Response, error) {
+			_, _ = send(ctx, c)
+			return nil, nil // an error of the remote is passed over
+		}), "testdata/acme")
+	case "unreadable":
+		destinationtest.RunIn(t, acme("name: [", send), "testdata/acme")
+	case "case":
+		t.Chdir("testdata/acme")
+		destinationtest.RunCases(t, acme(definition, func(context.Context, call) (*destination.Response, error) { return nil, nil }))
+	case "valid case":
+		t.Chdir("testdata/acme")
+		destinationtest.RunCases(t, acme(definition, send))
+	default:
+		for run, want := range map[string]string{
+			"finding": "--- FAIL: TestInvalidDestinationFails/every_answer_has_its_class", "unreadable": "--- FAIL: TestInvalidDestinationFails", "case": "--- FAIL: TestInvalidDestinationFails/", "valid case": "PASS",
+		} {
+			command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestInvalidDestinationFails$")
+			command.Env = append(os.Environ(), variable+"="+run)
+			output, err := command.CombinedOutput()
+			assert.Equal(t, want == "PASS", err == nil, run)
+			assert.Contains(t, string(output), want, run)
+		}
+	}
 }
 
 // breakage is one mistake in a destination, and the check that must find it.

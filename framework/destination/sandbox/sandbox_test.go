@@ -71,8 +71,14 @@ func TestFaults(t *testing.T) {
 		assert.Equal(t, []int{429, 201, 503, 429, 201, 201}, []int{status("/a"), status("/c"), status("/bb"), status("/a"), status("/a"), status("/bb")})
 		acted := api.n.Load()
 
+		answer, err := call("GET", "/__sandbox/requests", "")
+		require.NoError(t, err)
+		recorded, err := io.ReadAll(answer.Body)
+		require.NoError(t, err)
+		assert.Equal(t, 3, strings.Count(string(recorded), `"fault":true`), "the requests that the faults have hit")
+
 		fault(`{"drop":true}`)
-		_, err := call("POST", "/a", "{}")
+		_, err = call("POST", "/a", "{}")
 		assert.Error(t, err)
 		assert.Equal(t, acted, api.n.Load(), "a dropped request is not acted on")
 
@@ -152,4 +158,14 @@ func TestTransportSeesTheEndOfItsContext(t *testing.T) {
 	require.NoError(t, err)
 	_, err = transport.RoundTrip(r)
 	assert.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
+func TestRecorderCountsByRoute(t *testing.T) {
+	r := sandbox.NewRecorder()
+	for _, path := range []string{"/a", "/a", "/b"} {
+		w := httptest.NewRecorder()
+		r.ServeHTTP(w, httptest.NewRequest("POST", path, nil))
+		assert.JSONEq(t, "{}", w.Body.String())
+	}
+	assert.JSONEq(t, `{"requests":{"POST /a":2,"POST /b":1}}`, toJSON(t, r.State()))
 }

@@ -19,14 +19,18 @@ func TestReserveMakesCollectionsRare(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		return after.NumGC - before.NumGC
 	}
-	t.Setenv("GOMEMLIMIT", "off")
-	ballast.Reserve(ballast.DefaultSize)
-	often := collected()
-	t.Setenv("GOMEMLIMIT", "")
+	often := uint32(3)
+	for _, chosen := range []string{"GOMEMLIMIT", "GOGC"} { // the operator's policy holds
+		t.Setenv("GOMEMLIMIT", "")
+		t.Setenv("GOGC", "")
+		t.Setenv(chosen, "off")
+		ballast.Reserve(ballast.DefaultSize)
+		often = min(often, collected())
+	}
 	t.Setenv("GOGC", "")
 	ballast.Reserve(ballast.DefaultSize)
 	runtime.GC()
-	assert.Less(t, collected(), min(often, 3))
+	assert.Less(t, collected(), often)
 }
 
 var garbage []byte

@@ -51,6 +51,8 @@ func TestAudienceSyncsAreChecked(t *testing.T) {
 	require.Empty(t, problems)
 	assert.Equal(t, "SELECT 1", c.AudienceSyncs[0].Query)
 
+	_, problems = config.Parse("landfall.yaml", []byte(`audienceSyncs: [{id: x, from: "sqlite:x", query: q, every: 1h, mode: remove, incremental: {column: a}}]`+rest), env)
+	assert.Empty(t, problems)
 	c, problems = config.Parse("landfall.yaml", []byte(`audienceSyncs: [{id: x, from: "sqlite:x", query: q, every: 1h, properties: [a, b], incremental: {column: at, overlap: 0s}}, {id: y, from: "sqlite:x", query: q, every: 1h, properties: true, incremental: {column: at}}]`+rest), env)
 	require.Empty(t, problems)
 	assert.Equal(t, &config.Incremental{Column: "at", Full: 24 * time.Hour}, c.AudienceSyncs[0].Incremental)

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -71,7 +72,7 @@ func TestUnreadableAdminKey(t *testing.T) {
 }
 
 func TestPublicURLIsTheURLOfAServer(t *testing.T) {
-	for _, text := range []string{"events.example", "//events.example", "ftp://events.example", "https://", "https://u:p@events.example", "https://events.example?a=1", "https://events.example/#a"} {
+	for _, text := range []string{"events.example", "//events.example", "https://events.example:x", "https://%zz", "ftp://events.example", "https://", "https://u:p@events.example", "https://events.example?a=1", "https://events.example/#a"} {
 		_, problems := config.Parse("landfall.yaml", []byte("ingest: {publicURL: \""+text+"\"}\ndestinations: [{id: a, destination: webhook}]\n"), config.Env{})
 		assert.Contains(t, problems.Error(), "/ingest/publicURL", text)
 	}
@@ -83,6 +84,17 @@ func TestACMEIsRead(t *testing.T) {
 	require.Empty(t, problems)
 	assert.Equal(t, config.ACME{Domains: []string{"a.example", "b.example"}, Email: "ops@example.com", Directory: "https://ca.example/dir", Roots: "roots.pem"}, cfg.Server.ACME)
 	assert.True(t, cfg.Server.HasTLS())
+}
+
+func TestDomainsOfCertificates(t *testing.T) {
+	long := strings.Repeat("a", 63)
+	for domain, ok := range map[string]bool{
+		"a.example": true, "x-1.a.example": true, long + ".example": true, "example": false, "a..example": false, ".example": false, "a.example.": false, "-a.example": false, "a-.example": false,
+		"a_b.example": false, "*.example": false, long + "a.example": false, strings.Repeat("abcdefghi.", 25) + "abc": true, strings.Repeat("abcdefghi.", 25) + "abcd": false,
+	} {
+		_, problems := config.Parse("f", []byte("tls: {acme: {domains: ['"+domain+"']}}\ndestinations: [{id: a, destination: webhook, subscriptions: []}]\n"), config.Env{})
+		assert.Equal(t, ok, len(problems) == 0, "%s: %v", domain, problems)
+	}
 }
 
 // TestSourcesThatEraseNeedAKey checks that a config refuses a source that could not request an erasure.
