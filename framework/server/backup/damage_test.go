@@ -186,6 +186,21 @@ func TestWriteReportsAFullDisk(t *testing.T) {
 }
 
 // TestRestoreLeavesUsedDataAlone checks targets that cannot be replaced, and that a restore which fails changes nothing.
+// TestWriteOfAClosedQueueFails checks that an archive without the events of the queue is not finished.
+func TestWriteOfAClosedQueueFails(t *testing.T) {
+	dir := t.TempDir()
+	q, err := delivery.Open(t.Context(), delivery.Config{Dir: filepath.Join(dir, "queue"), Partitions: 1})
+	require.NoError(t, err)
+	ledger, err := state.Open(t.Context(), dir)
+	require.NoError(t, err)
+	defer ledger.Close()
+	q.Close()
+	var archive bytes.Buffer
+	require.Error(t, backup.Write(t.Context(), &archive, backup.Source{Queue: q, Ledger: ledger, Dir: dir}))
+	_, err = backup.Save(&archive, filepath.Join(dir, "saved"))
+	assert.Error(t, err)
+}
+
 func TestRestoreLeavesUsedDataAlone(t *testing.T) {
 	dir, _ := saved(t, 2)
 	parent := t.TempDir()

@@ -102,6 +102,7 @@ func TestDeadLettersAreShownAndDropped(t *testing.T) {
 	assert.NotContains(t, q.get("letters?kind=parked"), "refused by Acme")
 	assert.Contains(t, q.get("letters?kind=dead&instance=main&reason=refused"), "refused by Acme")
 	assert.NotContains(t, q.get("letters?instance=other"), "refused by Acme")
+	assert.Contains(t, q.get("letters?instance=other"), "No matching dead letters", "there are others")
 	assert.Contains(t, q.get("letters/"+letter.ID), "Refused by Acme")
 	assert.Equal(t, http.StatusNotFound, q.do(http.MethodGet, "letters/9-9-abcdef", nil, nil).Code)
 

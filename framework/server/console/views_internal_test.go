@@ -332,3 +332,18 @@ func TestSessionCookies(t *testing.T) {
 		assert.Equal(t, []any{secure, true, http.SameSiteStrictMode, "/console/", int(sessionLifetime.Seconds())}, []any{cookie.Secure, cookie.HttpOnly, cookie.SameSite, cookie.Path, cookie.MaxAge}, name)
 	}
 }
+
+func TestListsOfACardGrowWithinTheirBounds(t *testing.T) {
+	list := func(items, low, high int) *argumentInput {
+		return &argumentInput{argumentSpec: argumentSpec{Kind: kindList, Min: low, Max: high}, Items: make([]*mappingInput, items)}
+	}
+	for _, c := range []struct {
+		list         *argumentInput
+		grow, shrink bool
+	}{
+		{list(0, 0, 0), true, false}, {list(1, 0, 0), true, true}, {list(1, 1, 2), true, false}, {list(2, 1, 2), false, true},
+		{list(maxCardItems-1, 0, 0), true, true}, {list(maxCardItems, 0, 0), false, true}, {&argumentInput{argumentSpec: argumentSpec{Kind: kindText}}, false, false},
+	} {
+		assert.Equal(t, []bool{c.grow, c.shrink}, []bool{c.list.CanGrow(), c.list.CanShrink()}, "%d items, %d to %d", len(c.list.Items), c.list.Min, c.list.Max)
+	}
+}

@@ -94,6 +94,36 @@ func TestWizardSavesNothingWithMistakes(t *testing.T) {
 	}
 }
 
+// TestWizardTestsCredentialsWithoutSaving checks that the buttons that test what was typed reach the target they name, and save nothing.
+func TestWizardTestsCredentialsWithoutSaving(t *testing.T) {
+	for do, want := range map[string]console.Target{"credentials": console.Real, "credentials-sandbox": console.Sandbox} {
+		p, stored := newWizardPage(t)
+		w := p.do(http.MethodPost, "wizard/connect", url.Values{"slug": {"hubspot"}, "name": {"CRM"}, "auth.accessToken": {"SECRET"}, "do": {do}}, nil)
+		assert.Equal(t, http.StatusOK, w.Code, w.Body.String())
+		assert.Equal(t, want, p.lastTarget(), do)
+		assert.Empty(t, stored)
+		assert.NoFileExists(t, p.file)
+	}
+}
+
+// TestWizardSendsWhereItsButtonsSay checks where the test event of the wizard goes, and that it goes nowhere without a choice.
+func TestWizardSendsWhereItsButtonsSay(t *testing.T) {
+	event := `{"type":"track","event":"Audience Entered","userId":"u1","messageId":"m"}`
+	for do, want := range map[string][]console.Target{"": nil, "cancel": nil, "sandbox": {console.Sandbox}, "real": {console.Real}} {
+		p := newPage(t, written)
+		w := p.do(http.MethodPost, "wizard/at/main/test", url.Values{"event": {event}, "do": {do}}, nil)
+		require.Equal(t, http.StatusOK, w.Code, w.Body.String())
+		var sent []console.Target
+		for _, to := range p.targets {
+			if to != console.DryRun {
+				sent = append(sent, to)
+			}
+		}
+		assert.Equal(t, want, sent, do)
+		assert.Equal(t, do == "real", strings.Contains(p.log.String(), "action=event.send"), do)
+	}
+}
+
 func TestWizardTurnsOnWhatCanDeliver(t *testing.T) {
 	p, _ := newWizardPage(t)
 	p.do(http.MethodPost, "wizard/connect", url.Values{"slug": {"braze-cohorts"}, "name": {"VIPs"}, "set.client_secret": {"SECRET"}, "set.partner_api_key": {"PARTNER"}, "do": {"save"}}, nil)
