@@ -25,8 +25,6 @@ func leastEqual(slug string) int {
 		return 78
 	case "facebook-custom-audiences": // as for linkedin-audiences
 		return 85
-	case "hubspot": // batches of contacts whose errors are hidden
-		return 85
 	case "braze": // the addresses of catalog items, sync modes that are missing, and times in digits
 		return 86
 	case "amplitude": // times in digits, which are misread: 16 of 153 cases

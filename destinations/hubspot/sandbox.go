@@ -183,10 +183,37 @@ func (a *account) checkInput(in input) string {
 	if in.IDProperty != "email" {
 		return fmt.Sprintf("Unable to perform update/upsert by non-unique property %q", in.IDProperty)
 	}
-	if address, err := mail.ParseAddress(in.ID); err != nil || address.Address != in.ID || !strings.Contains(in.ID[strings.LastIndexByte(in.ID, '@'):], ".") {
-		return invalidProperty("INVALID_EMAIL", "email", "Email address "+in.ID+" is invalid")
+	if message := checkAddress(in.ID); message != "" {
+		return message
 	}
 	return a.checkProperties("contacts", in.Properties)
+}
+
+// checkAddress returns what is wrong with the address of a contact, or "".
+func checkAddress(text string) string {
+	if address, err := mail.ParseAddress(text); err != nil || address.Address != text || !strings.Contains(text[strings.LastIndexByte(text, '@'):], ".") {
+		return invalidProperty("INVALID_EMAIL", "email", "Email address "+text+" is invalid")
+	}
+	return ""
+}
+
+// checkNewContacts reports whether contacts can be created, and answers the request otherwise: one that is wrong or exists already refuses
+// all of them. The account is locked.
+func (a *account) checkNewContacts(w http.ResponseWriter, inputs []input) bool {
+	seen := map[string]bool{}
+	for _, in := range inputs {
+		email := fmt.Sprint(in.Properties["email"])
+		if message := checkAddress(email); message != "" {
+			writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", message)
+			return false
+		}
+		if address := strings.ToLower(email); seen[address] || a.findContact("email", address) != nil {
+			writeError(w, http.StatusConflict, "CONFLICT", "Contact already exists")
+			return false
+		}
+		seen[strings.ToLower(email)] = true
+	}
+	return true
 }
 
 // saveContacts saves contacts and returns their new state. The account is locked.

@@ -186,6 +186,9 @@ func (a *account) changeBatch(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if kind == "contacts" && operation == "create" && !a.checkNewContacts(w, body.Inputs) {
+		return
+	}
 	results, missing := []*record{}, []string{}
 	for _, in := range body.Inputs {
 		found := a.find(kind, cmp.Or(in.IDProperty, body.IDProperty), in.ID)

@@ -111,7 +111,7 @@ func checkConcurrentPlans(s *subject) {
 			}
 			group.Go(func() {
 				for range 5 {
-					verdicts[i] = append(verdicts[i], r.deliverPayloads(s.baseContext(), sm.event, sm.payload)...)
+					verdicts[i] = append(verdicts[i], r.deliverDecided(s.baseContext(), sm)...)
 				}
 			})
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -112,6 +113,19 @@ func (r *rig) deliverPayloads(ctx context.Context, e event.Event, payloads ...ev
 	}
 	for _, b := range batches.Flush() {
 		take(b.Items)
+	}
+	return verdicts
+}
+
+// deliverDecided delivers the payload of a sample until it is not to be retried, at most five times: another plan may have created
+// meanwhile what this one wanted to create, which the next attempt finds.
+func (r *rig) deliverDecided(ctx context.Context, sm sample) []runtime.Verdict {
+	var verdicts []runtime.Verdict
+	for range 5 {
+		verdicts = r.deliverPayloads(ctx, sm.event, sm.payload)
+		if !slices.ContainsFunc(verdicts, func(v runtime.Verdict) bool { return v.Outcome == runtime.Retry }) {
+			break
+		}
 	}
 	return verdicts
 }
