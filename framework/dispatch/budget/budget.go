@@ -94,7 +94,9 @@ func (b *Budget) acquire(ctx context.Context, instance string, r Request, maxWai
 	defer b.mu.Unlock()
 	b.waiting.push(w)
 	for {
-		b.pumpLocked(ctx)
+		if !isClosed(w.granted) {
+			b.pumpLocked(ctx, w)
+		}
 		if isClosed(w.granted) {
 			return nil
 		}
@@ -139,11 +141,16 @@ func isClosed(c chan struct{}) bool {
 	}
 }
 
-// pumpLocked gives tokens to waiting requests, and reserves more of them if another goroutine does not.
-func (b *Budget) pumpLocked(ctx context.Context) {
+// pumpLocked gives tokens to waiting requests, and reserves more of them if another goroutine does not. It leaves that to the others once
+// its own request has tokens: these are for the present slot, and waiting for the store could take longer.
+func (b *Budget) pumpLocked(ctx context.Context, own *waiter) {
 	for {
 		want := b.grantLocked(time.Now())
 		if want == nil || b.reserving {
+			return
+		}
+		if isClosed(own.granted) {
+			b.broadcast()
 			return
 		}
 		b.reserving = true

@@ -379,6 +379,45 @@ func (s *unreachableStore) Load(ctx context.Context, name string) ([]byte, uint6
 
 func (s *unreachableStore) Shared() bool { return true }
 
+// evenStore is a shared store each of whose calls takes a tenth of a second.
+type evenStore struct{ *budget.MemoryStore }
+
+func (s evenStore) Load(ctx context.Context, name string) ([]byte, uint64, error) {
+	time.Sleep(100 * time.Millisecond)
+	return s.MemoryStore.Load(ctx, name)
+}
+
+func (s evenStore) Save(ctx context.Context, name string, data []byte, revision uint64) (uint64, error) {
+	time.Sleep(100 * time.Millisecond)
+	return s.MemoryStore.Save(ctx, name, data, revision)
+}
+
+func (s evenStore) Shared() bool { return true }
+
+// TestARequestWithTokensIsSentAtOnce checks that a request which has tokens does not wait while others get theirs: they are for its slot of
+// the window, and it would be sent in a later one.
+func TestARequestWithTokensIsSentAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := budget.New("b", budget.Limits{Windows: []budget.Window{{Limit: 100, Per: time.Hour}}}, evenStore{budget.NewMemoryStore()})
+		g := budget.NewGate("a", b, budget.GateConfig{})
+		began := time.Now()
+		var took [2]time.Duration
+		var senders sync.WaitGroup
+		for class := range took {
+			senders.Go(func() {
+				time.Sleep(time.Duration(class) * time.Millisecond)
+				done, err := g.Enter(t.Context(), budget.Request{Class: budget.Class(class)})
+				assert.NoError(t, err)
+				took[class] = time.Since(began)
+				done(budget.Result{Status: 200})
+			})
+		}
+		senders.Wait()
+		assert.Equal(t, 300*time.Millisecond, took[budget.Live], "the budget is read, and its tokens are loaded and saved")
+		assert.Greater(t, took[budget.Background], took[budget.Live])
+	})
+}
+
 // TestAStoreThatFailsIsReported checks that no request starts without the store, which might exceed the budget, that the status says why,
 // and that requests start when the store is back.
 func TestAStoreThatFailsIsReported(t *testing.T) {
