@@ -27,7 +27,7 @@ func newMap(s streams) *cobra.Command {
 			if file == "" {
 				return usageErrorf("give a mapping file with -m")
 			}
-			m, err := loadMapping(file)
+			m, err := loadMapping(s, file)
 			if err != nil {
 				return err
 			}
@@ -48,8 +48,8 @@ func newMap(s streams) *cobra.Command {
 	return cmd
 }
 
-// loadMapping reads and compiles a mapping file. The error has every mistake with its place.
-func loadMapping(file string) (*mapping.Mapping, error) {
+// loadMapping reads and compiles a mapping file, and prints its warnings. The error has every mistake with its place.
+func loadMapping(s streams, file string) (*mapping.Mapping, error) {
 	text, err := readFile(file)
 	if err != nil {
 		return nil, usageErrorf("%v", err)
@@ -66,5 +66,11 @@ func loadMapping(file string) (*mapping.Mapping, error) {
 	if errors.As(err, &problems) {
 		return nil, doc.Locate(problems)
 	}
-	return m, err
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range doc.Locate(m.Warnings()) {
+		s.warn(w.String())
+	}
+	return m, nil
 }

@@ -49,7 +49,19 @@ func (c *compiler) compileRoot(mapping event.Value) node {
 	}
 	options = append(options, event.Member{Key: "mapping", Value: event.NewObject(rest)})
 	whole := event.NewObject([]event.Member{{Key: name, Value: event.NewObject(options)}})
+	defer c.moveToRoot(pointer + "/" + name + "/mapping")
 	return c.compileValue(whole, pointer)
+}
+
+// moveToRoot corrects the pointers of problems in the rest of a mapping, which a directive at its root got as the option at place.
+func (c *compiler) moveToRoot(place string) {
+	for _, list := range []fault.Problems{c.problems, c.warnings} {
+		for i := range list {
+			if rest, inside := strings.CutPrefix(list[i].Pointer, place+"/"); inside {
+				list[i].Pointer = "/" + rest
+			}
+		}
+	}
 }
 
 // compileOutput compiles a value that is copied to the payload.
@@ -142,7 +154,21 @@ func (c *compiler) compileDirective(v event.Value, pointer string) node {
 	if !ok {
 		return nil
 	}
+	c.checkOptions(c.directives[name], v.Get(name), pointer+"/"+name)
 	return c.directives[name].compile(c, v.Get(name), pointer+"/"+name)
+}
+
+// checkOptions warns about keys that a directive does not have. Segment ignores them, so a mapping with one is valid.
+func (c *compiler) checkOptions(d directive, argument event.Value, pointer string) {
+	known := d.optionKeys()
+	if known == nil || argument.Kind() != event.Object || isDirective(argument) {
+		return
+	}
+	for key := range argument.Members() {
+		if !slices.Contains(known, key) {
+			c.warnings.Add(pointer+fault.PointerKey(key), "%s has no key %q, so it has no effect%s", d.name, truncateText(key), fault.DidYouMean(key, known))
+		}
+	}
 }
 
 // directiveName returns the @-prefixed key of a directive. It adds a problem unless there is exactly one and it is known.
@@ -199,6 +225,8 @@ func (c *compiler) readOptions(v event.Value, pointer string) (options, bool) {
 }
 
 func (o options) pointerTo(key string) string { return o.pointer + fault.PointerKey(key) }
+
+func (o options) has(key string) bool { return o.value.Get(key).Kind() != event.Absent }
 
 // requiredValue returns the value of a key and adds a problem if it is missing.
 func (o options) requiredValue(key string) (event.Value, bool) {

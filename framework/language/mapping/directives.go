@@ -152,6 +152,7 @@ func compileIf(c *compiler, v event.Value, pointer string) node {
 		c.problems.Add(pointer, `should have an "exists" or a "blank" condition`)
 		return nil
 	}
+	o.warnWithoutBranch()
 	n := &condition{thenNode: o.compileOptional("then"), elseNode: o.compileOptional("else")}
 	tested := exists
 	if exists.Kind() != event.Absent {
@@ -161,6 +162,16 @@ func compileIf(c *compiler, v event.Value, pointer string) node {
 	}
 	n.thenIsSubject = tested.JSON() == v.Get("then").JSON()
 	return n
+}
+
+// warnWithoutBranch warns about an @if that compiles but cannot mean what it says.
+func (o options) warnWithoutBranch() {
+	if !o.has("then") && !o.has("else") {
+		o.c.warnings.Add(o.pointer, `has neither "then" nor "else", so its result is always absent`)
+	}
+	if o.has("exists") && o.has("blank") {
+		o.c.warnings.Add(o.pointerTo("blank"), `has no effect beside "exists"`)
+	}
 }
 
 // arrayPath implements @arrayPath: a root, and an optional mapping for each of its items.
@@ -210,8 +221,14 @@ func compileArrayPath(c *compiler, v event.Value, pointer string) node {
 	default:
 		n.root = c.stringOrDirective(first, pointer+"/0")
 	}
-	if shape := v.Index(1); shape.Kind() == event.Object && shape.Len() > 0 {
+	switch shape := v.Index(1); {
+	case shape.Kind() == event.Object && shape.Len() > 0:
 		n.shape = c.compileValue(shape, pointer+"/1")
+	case shape.Exists() && shape.Kind() != event.Object:
+		c.warnings.Add(pointer+"/1", "has no effect: the mapping of the items should be an object but it is %s", shape.Kind().WithArticle())
+	}
+	if v.Len() > 2 {
+		c.warnings.Add(pointer+"/2", "has no effect: @arrayPath has a path and a mapping of the items")
 	}
 	return n
 }

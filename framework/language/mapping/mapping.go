@@ -28,8 +28,8 @@ type Mapping struct {
 	warnings fault.Problems
 }
 
-// Warnings returns likely mistakes in a valid mapping, with a JSON pointer into the mapping for each: unknown filters of @liquid,
-// which have no effect.
+// Warnings returns likely mistakes in a valid mapping, with a JSON pointer into the mapping for each: unknown filters of @liquid and
+// keys of directives, which have no effect, and directives whose result is always absent.
 func (m *Mapping) Warnings() fault.Problems { return m.warnings }
 
 // node is a part of a compiled mapping.

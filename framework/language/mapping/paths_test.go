@@ -65,6 +65,24 @@ func TestWarnings(t *testing.T) {
 		`{"a": {"@liquid": "{% assign y = x | nope %}"}}`:                       `/a/@liquid unknown filter "nope", which has no effect`,
 		`{"a": {"@liquid": "{{ x | upcase | default: 'y' }}"}}`:                 "",
 		`{"a": "{{ x | nope }}"}`:                                               "",
+		`{"a": {"@if": {"exists": {"@path": "$.a"}, "then": 1, "els": 2}}}`:     `/a/@if/els @if has no key "els", so it has no effect (did you mean "else"?)`,
+		`{"a": {"@if": {"exists": {"@path": "$.a"}}}}`:                          `/a/@if has neither "then" nor "else", so its result is always absent`,
+		`{"a": {"@if": {"exists": 1, "blank": 1, "then": 1}}}`:                  `/a/@if/blank has no effect beside "exists"`,
+		`{"a": {"@case": {"operator": "lower", "valeu": "X"}}}`: `/a/@case/valeu @case has no key "valeu", so it has no effect (did you mean "value"?)` + "\n" +
+			`/a/@case has no "value", so its result is always absent`,
+		`{"a": {"@replace": {"value": "X", "pattern": "X", "ignoreCase": true}}}`:                                         `/a/@replace/ignoreCase @replace has no key "ignoreCase", so it has no effect (did you mean "ignorecase"?)`,
+		`{"a": {"@replace": {"value": "X", "pattern": "X", "replacement2": "y"}}}`:                                        `/a/@replace/replacement2 has no effect without "pattern2"`,
+		`{"a": {"@merge": {"objects": [], "direction": "left", "deep": true}}}`:                                           `/a/@merge/deep @merge has no key "deep", so it has no effect`,
+		`{"a": {"@flatten": {"value": {}, "separator": ".", "omitarrays": true}}}`:                                        `/a/@flatten/omitarrays @flatten has no key "omitarrays", so it has no effect (did you mean "omitArrays"?)`,
+		`{"a": {"@omit": {"value": {}, "keys": [], "key": 1}}}`:                                                           `/a/@omit/key @omit has no key "key", so it has no effect (did you mean "keys"?)`,
+		`{"a": {"@scalars": {"value": {}, "seperator": ","}}}`:                                                            `/a/@scalars/seperator @scalars has no key "seperator", so it has no effect (did you mean "separator"?)`,
+		`{"a": {"@json": {"value": {}, "mode": "encode", "indent": 2}}}`:                                                  `/a/@json/indent @json has no key "indent", so it has no effect`,
+		`{"a": {"@transform": {"apply": {}, "mapping": {}, "a/b": 2}}}`:                                                   `/a/@transform/a~1b @transform has no key "a/b", so it has no effect`,
+		`{"a": {"@arrayPath": ["$.x", "$.y"]}}`:                                                                           `/a/@arrayPath/1 has no effect: the mapping of the items should be an object but it is a string`,
+		`{"a": {"@arrayPath": ["$.x", {}, {"b": 1}]}}`:                                                                    `/a/@arrayPath/2 has no effect: @arrayPath has a path and a mapping of the items`,
+		`{"__segment_internal_directive": {"@transform": {"apply": {}}}, "a": {"@if": {"exists": 1, "then": 1, "x": 1}}}`: `/a/@if/x @if has no key "x", so it has no effect`,
+		`{"a": {"@literal": {"els": 1}}, "b": {"@excludeWhenNull": {"els": 1}}}`:                                          "",
+		`{"__segment_internal_directive": {"@transform": {"apply": {}, "mappin": {}}}}`:                                   `/__segment_internal_directive/@transform/mappin @transform has no key "mappin", so it has no effect (did you mean "mapping"?)`,
 	} {
 		m, err := mapping.Compile(event.MustParse(text))
 		require.NoError(t, err, text)

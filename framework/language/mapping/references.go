@@ -48,6 +48,14 @@ func objectSchema(properties string, required ...string) schema {
 	}
 }
 
+// optionKeys returns the keys of the object that the directive takes, or nil if it takes something else.
+func (d directive) optionKeys() (keys []string) {
+	for key := range event.MustParse(d.schema()).Get("properties").Members() {
+		keys = append(keys, key)
+	}
+	return keys
+}
+
 // Reference is a path that the argument of a directive reads.
 type Reference struct {
 	Path    event.Path

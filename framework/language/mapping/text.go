@@ -142,6 +142,8 @@ func compileCase(c *compiler, v event.Value, pointer string) node {
 	n := letterCase{upper: o.choiceValue("operator", "lower", "upper") == "upper", value: literal{}}
 	if value := v.Get("value"); !value.Falsy() {
 		n.value = c.stringOrDirective(value, o.pointerTo("value"))
+	} else if !o.has("value") {
+		c.warnings.Add(pointer, `has no "value", so its result is always absent`)
 	}
 	return n
 }
@@ -246,6 +248,8 @@ func compileReplace(c *compiler, v event.Value, pointer string) node {
 	second := replacement{o.textValue("pattern2", "", 0, maxPattern), o.textValue("replacement2", "", 0, maxReplacement)}
 	if second.pattern != "" {
 		n.steps = append(n.steps, second)
+	} else if o.has("replacement2") {
+		c.warnings.Add(o.pointerTo("replacement2"), `has no effect without "pattern2"`)
 	}
 	return n
 }

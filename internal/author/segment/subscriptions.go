@@ -86,11 +86,13 @@ func (r *subscriptionReader) readSubscription(v event.Value, place string) (even
 	}
 	mapped, mode := r.syncMode(mapped, v, place+"/"+mappingKey)
 	if mapped.Exists() && ok {
-		_, err := mapping.Compile(mapped)
+		compiled, err := mapping.Compile(mapped)
 		if mapped.Kind() != event.Object {
 			err = errors.New("should be an object")
 		}
-		ok = r.noteError(place+"/"+mappingKey, err)
+		if ok = r.noteError(place+"/"+mappingKey, err); ok {
+			r.notes.AddUnder(place+"/"+mappingKey, compiled.Warnings().Err())
+		}
 	}
 	if !ok {
 		return event.Value{}, false
