@@ -77,6 +77,8 @@ func TestPropertiesAreSentWithChanges(t *testing.T) {
 		"a list of columns":          {csv, `[]`, audiencesync.Properties{Names: []string{"Email"}}, hashed("ann@example.com"), "a column is ignored, only externalId name users: plan"},
 		"a column that is not there": {ndjson, `[]`, audiencesync.Properties{Names: []string{"email", "emial"}}, hashed("ann@example.com"), "no row has emial, to send as a property"},
 		"the subscription's mapping": {csv, own, audiencesync.Properties{All: true}, hashed("gold"), "email; a subscription's mapping"},
+		"properties of the event":    {csv, strings.Replace(own, "context.traits.plan", "properties.plan", 1), audiencesync.Properties{All: true}, hashed("gold"), "email; a subscription's mapping"},
+		"spaces in the header":       {strings.Replace(csv, ",email,", ", email ,", 1), `[]`, audiencesync.Properties{Names: []string{"email"}}, hashed("ann@example.com"), "a column is ignored"},
 		"none":                       {csv, `[]`, audiencesync.Properties{}, "", "columns are ignored"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -100,6 +102,18 @@ func TestPropertiesAreSentWithChanges(t *testing.T) {
 			assert.Equal(t, []string{"DELETE u1 " + c.entered, "DELETE u2 "}, *sent)
 		})
 	}
+}
+
+// TestMappingsSeeWhoEnters checks that a mapping can read the audience as a property, true for users who enter and false for those who leave.
+func TestMappingsSeeWhoEnters(t *testing.T) {
+	k, sent := facebookSyncer(t, `[{"name":"own","action":"sync","mapping":{"externalId":{"@path":"$.userId"},"email":{"@path":"$.properties.vip"},"external_audience_id":"1"}}]`)
+	for _, mode := range []audiencesync.Mode{audiencesync.Mirror, audiencesync.Remove} {
+		rows, err := audiencesync.OpenRows(strings.NewReader("externalId,plan\nu1,gold\n"), audiencesync.Options{Identifiers: k.Audiences.Identifiers, Properties: audiencesync.Properties{All: true}})
+		require.NoError(t, err)
+		_, err = k.Sync(t.Context(), destination.Audience{ID: "2384000", Name: "vip"}, rows, mode, 1)
+		require.NoError(t, err)
+	}
+	assert.Equal(t, []string{"POST u1 " + hashed("true"), "DELETE u1 " + hashed("false")}, *sent)
 }
 
 func TestPropertiesOfADestinationThatSendsNone(t *testing.T) {
@@ -163,5 +177,14 @@ func TestRowsThatSayWhoLeaves(t *testing.T) {
 			}))
 			assert.Equal(t, c.want, strings.Join(members, " "))
 		})
+	}
+}
+
+// TestDeclaredDelimiterHolds checks that a delimiter that the file declares is used, although another one would fit.
+func TestDeclaredDelimiterHolds(t *testing.T) {
+	k := syncer(t, func() error { return nil })
+	for file, ok := range map[string]bool{"sep=;\nexternal_id;a,b\nu1;2\n": true, "sep=,\nexternal_id;a,b\nu1;2\n": false, "external_id;a,b\nu1;2\n": true} {
+		_, err := audiencesync.OpenRows(strings.NewReader(file), audiencesync.Options{Identifiers: k.Audiences.Identifiers})
+		assert.Equal(t, ok, err == nil, "%q: %v", file, err)
 	}
 }

@@ -165,7 +165,17 @@ func TestCutAndDamagedFiles(t *testing.T) {
 		require.NotErrorIs(t, err, io.EOF)
 		assert.Less(t, len(values), len(rows))
 	}
-	_, err := readColumn(append(append([]byte{}, content[:len(content)-8]...), "\xff\xff\xff\x7fPAR1"...), "id")
+	damaged := append(append([]byte{}, content[:len(content)/2]...), content[len(content)/2+50:]...)
+	f, err := parquetfile.Open(bytes.NewReader(damaged), int64(len(damaged)))
+	require.NoError(t, err)
+	defer f.Close()
+	f.Use([]int{0})
+	for err == nil {
+		_, err = f.Next()
+	}
+	_, again := f.Next()
+	require.Equal(t, err, again, "a file that has failed has no further rows")
+	_, err = readColumn(append(append([]byte{}, content[:len(content)-8]...), "\xff\xff\xff\x7fPAR1"...), "id")
 	assert.EqualError(t, err, "the Parquet file is damaged in its footer: make or copy it again")
 	values, err := readColumn(written(t, []row{}), "id")
 	require.NoError(t, err)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -190,7 +191,23 @@ func TestOpenIsNeverShort(t *testing.T) {
 		"the server fails":          {func(_ *server, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, "the server answers with the status 503"},
 		"the object was replaced":   {func(_ *server, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(412) }, "the object was replaced while it was read"},
 		"the server ignores ranges": {func(_ *server, w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(content) }, "the server cannot continue it"},
-		"the object is gone":        {func(_ *server, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, "there is no such object"},
+		"the server sends another part": {func(_ *server, w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Etag", r.Header.Get("If-Match"))
+			w.WriteHeader(206)
+			_, _ = w.Write(content[300_001:])
+		}, "the server cannot continue it"},
+		"the server sends a part as a whole": {func(_ *server, w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Etag", r.Header.Get("If-Match"))
+			w.Header().Set("Content-Length", strconv.Itoa(len(content)-300_000))
+			_, _ = w.Write(content[300_000:])
+		}, "the server cannot continue it"},
+		"the server sends another version": {func(_ *server, w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Etag", `"other"`)
+			w.Header().Set("Content-Length", strconv.Itoa(len(content)-300_000))
+			w.WriteHeader(206)
+			_, _ = w.Write(content[300_000:])
+		}, "the server cannot continue it"},
+		"the object is gone": {func(_ *server, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, "there is no such object"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
