@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/server/history"
 	"github.com/landfall-dev/landfall/framework/state"
 )
@@ -147,7 +148,7 @@ func TestVerdictsAreFound(t *testing.T) {
 	store, at := openStore(t), time.Now().Add(-time.Hour).Truncate(time.Second)
 	r := history.New(history.Config{Store: store})
 	for i, v := range []delivery.VerdictRecord{
-		{Instance: "a", Outcome: "delivered"}, {Instance: "a", Outcome: "dead", Reason: "no"}, {Instance: "b", Outcome: "delivered", Attempts: 3}, {Instance: "a", Outcome: "delivered"},
+		{Instance: "a", Outcome: "delivered"}, {Instance: "a", Outcome: "dead", Cause: fault.CauseRefused, Reason: "no"}, {Instance: "b", Outcome: "delivered", Attempts: 3}, {Instance: "a", Outcome: "delivered"},
 	} {
 		v.Subscription, v.Seq, v.At = "All", uint64(i+1), at.Add(time.Duration(i)*time.Minute)
 		if i == 3 {
@@ -166,6 +167,9 @@ func TestVerdictsAreFound(t *testing.T) {
 		"outcome":  {history.VerdictFilter{Outcomes: []string{"dead", "parked"}}, []uint64{2}},
 		"retried":  {history.VerdictFilter{Retried: true}, []uint64{3}},
 		"time":     {history.VerdictFilter{Since: at.Add(time.Minute), Until: at.Add(3 * time.Minute)}, []uint64{3, 2}},
+		"cause":    {history.VerdictFilter{Cause: fault.CauseRefused}, []uint64{2}},
+		"no cause": {history.VerdictFilter{Cause: fault.CauseSuperseded}, nil},
+		"name":     {history.VerdictFilter{Subscription: "Other"}, nil},
 		"batch":    {history.VerdictFilter{Batch: "b1"}, []uint64{4}},
 		"a page":   {history.VerdictFilter{Skip: 1, Limit: 2}, []uint64{3, 2}},
 	} {
@@ -180,5 +184,25 @@ func TestVerdictsAreFound(t *testing.T) {
 			seqs = append(seqs, v.Seq)
 		}
 		assert.Equal(t, c.want, seqs, name)
+	}
+}
+
+// TestPagesEndWithinAGroup checks that a page has its number of verdicts, although those of a batch are stored together.
+func TestPagesEndWithinAGroup(t *testing.T) {
+	store := openStore(t)
+	r := history.New(history.Config{Store: store})
+	batch := &delivery.Batch{ID: "b1", At: time.Now(), Events: 5}
+	for i := range 5 {
+		r.AddVerdict(delivery.VerdictRecord{At: time.Now(), Instance: "a", Outcome: "delivered", Seq: 1, Index: i, Batch: batch})
+	}
+	r.Close()
+	for skip, want := range map[int][]int{0: {0, 1}, 2: {2, 3}, 4: {4}, 5: nil} {
+		list, _, err := history.Find(t.Context(), store, history.VerdictFilter{Skip: skip, Limit: 2})
+		require.NoError(t, err)
+		var indexes []int
+		for _, v := range list {
+			indexes = append(indexes, v.Index)
+		}
+		assert.Equal(t, want, indexes, skip)
 	}
 }
