@@ -65,6 +65,7 @@ type world struct {
 	cfg       *config.Config
 	instances []instances.Instance
 	fails     atomic.Bool // the remote
+	refuses   atomic.Bool // the remote, every request
 	paths     []string    // of requests that succeeded
 	removed   map[string]bool
 }
@@ -75,6 +76,10 @@ func newWorld(t *testing.T) *world {
 	remote := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if w.fails.Load() {
 			http.Error(rw, "down, as gone-1 knows", http.StatusServiceUnavailable)
+			return
+		}
+		if w.refuses.Load() {
+			http.Error(rw, "refused", http.StatusBadRequest)
 			return
 		}
 		if w.paths = append(w.paths, r.URL.Path); r.URL.Path == "/in" {

@@ -1,0 +1,73 @@
+package erasure_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/server/erasure"
+)
+
+// letters returns the users of the dead letters.
+func (w *world) letters() (users []string) {
+	require.NoError(w.t, w.queue.DeadLetters(w.t.Context(), delivery.DeadLetterFilter{}, func(l *delivery.DeadLetter) error {
+		users = append(users, event.MustParse(string(l.Event)).Get("userId").Str())
+		return nil
+	}))
+	return users
+}
+
+// refuse delivers an event of each user to a remote that refuses it.
+func (w *world) refuse(users ...string) {
+	w.refuses.Store(true)
+	defer w.refuses.Store(false)
+	runner, err := delivery.NewRunner(w.t.Context(), w.queue, delivery.Settings{Linger: time.Millisecond})
+	require.NoError(w.t, err)
+	for _, in := range w.instances {
+		if in.Plan.ID() == "other-hook" {
+			require.NoError(w.t, runner.SetInstances(w.t.Context(), []delivery.Instance{{Plan: in.Plan}}))
+		}
+	}
+	for _, user := range users {
+		raw := fmt.Sprintf(`{"type":"track","event":"A","userId":%q,"messageId":"letter-%[1]s","receivedAt":%[2]q}`, user, time.Now().Add(-time.Minute).UTC().Format(time.RFC3339Nano))
+		require.NoError(w.t, w.queue.Append(w.t.Context(), []delivery.NewEvent{{Source: "web", Key: "u:" + user, Raw: []byte(raw)}}))
+	}
+	require.Eventually(w.t, func() bool { return len(w.letters()) == len(users) }, 30*time.Second, 10*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.t.Context()), 10*time.Second)
+	defer cancel()
+	runner.Stop(ctx)
+}
+
+// TestDeadLettersOfOthersStay erases the dead letters of a user, and counts them.
+func TestDeadLettersOfOthersStay(t *testing.T) {
+	w := newWorld(t)
+	w.refuse("gone-1", "stays-1", "stays-2")
+	id := w.request(gone)[0].ID
+	require.NoError(t, erasure.RunOnce(t.Context(), w.config()))
+	assert.ElementsMatch(t, []string{"stays-1", "stays-2"}, w.letters())
+	letters := step(t, w.receipt(id), erasure.StepLetters, "")
+	assert.True(t, letters.Done, letters.Error)
+	assert.Equal(t, map[string]int{"letters": 1}, letters.Counts)
+}
+
+// TestAStateThatFailsEndsTheErasure checks that no step follows one whose result cannot be stored: another process repeats it.
+func TestAStateThatFailsEndsTheErasure(t *testing.T) {
+	w := newWorld(t)
+	w.fill("gone-1", "stays-1")
+	w.request(gone)
+	var steps []string
+	err := erasure.RunUntil(t.Context(), w.config(), func(name string) error {
+		if steps = append(steps, name); len(steps) == 2 {
+			_ = w.store.Close()
+		}
+		return nil
+	})
+	require.Error(t, err)
+	assert.Len(t, steps, 2)
+}
