@@ -168,7 +168,7 @@ func idText(v event.Value) event.Value {
 	return v
 }
 
-// mergeObjects returns the members of under, overridden by those of over. It takes time proportional to their sum.
+// mergeObjects returns the members of under, overridden by those of over that are not null. It takes time proportional to their sum.
 func mergeObjects(under, over event.Value) event.Value {
 	if under.Kind() != event.Object {
 		return over
@@ -182,12 +182,12 @@ func mergeObjects(under, over event.Value) event.Value {
 	}
 	members := make([]event.Member, 0, under.Len()+over.Len())
 	for key, value := range under.Members() {
-		if !covered[key] {
+		if exists, shared := covered[key]; !shared || !exists && value.Exists() {
 			members = append(members, event.Member{Key: key, Value: value})
 		}
 	}
 	for key, value := range over.Members() {
-		if _, shared := covered[key]; !shared || value.Exists() || !under.Get(key).Exists() {
+		if value.Exists() || !under.Get(key).Exists() {
 			members = append(members, event.Member{Key: key, Value: value})
 		}
 	}

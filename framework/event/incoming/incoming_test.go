@@ -40,6 +40,12 @@ func TestNormalize(t *testing.T) {
 			`{"type":"page","messageId":"m","userId":"u","context":null}`,
 			`{"type":"page","messageId":"m","userId":"u","context":{"ip":"1.2.3.4"},"timestamp":"2026-01-02T12:00:00.000Z","receivedAt":"2026-01-02T12:00:00.000Z"}`,
 		},
+		"null is nothing, in the batch and in the event": {
+			incoming.Request{Batch: event.MustParse(`{"context":{"a":null,"b":1,"c":null},"integrations":null}`)},
+			`{"type":"page","messageId":"m","userId":"u","context":{"a":null,"b":null,"c":2},"integrations":null,"properties":null}`,
+			`{"type":"page","messageId":"m","userId":"u","properties":null,"context":{"b":1,"a":null,"c":2},"integrations":null,` +
+				`"timestamp":"2026-01-02T12:00:00.000Z","receivedAt":"2026-01-02T12:00:00.000Z"}`,
+		},
 		"recorded after it was sent, by a clock that is an hour ahead": {
 			incoming.Request{},
 			`{"type":"page","messageId":"m","userId":"u","sentAt":"2026-01-02T13:00:00Z","timestamp":"2026-01-02T13:00:30Z"}`,

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -58,6 +59,36 @@ func TestReference(t *testing.T) {
 	changed, err := generate.All(filepath.Dir(dir), "destinations", "example.com/d")
 	require.NoError(t, err)
 	assert.Empty(t, changed, "a second time changes nothing")
+	begun, _, _ := strings.Cut(string(got), "<!-- End of what is generated. -->")
+	require.NoError(t, os.WriteFile(readme, []byte(begun+"# By hand, after a line that was deleted\n"), 0o644))
+	_, err = generate.All(filepath.Dir(dir), "destinations", "example.com/d")
+	assert.ErrorContains(t, err, "there is no line")
+	kept, err := os.ReadFile(readme)
+	require.NoError(t, err)
+	assert.Contains(t, string(kept), "# By hand, after a line that was deleted")
+}
+
+// TestDefinitionsWithoutCode checks that a definition which needs no code gets no Go types, and that only directories with a plugin are registered.
+func TestDefinitionsWithoutCode(t *testing.T) {
+	dir := t.TempDir()
+	write := func(slug, file, text string) {
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, slug), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, slug, file), []byte(text), 0o644))
+	}
+	write("declared", destination.DefinitionFile, "{name: Declared, slug: declared, mode: cloud, authentication: {scheme: none}, actions: {send: {title: Send, fields: {}, request: {url: 'https://a.example'}}}}")
+	write("coded", destination.DefinitionFile, "{name: Coded, slug: coded, mode: cloud, authentication: {scheme: none}, actions: {send: {title: Send, fields: {}}}}")
+	write("coded", "plugin.go", "package coded\n")
+	_, err := generate.All(dir, "destinations", "example.com/d")
+	require.NoError(t, err)
+	assert.NoFileExists(t, filepath.Join(dir, "declared", "types_gen.go"))
+	assert.FileExists(t, filepath.Join(dir, "coded", "types_gen.go"))
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	require.NoError(t, err)
+	require.Len(t, files, 1)
+	registry, err := os.ReadFile(files[0])
+	require.NoError(t, err)
+	assert.Contains(t, string(registry), "example.com/d/coded")
+	assert.NotContains(t, string(registry), "example.com/d/declared")
 }
 
 // TestGeneratedTypesCompileAndDecode builds the types of testdata and decodes a payload with them.

@@ -182,3 +182,28 @@ func TestQueriesOfSubscriptionsAreRewritten(t *testing.T) {
 	assert.Equal(t, `type = "track" or event = "A"`, r.Value.Get("subscriptions").Index(0).Get("subscribe").Str())
 	assert.Contains(t, r.Notes.Error(), `is rewritten as type = "track" or event = "A"`)
 }
+
+// TestDefaultsAndSchemesAreKept checks which defaults of fields are imported, and when the scheme basic is.
+func TestDefaultsAndSchemesAreKept(t *testing.T) {
+	imported := func(settings string) event.Value {
+		r, err := segment.Metadata("x.json", []byte(`{"name":"A","slug":"a","mode":"cloud","authentication":{"scheme":"basic","fields":{`+settings+`}},
+			"actions":{"send":{"title":"Send","description":"Sends.","defaultSubscription":"type = \"track\"","fields":{
+				"no":{"label":"N","type":"boolean","default":false},"yes":{"label":"Y","type":"boolean","default":true},"zero":{"label":"Z","type":"number","default":0},
+				"path":{"label":"P","type":"string","default":{"@path":"$.userId"}},
+				"null":{"label":"U","type":"string","default":null}}}}}`), false)
+		require.NoError(t, err)
+		return r.Value
+	}
+	user, password := `"username":{"label":"U","type":"string","required":true}`, `"password":{"label":"P","type":"string","required":true}`
+	fields := imported(user + "," + password).Get("actions").Get("send").Get("fields")
+	for key, want := range map[string]string{"no": "false", "yes": "true", "zero": "0", "path": `{"@path":"$.userId"}`, "null": ""} {
+		got := fields.Get(key).Get("default")
+		assert.Equal(t, want != "", got.Exists(), key)
+		if want != "" {
+			assert.Equal(t, want, got.JSON(), key)
+		}
+	}
+	for settings, want := range map[string]string{user + "," + password: "basic", user: "custom", password: "custom"} {
+		assert.Equal(t, want, imported(settings).Get("authentication").Get("scheme").Str(), settings)
+	}
+}
