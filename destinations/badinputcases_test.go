@@ -162,6 +162,10 @@ func badInputCases() []badInput {
 			wrong: `{"url":"x"}`, wrongSays: "/settings/url",
 		},
 		{
+			slug: "snap-conversions-api", settings: `{"pixel_id":"1"}`, subscription: track(`"action":"reportConversionEvent","mapping":{"event_name":"PURCHASE","action_source":"website"}`), event: orderOf,
+			unidentified: "is required", wrong: `{"pixel":"1"}`, wrongSays: "/settings/pixel",
+		},
+		{
 			slug: "tiktok-audiences", settings: `{}`, subscription: track(`"action":"addToAudience"`), event: entryOf,
 			unidentified: "no identifier", wrong: `{"advertiser_ids":{"a":1}}`, wrongSays: "TikTok Advertiser IDs 1 should be",
 			expired: `200 {"code":40105,"message":"the token has expired"}`,

@@ -22,6 +22,7 @@ import (
 	moengage "github.com/landfall-dev/landfall/destinations/moengage"
 	sendgrid "github.com/landfall-dev/landfall/destinations/sendgrid"
 	slack "github.com/landfall-dev/landfall/destinations/slack"
+	snapconversionsapi "github.com/landfall-dev/landfall/destinations/snap-conversions-api"
 	tiktokaudiences "github.com/landfall-dev/landfall/destinations/tiktok-audiences"
 	tiktokconversions "github.com/landfall-dev/landfall/destinations/tiktok-conversions"
 	webhook "github.com/landfall-dev/landfall/destinations/webhook"
@@ -50,6 +51,7 @@ func All() []destination.Plugin {
 		moengage.Plugin().Named("moengage", "actions-moengage"),
 		sendgrid.Plugin().Named("sendgrid", "actions-sendgrid"),
 		slack.Plugin().Named("slack", "actions-slack"),
+		snapconversionsapi.Plugin().Named("snap-conversions-api", "actions-snap-conversions"),
 		tiktokaudiences.Plugin().Named("tiktok-audiences", "actions-tiktok-audiences"),
 		tiktokconversions.Plugin().Named("tiktok-conversions"),
 		webhook.Plugin().Named("webhook", "actions-webhook"),
