@@ -93,6 +93,10 @@ func badInputCases() []badInput {
 			unidentified: "no identifier", wrong: `{"endpoint":"x","client_secret":"s"}`, wrongSays: "REST Endpoint should be",
 		},
 		{
+			slug: "criteo-audiences", settings: `{"client_id":"c","client_secret":"s","advertiser_id":"9"}`, subscription: track(`"action":"addUserToAudience"`), event: entryOf,
+			unidentified: "no identifier", wrong: `{"client_id":"c","client_secret":"s"}`, wrongSays: "Advertiser ID is required",
+		},
+		{
 			slug: "customerio", settings: `{"siteId":"s","apiKey":"k"}`, subscription: people(`"action":"createUpdatePerson"`), event: identifyOf,
 			unidentified: "identifiers", wrong: `{"siteId":"s","apiKey":"k","accountRegion":"XX"}`, wrongSays: "Account Region should be",
 			partial: `207 {"errors":[{"batch_index":1,"reason":"invalid","field":"id","message":"no such person"}]}`, partialSays: "no such person",

@@ -7,6 +7,7 @@ import (
 	braze "github.com/landfall-dev/landfall/destinations/braze"
 	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
 	brazeweb "github.com/landfall-dev/landfall/destinations/braze-web"
+	criteoaudiences "github.com/landfall-dev/landfall/destinations/criteo-audiences"
 	customerio "github.com/landfall-dev/landfall/destinations/customerio"
 	facebookconversionsapi "github.com/landfall-dev/landfall/destinations/facebook-conversions-api"
 	facebookcustomaudiences "github.com/landfall-dev/landfall/destinations/facebook-custom-audiences"
@@ -36,6 +37,7 @@ func All() []destination.Plugin {
 		braze.Plugin().Named("braze", "actions-braze-cloud"),
 		brazecohorts.Plugin().Named("braze-cohorts", "actions-braze-cohorts"),
 		brazeweb.Plugin().Named("braze-web", "actions-braze-web"),
+		criteoaudiences.Plugin().Named("criteo-audiences", "actions-criteo-audiences"),
 		customerio.Plugin().Named("customerio", "actions-customerio"),
 		facebookconversionsapi.Plugin().Named("facebook-conversions-api", "actions-facebook-conversions-api"),
 		facebookcustomaudiences.Plugin().Named("facebook-custom-audiences", "actions-facebook-custom-audiences"),
