@@ -2,11 +2,9 @@ package cli
 
 import (
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -18,7 +16,6 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/server/erasure"
 	"github.com/landfall-dev/landfall/framework/server/history"
-	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // eraseCommand implements landfall erase.
@@ -96,25 +93,14 @@ func (c *eraseCommand) readUsers() ([]erasure.User, error) {
 	if c.file == "" {
 		return list, nil
 	}
-	in, err := openInput(c.file, c.in)
-	if err != nil {
-		return nil, err
-	}
-	defer in.Close()
-	rows := csv.NewReader(textfile.NewReader(in, ""))
-	rows.FieldsPerRecord, rows.TrimLeadingSpace = -1, true
-	for {
-		row, err := rows.Read()
-		if errors.Is(err, io.EOF) {
-			return list, nil
+	err := eachLine(c.file, c.in, func(line string) error {
+		identifiers, err := splitIdentifiers(line)
+		if len(identifiers) > 0 {
+			list = append(list, erasure.User{Identifiers: identifiers})
 		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", c.file, err)
-		}
-		if strings.TrimSpace(strings.Join(row, "")) != "" {
-			list = append(list, erasure.User{Identifiers: row})
-		}
-	}
+		return err
+	})
+	return list, err
 }
 
 func (c *eraseCommand) requestErasures(ctx context.Context) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,6 +33,9 @@ func openInput(file string, stdin io.Reader) (io.ReadCloser, error) {
 		if f, err = os.Open(file); err == nil {
 			return f, nil
 		}
+	}
+	if scheme, _, isURL := strings.Cut(file, "://"); isURL && errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("URLs that begin with %s:// cannot be read here: download the file, and name that", fault.Shorten(scheme, 20)) // the URL may have a password
 	}
 	return nil, fmt.Errorf("%s: %s", file, fault.FileReason(err))
 }
@@ -172,17 +176,11 @@ func appendFolder(files []string, folder string) ([]string, error) {
 	return files, nil
 }
 
-// maxText is the size of the largest file that readFile reads, in bytes.
-const maxText = 64 << 20
-
 // readFile reads a file that was named on the command line. The error names it and says why it cannot be read.
 func readFile(file string) ([]byte, error) {
-	text, err := textfile.ReadAtMost(file, maxText)
+	text, err := textfile.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s", file, fault.FileReason(err))
-	}
-	if len(text) > maxText {
-		return nil, fmt.Errorf("%s: is larger than %d MB", file, maxText>>20)
 	}
 	return text, nil
 }

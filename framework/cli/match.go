@@ -2,7 +2,10 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -46,32 +49,45 @@ func newMatch(s streams) *cobra.Command {
 // eachEvent calls do for every event on standard input. If a line is not an event, or do fails on it, eachEvent reports the line number,
 // continues with the next line, and returns failed at the end.
 func eachEvent(s streams, do func(raw []byte, e event.Event, out *bufio.Writer) error) error {
-	lines := bufio.NewScanner(textfile.NewReader(s.in, ""))
-	lines.Buffer(make([]byte, 0, 1<<16), event.MaxBytes+1)
+	lines := textfile.NewLongLines(textfile.NewReader(s.in, ""), event.MaxBytes)
 	out := bufio.NewWriter(s.out)
 	wrong := 0
-	for n := 1; lines.Scan(); n++ {
-		if len(lines.Bytes()) == 0 {
-			continue
-		}
-		raw := append([]byte(nil), lines.Bytes()...)
-		e, err := event.Parse(raw)
-		if err == nil {
-			err = do(raw, e, out)
-		}
+	var reading error
+	for {
+		line, err := lines.Next()
 		if err != nil {
+			reading = err
+			break
+		}
+		if err := doLine(line, out, do); err != nil {
 			wrong++
-			fmt.Fprintf(s.err, "line %d: %v\n", n, err)
+			fmt.Fprintf(s.err, "line %d: %v\n", line.Number, err)
 		}
 	}
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("reading standard input: %w", err)
+	if !errors.Is(reading, io.EOF) {
+		return fmt.Errorf("reading standard input: line %d: %w", lines.Number()+1, reading)
 	}
 	if wrong > 0 {
 		return reportedError{}
 	}
 	return nil
+}
+
+// doLine calls do for the event of a line. It skips a blank line.
+func doLine(line textfile.Line, out *bufio.Writer, do func(raw []byte, e event.Event, out *bufio.Writer) error) error {
+	if line.TooLong {
+		return fmt.Errorf("the line is longer than the %d MB that an event may have", event.MaxBytes>>20)
+	}
+	raw := []byte(line.Text)
+	if len(bytes.TrimSpace(raw)) == 0 {
+		return nil
+	}
+	e, err := event.Parse(raw)
+	if err != nil {
+		return err
+	}
+	return do(raw, e, out)
 }

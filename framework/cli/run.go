@@ -123,10 +123,11 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 func describeReadError(file string, err error) error {
 	var truncated *textfile.TruncatedError
 	var other *textfile.FormatError
+	var endless *textfile.EndlessLineError
 	switch {
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted: events after the last one reported were not sent")
-	case errors.As(err, &truncated):
+	case errors.As(err, &truncated), errors.As(err, &endless):
 		return fmt.Errorf("%s: %w; events after the last one reported were not sent", file, err)
 	case errors.As(err, &other):
 		return fmt.Errorf("%s: %w", file, other)

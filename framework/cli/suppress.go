@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,7 +14,6 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/history"
 	"github.com/landfall-dev/landfall/framework/state"
-	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // suppressCommand implements landfall suppress.
@@ -78,9 +76,6 @@ func newSuppressList(s streams) *cobra.Command {
 	}, (*suppressCommand).listUsers)
 }
 
-// maxIdentifierLine is the length of the longest line of a file of identifiers.
-const maxIdentifierLine = 64 << 10
-
 // readIdentifiers returns the identifiers in arguments and in a file, which is "" for none.
 func readIdentifiers(s streams, args []string, file string) ([]string, error) {
 	var list []string
@@ -95,20 +90,11 @@ func readIdentifiers(s streams, args []string, file string) ([]string, error) {
 	if file == "" {
 		return list, nil
 	}
-	in, err := openInput(file, s.in)
-	if err != nil {
-		return nil, err
-	}
-	defer in.Close()
-	lines := bufio.NewScanner(textfile.NewReader(in, ""))
-	lines.Buffer(nil, maxIdentifierLine)
-	for lines.Scan() {
-		add(lines.Text())
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return list, nil
+	err := eachLine(file, s.in, func(line string) error {
+		add(line)
+		return nil
+	})
+	return list, err
 }
 
 // openKey returns the key for hashes. The command must name identifiers.

@@ -22,6 +22,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/audienceruns"
 	"github.com/landfall-dev/landfall/framework/server/devicemode"
 	"github.com/landfall-dev/landfall/framework/state"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 func newValidate(s streams) *cobra.Command {
@@ -84,7 +85,7 @@ func (c *validateCommand) checkBuiltIn() error {
 
 func (c *validateCommand) checkFile(path string) {
 	c.files++
-	text, err := os.ReadFile(path)
+	text, err := textfile.ReadFile(path)
 	if err != nil {
 		c.printProblems("error", fault.Problems{{File: path, Message: fault.FileReason(err)}})
 		return

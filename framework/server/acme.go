@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // acmeDir is the directory of accounts and certificates in the data directory.
@@ -43,7 +43,7 @@ func openACME(cfg *config.Config, data string, log *slog.Logger) (*acmeCertifica
 		c.issuer.CA = certmagic.LetsEncryptProductionCA
 	}
 	if a.Roots != "" {
-		text, err := os.ReadFile(cfg.ResolvePath(a.Roots))
+		text, err := textfile.ReadFile(cfg.ResolvePath(a.Roots))
 		if err != nil {
 			return nil, fmt.Errorf("tls: the certificates of tls.acme.roots cannot be read: %w", err)
 		}

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // certificate is the TLS certificate of the ingest port. It follows the files that it was read from: refresh reads them again. refresh
@@ -64,11 +64,11 @@ func openCertificate(cfg *config.Config, log *slog.Logger) (*certificate, error)
 
 // load makes the content of the files the current certificate, and returns that content.
 func (c *certificate) load() (content string, err error) {
-	cert, err := os.ReadFile(c.certFile)
+	cert, err := textfile.ReadFile(c.certFile)
 	if err != nil {
 		return "", fmt.Errorf("the certificate: %w", fault.File(err))
 	}
-	key, err := os.ReadFile(c.keyFile)
+	key, err := textfile.ReadFile(c.keyFile)
 	if err != nil {
 		return "", fmt.Errorf("the key: %w", fault.File(err))
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/ingest"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // applyConfig makes the server use a config and its instances.
@@ -156,7 +157,7 @@ func (v *server) waitForReload(ctx context.Context) {
 
 // readConfig returns the text of the config, or "" if it cannot be read, for example while it is being replaced.
 func (v *server) readConfig() string {
-	text, err := os.ReadFile(v.Config)
+	text, err := textfile.ReadFile(v.Config)
 	if err != nil {
 		return ""
 	}

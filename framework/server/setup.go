@@ -14,6 +14,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/access"
 	"github.com/landfall-dev/landfall/framework/server/console"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // setupPoll is the time between two looks at the config while the server has none.
@@ -21,7 +22,7 @@ const setupPoll = 100 * time.Millisecond
 
 // needsSetup reports whether a config file does not exist, or has no content other than comments.
 func needsSetup(path string) bool {
-	text, err := os.ReadFile(path)
+	text, err := textfile.ReadFile(path)
 	if err != nil {
 		return errors.Is(err, os.ErrNotExist)
 	}
@@ -99,7 +100,7 @@ func (v *server) awaitConfig(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		text, err := os.ReadFile(v.Config)
+		text, err := textfile.ReadFile(v.Config)
 		if err != nil || bytes.Equal(text, last) || isBlankConfig(text) {
 			continue
 		}

@@ -7,26 +7,32 @@ import (
 	"io"
 )
 
-// MaxLine is the length of the longest line that Lines returns, in bytes.
+// MaxLine is the length of the longest line that the Lines of NewLines returns, in bytes.
 const MaxLine = 1 << 20
 
 // Line is one line of a file, without its end.
 type Line struct {
 	Number       int // from 1
 	Text         string
-	TooLong      bool // it is longer than MaxLine; Text is empty
+	TooLong      bool // it is longer than the limit; Text is empty
 	Unterminated bool // the file ends with it, without a line break
 }
 
 // Lines splits a text into lines that end with \n, \r\n or \r. It buffers one line and the lines put back with Unread.
 type Lines struct {
 	input  *bufio.Reader
+	limit  int // of the length of a line, in bytes
 	number int
 	unread []Line // the next one last
 }
 
-// NewLines returns a Lines that reads from r.
-func NewLines(r io.Reader) *Lines { return &Lines{input: bufio.NewReaderSize(r, bufferSize)} }
+// NewLines returns a Lines that reads from r, with lines of at most MaxLine bytes.
+func NewLines(r io.Reader) *Lines { return NewLongLines(r, MaxLine) }
+
+// NewLongLines is like NewLines, with another limit.
+func NewLongLines(r io.Reader, limit int) *Lines {
+	return &Lines{input: bufio.NewReaderSize(r, bufferSize), limit: limit}
+}
 
 // Unread puts lines back. Next returns them again, in their order.
 func (l *Lines) Unread(lines ...Line) {
@@ -62,7 +68,7 @@ func (l *Lines) Next() (Line, error) {
 		if end >= 0 {
 			part = chunk[:end]
 		}
-		if line.TooLong = line.TooLong || len(text)+len(part) > MaxLine; line.TooLong {
+		if line.TooLong = line.TooLong || len(text)+len(part) > l.limit; line.TooLong {
 			text = nil
 		} else {
 			text = append(text, part...)

@@ -1,9 +1,24 @@
 package textfile
 
 import (
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 )
+
+// MaxFile is the size of the largest file that ReadFile reads, in bytes.
+const MaxFile = 64 << 20
+
+// ReadFile reads a file that a user named. The error is a *fs.PathError, also for a file that is larger than MaxFile, as a device is that
+// has no end.
+func ReadFile(path string) ([]byte, error) {
+	text, err := ReadAtMost(path, MaxFile)
+	if err == nil && len(text) > MaxFile {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("it is larger than %d MB", MaxFile>>20)}
+	}
+	return text, err
+}
 
 // ReadAtMost reads a file up to a number of bytes and one more, so that the caller can tell that it is larger. The file can also be a pipe
 // or a device, which may have no end.

@@ -100,7 +100,7 @@ const bufferSize = 64 << 10
 
 // Open returns a reader of the file's text as UTF-8, decompressed if it is gzip or zstd and without a byte order mark. An empty name means
 // UTF-8, or UTF-16 if the file has a UTF-16 byte order mark. Bytes that are not valid UTF-8 are passed through. Open returns a
-// *FormatError, or while reading a *TruncatedError or a *CorruptError.
+// *FormatError, or while reading a *TruncatedError, a *CorruptError or an *EndlessLineError.
 func Open(r io.Reader, name string) (io.Reader, error) {
 	chosen, err := encodingByName(name)
 	if err != nil {
@@ -110,7 +110,11 @@ func Open(r io.Reader, name string) (io.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return decodeText(input, chosen, name != "")
+	text, err := decodeText(input, chosen, name != "")
+	if err != nil {
+		return nil, err
+	}
+	return &endingLines{text: text}, nil
 }
 
 // Magic numbers of compressed files.

@@ -36,21 +36,47 @@ func (e *answerError) Error() string {
 	if e.Code != "" {
 		said = fmt.Sprintf(" (%s)", fault.Shorten(e.Code, 60))
 	}
+	reason := reasonOfCode(e.Code)
 	switch {
 	case e.Region != "":
 		return fmt.Sprintf("the bucket is in the region %s: set AWS_REGION=%s", fault.Shorten(e.Region, 40), fault.Shorten(e.Region, 40))
-	case e.Code == "NoSuchBucket":
-		return "there is no such bucket"
+	case e.status == http.StatusForbidden && e.missingLogin && e.Code != "InvalidObjectState":
+		return "access is denied" + said + ": set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+	case reason != "":
+		return reason + said
 	case e.status == http.StatusNotFound:
 		return "there is no such object"
-	case e.status == http.StatusForbidden && e.missingLogin:
-		return "access is denied" + said + ": set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 	case e.status == http.StatusForbidden, e.status == http.StatusUnauthorized:
 		return "access is denied" + said + ": check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, and the permissions s3:GetObject and, for folders and patterns, s3:ListBucket"
 	case e.status == http.StatusPreconditionFailed:
 		return "the object was replaced while it was read"
 	}
 	return fmt.Sprintf("the server answers with the status %d%s", e.status, said)
+}
+
+// reasonOfCode says what a code of S3 means and what to do, or "" for a code whose status says enough.
+func reasonOfCode(code string) string {
+	switch code {
+	case "NoSuchBucket":
+		return "there is no such bucket"
+	case "InvalidBucketName":
+		return "this cannot be the name of a bucket: check the URL"
+	case "ExpiredToken", "TokenRefreshRequired":
+		return "the credentials have expired: get new ones, and set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
+	case "InvalidToken":
+		return "the server does not know the session token: set AWS_SESSION_TOKEN to the one that was issued with the access key, or unset it"
+	case "InvalidAccessKeyId":
+		return "the server does not know the access key: check AWS_ACCESS_KEY_ID, AWS_SESSION_TOKEN and AWS_ENDPOINT_URL"
+	case "SignatureDoesNotMatch":
+		return "the secret key does not belong to the access key: check AWS_SECRET_ACCESS_KEY"
+	case "RequestTimeTooSkewed":
+		return "the clock of this machine differs from the server's by more than the server accepts: set the clock"
+	case "InvalidObjectState":
+		return "the object is in an archive (Glacier, Deep Archive): restore it first, and read it when that is done"
+	case "AllAccessDisabled", "AccountProblem", "NotSignedUp":
+		return "the server refuses all access to this bucket or account: ask who administers it"
+	}
+	return ""
 }
 
 // isTemporary reports whether a request may succeed later.

@@ -46,8 +46,10 @@ func FromEnvironment(getenv func(string) string) *Client {
 	}
 }
 
-// IsURL reports whether a name is the URL of objects.
-func IsURL(name string) bool { return strings.HasPrefix(name, scheme) }
+// IsURL reports whether a name is the URL of objects. The scheme may be in capitals.
+func IsURL(name string) bool {
+	return len(name) >= len(scheme) && strings.EqualFold(name[:len(scheme)], scheme)
+}
 
 // Error is the error of an object or a list. Its text contains neither credentials nor content.
 type Error struct {
@@ -66,7 +68,9 @@ const wildcards = "*?["
 
 // split returns the bucket and the key of a URL.
 func split(address string) (bucket, key string, err error) {
-	bucket, key, _ = strings.Cut(strings.TrimPrefix(address, scheme), "/")
+	if IsURL(address) {
+		bucket, key, _ = strings.Cut(address[len(scheme):], "/")
+	}
 	if bucket == "" || strings.ContainsAny(bucket, "/?#@:"+wildcards) {
 		return "", "", &Error{URL: address, Reason: "the URL should be like s3://BUCKET/KEY"}
 	}

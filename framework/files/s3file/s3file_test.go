@@ -290,6 +290,24 @@ func TestOpenLeavesAServerThatSendsNothing(t *testing.T) {
 	assert.EqualError(t, err, "s3://shop/users: the server sends nothing")
 }
 
+// TestSchemeInCapitals checks that the scheme of a URL may be in capitals, as in any URL.
+func TestSchemeInCapitals(t *testing.T) {
+	s := newServer(t)
+	s.put("exports/users.csv", []byte("u1"))
+	for _, scheme := range []string{"S3://", "s3://"} {
+		read, err := s.read(scheme + "shop/exports/users.csv")
+		require.NoError(t, err)
+		assert.Equal(t, "u1", string(read))
+		found, err := s.client.Expand(t.Context(), scheme+"shop/exports/")
+		require.NoError(t, err)
+		assert.Equal(t, []string{"s3://shop/exports/users.csv"}, found)
+		assert.True(t, s3file.IsURL(scheme))
+	}
+	for _, name := range []string{"", "s3", "s3:/shop/a", "s3x://shop/a"} {
+		assert.False(t, s3file.IsURL(name), name)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	s := newServer(t)
 	s.put("users", []byte("u1"))
@@ -312,13 +330,32 @@ func TestRefusals(t *testing.T) {
 	refuse(403, "", "<Error><Code>AccessDenied</Code></Error>")
 	_, err = s.read("s3://shop/users")
 	assert.ErrorContains(t, err, "access is denied (AccessDenied): check AWS_ACCESS_KEY_ID")
+	for code, want := range map[string]string{
+		"400 ExpiredToken":         "the credentials have expired: get new ones",
+		"400 InvalidToken":         "the server does not know the session token",
+		"403 InvalidAccessKeyId":   "the server does not know the access key: check AWS_ACCESS_KEY_ID",
+		"403 RequestTimeTooSkewed": "the clock of this machine differs from the server's",
+		"403 InvalidObjectState":   "the object is in an archive (Glacier, Deep Archive): restore it first",
+		"400 InvalidBucketName":    "this cannot be the name of a bucket",
+		"404 NoSuchBucket":         "there is no such bucket",
+		"403 AllAccessDisabled":    "the server refuses all access to this bucket or account",
+	} {
+		var status int
+		var name string
+		_, err := fmt.Sscan(code, &status, &name)
+		require.NoError(t, err)
+		refuse(status, "", "<Error><Code>"+name+"</Code></Error>")
+		_, err = s.read("s3://shop/users")
+		assert.ErrorContains(t, err, "s3://shop/users: "+want)
+		assert.ErrorContains(t, err, "("+name+")")
+	}
 	refuse(200, "", "<html>")
 	_, err = s.client.Expand(t.Context(), "s3://shop/")
 	assert.ErrorContains(t, err, "is AWS_ENDPOINT_URL the address of a server of S3?")
 	s.around = nil
 	s.client.Credentials.SecretAccessKey = "wrong"
 	_, err = s.read("s3://shop/users")
-	assert.ErrorContains(t, err, "access is denied (SignatureDoesNotMatch)")
+	assert.ErrorContains(t, err, "the secret key does not belong to the access key: check AWS_SECRET_ACCESS_KEY (SignatureDoesNotMatch)")
 	s.client.Credentials = aws.Credentials{}
 	_, err = s.read("s3://shop/users")
 	assert.ErrorContains(t, err, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")

@@ -56,7 +56,7 @@ func readAhead(input io.Reader, complete func(event.Event) event.Event, out chan
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("reading the events: %w", err)
+			return fmt.Errorf("reading the events: line %d: %w", number, err)
 		}
 		ahead, size = linePool.Get(aheadLines)[:0], 0
 	}

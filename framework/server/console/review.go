@@ -149,7 +149,7 @@ func (c *Console) handleWrite(w http.ResponseWriter, r *http.Request) {
 		c.renderError(w, r, http.StatusNotFound, "setup", "Nothing was written", "The review has expired. Review the changes again.")
 		return
 	}
-	now, err := os.ReadFile(c.File)
+	now, err := textfile.ReadFile(c.File)
 	if err != nil && !os.IsNotExist(err) {
 		c.renderError(w, r, http.StatusConflict, "setup", "Nothing was written", err.Error())
 		return

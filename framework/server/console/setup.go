@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fql"
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // configFile is the current config file. Its text is nil if the file does not exist.
@@ -24,7 +24,7 @@ type configFile struct {
 }
 
 func (c *Console) readConfigFile() (configFile, error) {
-	text, err := os.ReadFile(c.File)
+	text, err := textfile.ReadFile(c.File)
 	if errors.Is(err, fs.ErrNotExist) {
 		return configFile{root: event.NewObject(nil)}, nil
 	}

@@ -32,7 +32,7 @@ func All(dir, pkg, importPath string) ([]string, error) {
 	var changed []string
 	var packages []plugin
 	for _, file := range definitions {
-		text, err := os.ReadFile(file)
+		text, err := textfile.ReadFile(file)
 		if err != nil {
 			return nil, err
 		}

@@ -37,7 +37,7 @@ func Action(n New) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(file)
+	text, err := textfile.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no destination %q in %s: make it with %s new destination %s", n.Slug, n.Dir, n.programName(), n.Slug)
 	} else if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 	"github.com/landfall-dev/landfall/internal/author/generate"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // From writes the plugin of a definition that exists: a handler for each action without a request, a sandbox, cases and a test. The
@@ -45,7 +46,7 @@ func From(dir, file, slug string) (string, []string, []string, error) {
 // readDefinition reads a definition, or Segment's metadata as JSON, and gives it another slug unless that is empty. declared says that
 // it will have requests instead of code. The notes say what was not imported.
 func readDefinition(file, slug string, declared bool) (text []byte, d *destination.Definition, notes []string, err error) {
-	text, err = os.ReadFile(file)
+	text, err = textfile.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil, fmt.Errorf("%s: %s: give --from a destination.yaml, or Segment's metadata of a destination as JSON", file, fault.FileReason(err))
 	} else if err != nil {
@@ -101,7 +102,7 @@ func (n New) checkNames(d *destination.Definition) error {
 		if filepath.Base(filepath.Dir(file)) == n.Slug {
 			continue
 		}
-		text, err := os.ReadFile(file)
+		text, err := textfile.ReadFile(file)
 		if err != nil {
 			return err
 		}

@@ -3,7 +3,6 @@ package suite
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/internal/author/harness"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // subject is a destination under test with its findings.
@@ -54,7 +54,7 @@ func newSubject(p destination.Plugin, dir string) (*subject, error) {
 		return nil, err
 	}
 	for _, file := range files {
-		text, err := os.ReadFile(file)
+		text, err := textfile.ReadFile(file)
 		if err != nil {
 			return nil, err
 		}

@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // waiver marks findings as intended. testdata/waivers.yaml is a list of waivers.
@@ -25,7 +25,7 @@ type waivers []waiver
 // readWaivers reads the waivers of a directory. Each needs the name of a check and a reason.
 func readWaivers(dir string) (waivers, error) {
 	file := filepath.Join(dir, "testdata", "waivers.yaml")
-	text, err := os.ReadFile(file)
+	text, err := textfile.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	} else if err != nil {

@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/landfall-dev/landfall/internal/textfile"
+)
+
+// eachLine calls do for each line of a text file that is not blank. The error has the file and the line.
+func eachLine(file string, stdin io.Reader, do func(line string) error) error {
+	in, err := openInput(file, stdin)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	lines := textfile.NewLines(textfile.NewReader(in, ""))
+	for {
+		line, err := lines.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		switch {
+		case err != nil:
+			return fmt.Errorf("%s:%d: %w", file, lines.Number()+1, err)
+		case line.TooLong:
+			err = fmt.Errorf("the line is longer than %d MB", textfile.MaxLine>>20)
+		case !utf8.ValidString(line.Text):
+			err = errors.New("the line is not valid UTF-8: save the file as UTF-8")
+		case strings.Contains(line.Text, "\x00"):
+			err = errors.New("the line has a NUL byte: the file is damaged, or in another encoding; save it as UTF-8")
+		case strings.TrimSpace(line.Text) != "":
+			err = do(line.Text)
+		}
+		if err != nil {
+			return fmt.Errorf("%s:%d: %w", file, line.Number, err)
+		}
+	}
+}
+
+// splitIdentifiers returns the fields of a line of CSV that are not empty.
+func splitIdentifiers(line string) (list []string, err error) {
+	row := csv.NewReader(strings.NewReader(line))
+	row.TrimLeadingSpace = true
+	fields, err := row.Read()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, errors.New(`a quote (") is not closed, or is inside of a field: put the whole field in quotes and write the quote twice`)
+	}
+	for _, field := range fields {
+		if field = strings.TrimSpace(field); field != "" {
+			list = append(list, field)
+		}
+	}
+	return list, nil
+}
