@@ -30,6 +30,7 @@ type Syncer struct {
 	Ledger    *state.Ledger
 	DryRun    bool // count changes, but send nothing
 	RemoveAll bool // let a mirror remove users even if rows of its file are unreadable
+	Partial   bool // the rows are a part of the result: that none of them is readable does not mean that its columns are wrong
 	// Suppressed has the users whose rows and entries are left out; exits are sent. nil if there are none.
 	Suppressed *identifier.Set
 	OnRemovals func(exits int) error              // called before the first change of a sync that removes members is sent; an error ends it. May be nil

@@ -37,7 +37,7 @@ func (s *Syncer) unusableReason(rows *Rows) string {
 }
 
 // readUsers stores the users of a file in a scratch set and reports unreadable rows. If refuse is set, it leaves out suppressed users. The
-// error is a *NoUsersError if all rows are unreadable.
+// error is a *NoUsersError if all rows are unreadable, unless they are a part of the result.
 func (s *Syncer) readUsers(ctx context.Context, rows *Rows, report *Report, refuse bool) (*state.Scratch, error) {
 	noted, err := s.newNoter(rows, report)
 	if err != nil {
@@ -55,7 +55,7 @@ func (s *Syncer) readUsers(ctx context.Context, rows *Rows, report *Report, refu
 		err = r.addBatch(ctx)
 	}
 	report.Warnings = rows.Warnings()
-	if err == nil && report.Rows > 0 && report.Unusable == report.Rows {
+	if err == nil && !s.Partial && report.Rows > 0 && report.Unusable == report.Rows {
 		_ = scratch.Close()
 		return nil, &NoUsersError{report.Rows, r.first, rows.words.other()}
 	}

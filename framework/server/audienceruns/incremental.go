@@ -68,9 +68,13 @@ func (r *reading) mode(sync *config.AudienceSync) audiencesync.Mode {
 }
 
 // advance records that a run was successful. If the clock of the database was set back, rows may have been missed, and the next run reads all.
-func (r *reading) advance(d *document, began time.Time) {
+// If no row was readable, the next run reads the same rows again.
+func (r *reading) advance(d *document, began time.Time, report *audiencesync.Report) {
 	if r.changes == nil || !r.full && d.Read != nil && r.clock.Before(d.Read.Until) {
 		d.Read = nil
+		return
+	}
+	if r.hasReadNothing(report) {
 		return
 	}
 	next := progress{Until: r.clock, Full: began, Source: r.source}
@@ -80,9 +84,18 @@ func (r *reading) advance(d *document, began time.Time) {
 	d.Read = &next
 }
 
-// warnings warns of a whole result that has several rows of a user: an incremental run sees only those of them that have changed, so that one of them
+// hasReadNothing reports whether an incremental run found only rows that cannot be read.
+func (r *reading) hasReadNothing(report *audiencesync.Report) bool {
+	return !r.full && report.Rows > 0 && report.Unusable == report.Rows
+}
+
+// warnings warns of an incremental run without a readable row, and of a whole result that has several rows of a user: an incremental run sees only those of them that have changed, so that one of them
 // would take a user out whom another one keeps.
 func (r *reading) warnings(sync *config.AudienceSync, report *audiencesync.Report) []string {
+	if r.hasReadNothing(report) {
+		return []string{fmt.Sprintf("no row that has changed can be read (%s): correct the query or the %s; the next run reads %s again",
+			fault.Count(report.Unusable, "row"), fault.Plural(report.Unusable, "row", "rows"), fault.Plural(report.Unusable, "it", "them"))}
+	}
 	if sync.Incremental == nil || sync.Incremental.Removed == "" || !r.full || report.Duplicates == 0 {
 		return nil
 	}

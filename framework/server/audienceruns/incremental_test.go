@@ -63,6 +63,30 @@ func TestIncrementalRunsReadWhatHasChanged(t *testing.T) {
 	assert.Equal(t, []any{audienceruns.OK, true, 5, 0, 0}, outcome(run()))
 }
 
+// TestIncrementalRunOfUnreadableRows checks that one damaged row does not fail the runs until another row changes, and is not lost.
+func TestIncrementalRunOfUnreadableRows(t *testing.T) {
+	t.Parallel()
+	r, _, run := incrementalRig(t)
+	r.change(func(sync *config.AudienceSync) {
+		incremental := *sync.Incremental
+		incremental.Overlap = 0
+		sync.Incremental = &incremental
+	})
+	require.Equal(t, []any{audienceruns.OK, false, 100, 100, 0}, outcome(run()))
+	r.exec("INSERT INTO vips VALUES (101, unixepoch() + 3600, 'perhaps')")
+	for range 2 { // the second run reads the row again
+		damaged := run()
+		assert.Equal(t, []any{audienceruns.OK, true, 1, 0, 0}, outcome(damaged))
+		assert.Equal(t, 1, damaged.Report.Unusable)
+		assert.Equal(t, []string{"no row that has changed can be read (1 row): correct the query or the row; the next run reads it again"}, damaged.Report.Warnings)
+	}
+	r.exec("UPDATE vips SET gone = 0 WHERE id = 101")
+	assert.Equal(t, []any{audienceruns.OK, true, 1, 1, 0}, outcome(run()))
+	r.exec("UPDATE vips SET gone = 'perhaps'")
+	r.advance(25 * time.Hour)
+	assert.Equal(t, audienceruns.Failed, run().Outcome, "the whole result")
+}
+
 // TestIncrementalRunsAfterFailures checks that a run which did not succeed is no beginning for the next, and that changes of another kind are followed
 // by a run of the whole result.
 func TestIncrementalRunsAfterFailures(t *testing.T) {

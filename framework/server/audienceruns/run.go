@@ -123,7 +123,7 @@ func (d *document) end(run *Run, read *reading) {
 	switch run.Outcome {
 	case OK:
 		d.Repeats = ""
-		read.advance(d, run.At)
+		read.advance(d, run.At, run.Report)
 	case Waiting:
 		d.Waiting = &waiting{run.ID, run.At, run.Report.Exits, run.Report.Members}
 	case Failed:
@@ -170,6 +170,7 @@ func (s *Scheduler) runQuery(ctx context.Context, j job, read *reading, syncer *
 	if err != nil {
 		return failed, err
 	}
+	syncer.Partial = !read.full
 	syncer.Plan, syncer.Audiences, syncer.Ledger = j.instance.Plan, j.instance.Plugin.Audiences, j.instance.Ledger
 	if s.Suppressed != nil {
 		syncer.Suppressed = s.Suppressed()
