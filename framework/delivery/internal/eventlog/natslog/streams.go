@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/natslog/logfiles"
 )
 
 // Prepare creates the streams that do not exist and updates the others.
@@ -170,5 +171,8 @@ func (l *Log) purge(ctx context.Context, stream string, which jetstream.StreamPu
 	if err != nil {
 		return err
 	}
-	return namedError(s.Purge(ctx, which))
+	if err := s.Purge(ctx, which); err != nil || l.embedded == nil {
+		return namedError(err)
+	}
+	return logfiles.SyncDir(l.config.Dir, stream) // otherwise messages that are written next could be lost with their file
 }

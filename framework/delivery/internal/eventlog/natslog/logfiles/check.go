@@ -44,6 +44,16 @@ type stream struct {
 	blocks []block
 }
 
+// SyncDir makes it durable that a stream's directory of blocks was replaced, as the server does when it deletes all messages. A server may be
+// using the directory.
+func SyncDir(dir, stream string) error {
+	d, err := os.Open(filepath.Join(dir, streamsDir, stream))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
 // openStreams returns the streams of a queue's directory with their blocks in order.
 func openStreams(dir string) ([]stream, error) {
 	entries, err := os.ReadDir(filepath.Join(dir, streamsDir))
