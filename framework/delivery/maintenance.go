@@ -5,21 +5,29 @@ import (
 	"time"
 )
 
-// checkpointInterval is how often changed checkpoints are written.
+// checkpointInterval is how often changed checkpoints are written, unless that takes more than a twentieth of the time.
 const checkpointInterval = 100 * time.Millisecond
+
+// checkpointDelay returns how long after the last write of checkpoints the next one begins, if that write took a time.
+func (r *Runner) checkpointDelay(took time.Duration) time.Duration {
+	return max(checkpointInterval, min(20*took, 500*time.Millisecond, r.settings.Lease/20))
+}
 
 // runMaintenance writes checkpoints, sends heartbeats, rebalances partitions and trims streams until the Runner stops.
 func (r *Runner) runMaintenance() {
 	ticker := time.NewTicker(checkpointInterval)
 	defer ticker.Stop()
-	var rebalancedAt, heartbeatAt, trimmedAt, measuredAt time.Time
+	var rebalancedAt, heartbeatAt, trimmedAt, measuredAt, nextCheckpoints time.Time
 	for {
 		select {
 		case <-r.ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		r.writeCheckpoints()
+		if began := time.Now(); !began.Before(nextCheckpoints) {
+			r.writeCheckpoints()
+			nextCheckpoints = began.Add(r.checkpointDelay(time.Since(began)) - checkpointInterval/2) // a tick may be early
+		}
 		if time.Since(heartbeatAt) > r.settings.Lease/10 {
 			heartbeatAt = time.Now()
 			ctx, cancel := context.WithTimeout(r.ctx, r.settings.Lease/5)
