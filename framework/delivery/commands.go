@@ -43,6 +43,9 @@ func (q *Queue) sendCommand(ctx context.Context, instance string, partition int,
 	if err != nil {
 		return err
 	}
+	if err := q.settle(ctx); err != nil { // the command takes effect after the events that were accepted before
+		return err
+	}
 	_, err = q.appendMessage(ctx, eventsStream, eventlog.Write{
 		Subject: commandSubject(instance, partition), Data: body, Header: map[string]string{opHeader: op},
 	})

@@ -102,7 +102,15 @@ func (q *Queue) canPark() bool {
 		return true
 	}
 	free, _, err := diskSpace(q.config.Dir)
-	return err != nil || free-q.parked.unsavedBytes.Load()-q.events.unsavedBytes.Load() >= q.config.MinFreeBytes
+	return err != nil || free-q.parked.unsavedBytes.Load()-q.events.unsavedBytes.Load()-q.journaledBytes() >= q.config.MinFreeBytes
+}
+
+// journaledBytes returns how many bytes of accepted events are to be written again.
+func (q *Queue) journaledBytes() int64 {
+	if q.journal == nil {
+		return 0
+	}
+	return int64(q.journal.waitingBytes())
 }
 
 // spaceError means that a disk has less free space than MinFreeBytes. It wraps ErrFull.
@@ -130,7 +138,7 @@ func (q *Queue) checkDiskSpace() error {
 	if !q.hasDisk() {
 		return nil
 	}
-	if free, _, err := diskSpace(q.config.Dir); err == nil && free < q.config.MinFreeBytes {
+	if free, _, err := diskSpace(q.config.Dir); err == nil && free-q.journaledBytes() < q.config.MinFreeBytes {
 		return &spaceError{free, q.config.MinFreeBytes}
 	}
 	return nil

@@ -64,6 +64,9 @@ func (w *worker) skipErasedLocked(t *task) bool {
 
 // EachStored calls visit for the JSON of all events that the queue has: those of the log, with the copies of replays, and those of letters.
 func (q *Queue) EachStored(ctx context.Context, visit func(raw []byte)) error {
+	if err := q.settle(ctx); err != nil {
+		return err
+	}
 	err := q.store.Scan(ctx, eventsStream, eventlog.Query{Filters: []string{"ev.>", "ctl.>"}}, func(m eventlog.Message) (bool, error) {
 		if strings.HasPrefix(m.Subject, "ctl.") && m.Header[opHeader] != opReplayEvents {
 			return true, nil
@@ -148,6 +151,9 @@ func (q *Queue) Erase(ctx context.Context, r EraseRequest) error {
 	if !ok {
 		return fmt.Errorf("overwriting events: %w", errors.ErrUnsupported)
 	}
+	if err := q.settle(ctx); err != nil {
+		return err
+	}
 	err := eraser.Erase(ctx, r.rewriteMessage)
 	q.feeds.dropPages()
 	if err != nil {
@@ -167,6 +173,8 @@ func (r *EraseRequest) rewriteMessage(stream, _ string, data []byte) []byte {
 	rewrite := r.rewriteEvent
 	switch stream {
 	case eventsStream:
+	case journalStream:
+		rewrite = r.rewriteJournaled
 	case deadStream, parkStream:
 		rewrite = r.rewriteLetter
 	default:
@@ -196,6 +204,16 @@ func (r *EraseRequest) rewriteEvent(line []byte) []byte {
 		return nil
 	}
 	return []byte(erasedEvent)
+}
+
+// rewriteJournaled erases the event in a line of a group of the journal.
+func (r *EraseRequest) rewriteJournaled(line []byte) []byte {
+	event, subject := cutSubject(line)
+	erased := r.rewriteEvent(event)
+	if erased == nil || len(erased) > len(event) {
+		return nil
+	}
+	return slices.Concat(erased, bytes.Repeat([]byte{' '}, len(event)-len(erased)), line[len(line)-len(subject)-1:])
 }
 
 // erasedKey is the ordering key of a letter whose event was erased.

@@ -71,6 +71,7 @@ const (
 // of the user with that userId or anonymousId. It reads a limited number of the latest pages; whole reports whether these are the
 // whole log.
 func (q *Queue) Latest(ctx context.Context, user string, limit int) (list []StoredEvent, whole bool, err error) {
+	_ = q.settle(ctx) // if that fails, the log is shown as it is
 	info, err := q.store.Info(ctx, eventsStream)
 	if err != nil {
 		return nil, false, fmt.Errorf("reading the log: %w", err)

@@ -32,6 +32,7 @@ type FindResult struct {
 // Find returns the newest events that a request selects, including the copies that replays have written. It searches the log backwards,
 // until it has found Limit events or has read MaxBytes.
 func (q *Queue) Find(ctx context.Context, r FindRequest) (FindResult, error) {
+	_ = q.settle(ctx) // if that fails, the log is searched as it is
 	info, err := q.store.Info(ctx, eventsStream)
 	if err != nil {
 		return FindResult{}, fmt.Errorf("reading the log: %w", err)

@@ -151,13 +151,13 @@ func (q *Queue) queueFindings() (list []Finding) {
 	if q.store.Shared() {
 		next = "see the logs of the NATS servers, and whether a majority of them runs"
 	}
-	for _, stream := range []string{eventsStream, checkpointsStream, parkStream, deadStream} {
+	for _, stream := range []string{eventsStream, journalStream, checkpointsStream, parkStream, deadStream} {
 		since, err := q.store.WriteFailure(stream)
 		if err == nil {
 			continue
 		}
 		stops := StopsDelivery
-		if stream == eventsStream {
+		if stream == eventsStream || stream == journalStream {
 			stops = StopsIngest
 		}
 		list = append(list, Finding{Code: CodeUnwritable, Stops: stops, Since: since, Message: err.Error(), Next: next})

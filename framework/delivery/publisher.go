@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -142,33 +143,62 @@ func (p *publisher) nextGroup() (group []*writeRequest, closed bool) {
 	return group, p.closed
 }
 
-// writeGroup writes a group, in as many batches as the server requires.
+// writeGroup writes a group. Events go to the log directly if they are one message or many bytes, and otherwise to the journal.
 func (p *publisher) writeGroup(group []*writeRequest) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	messages := packMessages(group)
-	for len(messages) > 0 {
-		n := min(len(messages), maxMessages)
-		if _, err := p.queue.store.Append(ctx, p.stream, messages[:n]); err != nil {
-			if p.stream == eventsStream && errors.Is(err, ErrFull) {
-				p.queue.fullSince.Store(time.Now().UnixNano())
-			}
-			return fmt.Errorf("writing to %s: %w", p.stream, err)
-		}
-		messages = messages[n:]
+	lists, bytes := make([][]record, len(group)), 0
+	for i, r := range group {
+		lists[i], bytes = r.records, bytes+r.bytes
 	}
-	if p.stream == eventsStream {
-		p.queue.fullSince.Store(0)
+	var err error
+	messages := packMessages(lists)
+	switch j := p.queue.journal; {
+	case p.stream != eventsStream:
+		err = p.queue.writeMessages(ctx, p.stream, messages)
+	case j == nil || len(messages) == 1 && j.isEmpty():
+		err = p.queue.writeEvents(ctx, messages)
+	case bytes >= hurriedBytes:
+		if err = j.settle(ctx); err == nil {
+			err = p.queue.writeEvents(ctx, messages)
+		}
+	default:
+		err = j.write(ctx, slices.Concat(lists...))
+	}
+	if err != nil {
+		return fmt.Errorf("writing to %s: %w", p.stream, err)
 	}
 	return nil
 }
 
+// writeMessages writes messages, in as many batches as the server requires.
+func (q *Queue) writeMessages(ctx context.Context, stream string, messages []eventlog.Write) error {
+	for part := range slices.Chunk(messages, maxMessages) {
+		if _, err := q.store.Append(ctx, stream, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeEvents writes messages to the log, and notes whether it is full.
+func (q *Queue) writeEvents(ctx context.Context, messages []eventlog.Write) error {
+	err := q.writeMessages(ctx, eventsStream, messages)
+	switch {
+	case err == nil:
+		q.fullSince.Store(0)
+	case errors.Is(err, ErrFull):
+		q.fullSince.Store(time.Now().UnixNano())
+	}
+	return err
+}
+
 // packMessages packs the lines of each subject into messages.
-func packMessages(group []*writeRequest) []eventlog.Write {
+func packMessages(lists [][]record) []eventlog.Write {
 	var messages []eventlog.Write
 	open := map[string]int{} // the index of the last message of a subject
-	for _, r := range group {
-		for _, rec := range r.records {
+	for _, list := range lists {
+		for _, rec := range list {
 			i, ok := open[rec.subject]
 			if !ok || len(messages[i].Data)+len(rec.line) >= pageBytes {
 				i = len(messages)

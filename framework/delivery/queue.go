@@ -64,6 +64,7 @@ const (
 	parkStream        = "PARK"
 	deadStream        = "DEAD"
 	checkpointsStream = "BOOKS"
+	journalStream     = "JOURNAL"
 )
 
 // Queue is the event log with its dead and parked letters and the checkpoints of its readers.
@@ -71,7 +72,8 @@ type Queue struct {
 	config     Config
 	partitions int
 	store      eventlog.Log
-	unlock     func() // unlocks Config.Dir; nil if another directory or none is used
+	unlock     func()   // unlocks Config.Dir; nil if another directory or none is used
+	journal    *journal // nil on a cluster and in memory
 	events     *publisher
 	parked     *publisher
 	dead       *publisher
@@ -91,6 +93,12 @@ func Open(ctx context.Context, c Config) (*Queue, error) {
 	if err != nil {
 		q.Close()
 		return nil, fmt.Errorf("opening the queue: %w", err)
+	}
+	if q.hasDisk() {
+		if q.journal, err = openJournal(ctx, q); err != nil {
+			q.Close()
+			return nil, fmt.Errorf("opening the queue: %w", err)
+		}
 	}
 	q.events, q.parked, q.dead = newPublisher(q, eventsStream), newPublisher(q, parkStream), newPublisher(q, deadStream)
 	return q, nil
@@ -157,6 +165,9 @@ func (q *Queue) Close() {
 			p.close()
 		}
 	}
+	if q.journal != nil {
+		q.journal.close()
+	}
 	if q.events != nil {
 		q.monitor.close()
 	}
@@ -209,10 +220,23 @@ func (q *Queue) Append(ctx context.Context, events []NewEvent) error {
 	return q.events.publishRecords(ctx, records)
 }
 
+// settle waits until all accepted events are in the log.
+func (q *Queue) settle(ctx context.Context) error {
+	if q.journal == nil {
+		return nil
+	}
+	if err := q.journal.settle(ctx); err != nil {
+		return fmt.Errorf("writing accepted events to the log: %w", err)
+	}
+	return nil
+}
+
 // checkWritable returns an error if the log is unwritable or the disk is short.
 func (q *Queue) checkWritable() error {
-	if _, err := q.store.WriteFailure(eventsStream); err != nil {
-		return err
+	for _, stream := range []string{eventsStream, journalStream} {
+		if _, err := q.store.WriteFailure(stream); err != nil {
+			return err
+		}
 	}
 	return q.checkDiskSpace()
 }

@@ -225,6 +225,9 @@ func (q *Queue) Replay(ctx context.Context, req ReplayRequest) (int, error) {
 	for _, source := range req.Sources {
 		c.sources = append(c.sources, subjectToken(source))
 	}
+	if err := q.settle(ctx); err != nil {
+		return 0, err
+	}
 	err := q.store.Scan(ctx, eventsStream, eventlog.Query{Filters: []string{"ev.>"}, Since: req.Since}, func(m eventlog.Message) (bool, error) {
 		if !req.Until.IsZero() && !m.Time.Before(req.Until) {
 			return false, nil
@@ -311,6 +314,9 @@ func (c *replayCopier) flushPages(ctx context.Context) error {
 		return nil
 	}
 	if err := c.queue.checkWritable(); err != nil {
+		return err
+	}
+	if err := c.queue.settle(ctx); err != nil {
 		return err
 	}
 	writes := make([]eventlog.Write, len(c.pages))

@@ -209,6 +209,9 @@ func (r *Runner) SetInstances(ctx context.Context, instances []Instance) error {
 
 // createCheckpoints creates the missing checkpoints of instances.
 func (r *Runner) createCheckpoints(ctx context.Context, instances []Instance) error {
+	if err := r.queue.settle(ctx); err != nil {
+		r.log.Debug("new instances get events that were accepted before", "error", err)
+	}
 	info, err := r.queue.store.Info(ctx, eventsStream)
 	if err != nil {
 		return err

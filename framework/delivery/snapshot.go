@@ -41,6 +41,9 @@ func (q *Queue) Snapshots(ctx context.Context, to func(stream string) (io.Writer
 		}
 		s := StreamSnapshot{Name: name, Format: formatRecords}
 		if name == eventsStream {
+			if err := q.settle(ctx); err != nil {
+				return nil, err
+			}
 			var copied eventlog.Snapshot
 			copied, err = store.Snapshot(ctx, name, w)
 			s = StreamSnapshot{Name: name, Config: copied.Config, State: copied.State}

@@ -47,12 +47,16 @@ func (q *Queue) openStreams(ctx context.Context) error {
 
 // streamConfigs returns the configs of all streams.
 func (q *Queue) streamConfigs() []eventlog.StreamConfig {
-	return []eventlog.StreamConfig{
+	list := []eventlog.StreamConfig{
 		q.eventsConfig(q.labelEvents),
 		{Name: parkStream, Subjects: []string{"park.>"}, NewestOnly: true},
 		{Name: deadStream, Subjects: []string{"dead.>"}, NewestOnly: true},
 		{Name: checkpointsStream, Subjects: []string{"book.>", "proc.>"}, NewestOnly: true},
 	}
+	if q.hasDisk() {
+		list = append(list, eventlog.StreamConfig{Name: journalStream, Subjects: []string{"journal.>"}})
+	}
+	return list
 }
 
 func (q *Queue) eventsConfig(labels func(*eventlog.Info) (map[string]string, error)) eventlog.StreamConfig {

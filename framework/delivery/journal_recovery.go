@@ -1,0 +1,73 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+)
+
+// journalHeader is the header with the id of a group: in the journal of the group itself, and in the log of the last group of a transfer, in the
+// last message of that.
+const journalHeader = "Landfall-Journal"
+
+// journalSubject is the subject of the journal's messages.
+const journalSubject = "journal.groups"
+
+// clockTolerance is how far the clock may have been set back while groups were in the journal.
+const clockTolerance = time.Hour
+
+// recoverGroups reads the groups that an earlier process has written and not transferred.
+func (j *journal) recoverGroups(ctx context.Context) error {
+	info, err := j.queue.store.Info(ctx, journalStream)
+	if err != nil {
+		return err
+	}
+	j.written, j.transferred = info.LastSeq, info.LastSeq
+	if info.Messages == 0 {
+		return nil
+	}
+	known, err := j.lastInLog(ctx, info.FirstTime)
+	if err != nil {
+		return err
+	}
+	err = j.queue.store.Scan(ctx, journalStream, eventlog.Query{Filters: []string{journalSubject}}, func(m eventlog.Message) (bool, error) {
+		g := journalGroup{m.Header[journalHeader], m.Sequence, decodeGroup(m.Data), len(m.Data)}
+		j.waiting, j.bytes = append(j.waiting, g), j.bytes+g.bytes
+		if g.id == known && known != "" {
+			j.waiting, j.bytes, j.unpurged = nil, 0, j.unpurged+j.bytes
+		}
+		return true, nil
+	})
+	if len(j.waiting) > 0 {
+		j.transferred = j.waiting[0].seq - 1
+		j.queue.config.Log.Info("transferring accepted events from the journal to the log, which the last process had no time for", "bytes", j.bytes)
+	}
+	return err
+}
+
+// lastInLog returns the id of the last group that is in the log, according to the messages that were stored after since; "" if none says so. Then
+// groups of which the log has events may be transferred again, and these events are skipped as duplicates.
+func (j *journal) lastInLog(ctx context.Context, since time.Time) (id string, err error) {
+	info, err := j.queue.store.Info(ctx, eventsStream)
+	if err != nil {
+		return "", err
+	}
+	for seq := info.LastSeq; seq >= info.FirstSeq && seq > 0; seq-- {
+		m, err := j.queue.store.Get(ctx, eventsStream, seq)
+		if errors.Is(err, eventlog.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		if m.Time.Before(since.Add(-clockTolerance)) {
+			return "", nil
+		}
+		if id := m.Header[journalHeader]; id != "" {
+			return id, nil
+		}
+	}
+	return "", nil
+}
