@@ -67,7 +67,7 @@ func (q *Queue) EachStored(ctx context.Context, visit func(raw []byte)) error {
 	if err := q.settle(ctx); err != nil {
 		return err
 	}
-	err := q.store.Scan(ctx, eventsStream, eventlog.Query{Filters: []string{"ev.>", "ctl.>"}}, func(m eventlog.Message) (bool, error) {
+	err := q.scanEvents(ctx, eventlog.Query{Filters: []string{"ev.>", "ctl.>"}}, func(m eventlog.Message) (bool, error) {
 		if strings.HasPrefix(m.Subject, "ctl.") && m.Header[opHeader] != opReplayEvents {
 			return true, nil
 		}
@@ -105,12 +105,15 @@ func (q *Queue) EraseLetters(ctx context.Context, match func(event.Value) bool, 
 			deleted = append(deleted, &DeadLetter{Parked: strings.HasPrefix(l.storedSubject, "park."), storedSeq: l.storedSeq})
 		default:
 			parked[at] = append(parked[at], parseParkedKey(l.storedSubject))
+			if q.shredder() != nil {
+				deleted = append(deleted, l) // its key is unparked by the process that has the partition
+			}
 		}
 		return nil
 	})
 	for _, l := range deleted {
 		if err == nil {
-			err = q.deleteLetter(ctx, l)
+			err = q.eraseLetter(ctx, l)
 		}
 	}
 	if err != nil {
@@ -136,17 +139,33 @@ type EraseRequest struct {
 	Match func(event.Value) bool // selects events
 	// HasUser reports whether a text names a user to erase. Such texts are removed from the requests that the letters of others keep.
 	HasUser func(text string) bool
+	// FinishedBefore returns the first page that an instance has not finished: see Runner.FinishedBefore. On a cluster, that page and later ones are left
+	// alone. It may be nil if nothing is delivered.
+	FinishedBefore func(context.Context) (uint64, error)
 }
 
 // errOnHold means that a backup is being made, which would be damaged.
 var errOnHold = errors.New("a backup is being made: the events are overwritten afterwards")
 
-// Erase overwrites the data of events in the files of the log, also of those that the log has deleted, and in the requests of letters. Writes
-// wait meanwhile. It can be interrupted and repeated. The error is errors.ErrUnsupported if the log is a cluster.
-func (q *Queue) Erase(ctx context.Context, r EraseRequest) error {
+// Erase overwrites the data of events in the log and in the requests of letters, and in the files of a log in this process also what was deleted.
+// Then writes wait meanwhile. It returns how many servers of a cluster have overwritten the data, 0 if the log is in this process. It can be
+// interrupted and repeated.
+func (q *Queue) Erase(ctx context.Context, r EraseRequest) (servers int, err error) {
 	if q.monitor.isOnHold() {
-		return errOnHold
+		return 0, errOnHold
 	}
+	if shredder := q.shredder(); shredder != nil {
+		servers, err = q.eraseOnCluster(ctx, shredder, &r)
+		if err != nil {
+			return 0, fmt.Errorf("overwriting events on the cluster: %w", err)
+		}
+		return servers, nil
+	}
+	return 0, q.eraseFiles(ctx, &r)
+}
+
+// eraseFiles overwrites the data in the files of a log in this process.
+func (q *Queue) eraseFiles(ctx context.Context, r *EraseRequest) error {
 	eraser, ok := q.store.(eventlog.Eraser)
 	if !ok {
 		return fmt.Errorf("overwriting events: %w", errors.ErrUnsupported)
@@ -172,7 +191,7 @@ func (q *Queue) Erase(ctx context.Context, r EraseRequest) error {
 func (r *EraseRequest) rewriteMessage(stream, _ string, data []byte) []byte {
 	rewrite := r.rewriteEvent
 	switch stream {
-	case eventsStream:
+	case eventsStream, rewrittenStream:
 	case journalStream:
 		rewrite = r.rewriteJournaled
 	case deadStream, parkStream:

@@ -41,7 +41,7 @@ func (q *Queue) Event(ctx context.Context, seq uint64, index int) (StoredEvent, 
 	if seq == 0 {
 		return StoredEvent{}, ErrEventNotFound
 	}
-	m, err := q.store.Get(ctx, eventsStream, seq)
+	m, err := q.storedPage(ctx, seq)
 	if errors.Is(err, eventlog.ErrNotFound) {
 		return StoredEvent{}, ErrEventNotFound
 	}
@@ -85,7 +85,7 @@ func (q *Queue) Latest(ctx context.Context, user string, limit int) (list []Stor
 		from = info.LastSeq - pages + 1
 	}
 	whole = from <= info.FirstSeq
-	err = q.store.Scan(ctx, eventsStream, eventlog.Query{Filters: subjects, From: from}, func(m eventlog.Message) (bool, error) {
+	err = q.scanEvents(ctx, eventlog.Query{Filters: subjects, From: from}, func(m eventlog.Message) (bool, error) {
 		list = append(list, pageEvents(m, user)...)
 		if len(list) > 2*limit { // the newest are last
 			list = slices.Clone(list[len(list)-limit:])

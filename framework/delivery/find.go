@@ -66,7 +66,7 @@ func (q *Queue) Find(ctx context.Context, r FindRequest) (FindResult, error) {
 // number of bytes.
 func (q *Queue) findBetween(ctx context.Context, r FindRequest, from, end uint64) (list []StoredEvent, first time.Time, size int, err error) {
 	query := eventlog.Query{Filters: []string{"ev.>", "ctl.>"}, From: max(from, 1)}
-	err = q.store.Scan(ctx, eventsStream, query, func(m eventlog.Message) (bool, error) {
+	err = q.scanEvents(ctx, query, func(m eventlog.Message) (bool, error) {
 		if m.Sequence >= end {
 			return false, nil
 		}

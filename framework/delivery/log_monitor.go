@@ -18,6 +18,24 @@ type logView struct {
 	first, last   uint64
 	trimsRecorded bool // the process that last opened the log records what it trims
 	requestedAt   time.Time
+	rewritten     []uint64 // pages that were deleted because a copy without erased events replaces them, sorted; read if pages are gone
+}
+
+// withoutRewritten returns the parts of ranges that are not rewritten pages.
+func (v *logView) withoutRewritten(ranges []LostRange) (list []LostRange) {
+	for _, r := range ranges {
+		i, _ := slices.BinarySearch(v.rewritten, r.First)
+		for ; i < len(v.rewritten) && v.rewritten[i] <= r.Last; i++ {
+			if seq := v.rewritten[i]; r.First < seq {
+				list = append(list, LostRange{First: r.First, Last: seq - 1})
+			}
+			r.First = v.rewritten[i] + 1
+		}
+		if r.First <= r.Last {
+			list = append(list, r)
+		}
+	}
+	return list
 }
 
 // logMonitor compares the log with its recorded state to detect losses.
@@ -85,7 +103,7 @@ func (l *logMonitor) refreshStateLocked(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	view, deleted, err := l.readView(ctx)
+	view, deleted, err := l.readView(ctx, state.Trimmed)
 	if err != nil {
 		return err
 	}
@@ -114,8 +132,9 @@ func (l *logMonitor) refreshStateLocked(ctx context.Context) error {
 	return nil
 }
 
-// readView returns the range of the log and the pages within it that are gone.
-func (l *logMonitor) readView(ctx context.Context) (logView, []LostRange, error) {
+// readView returns the range of the log and the pages within it that are gone, except for those that were rewritten. Pages up to trimmed were
+// trimmed.
+func (l *logMonitor) readView(ctx context.Context, trimmed uint64) (logView, []LostRange, error) {
 	asked := time.Now()
 	info, err := l.queue.store.Info(ctx, eventsStream)
 	if err != nil {
@@ -124,7 +143,10 @@ func (l *logMonitor) readView(ctx context.Context) (logView, []LostRange, error)
 	view := logView{created: info.Created.UnixNano(), first: info.FirstSeq, last: info.LastSeq, requestedAt: asked}
 	_, view.trimsRecorded = info.Labels[trimsRecordedKey]
 	if info.Missing == 0 {
-		return view, nil, nil
+		if view.first > trimmed+1 {
+			view.rewritten, err = l.queue.rewrittenPages(ctx)
+		}
+		return view, nil, err
 	}
 	if info.Missing > maxListedDeleted {
 		return view, []LostRange{{First: info.FirstSeq, Last: info.LastSeq}}, nil
@@ -133,7 +155,10 @@ func (l *logMonitor) readView(ctx context.Context) (logView, []LostRange, error)
 	if err != nil {
 		return logView{}, nil, err
 	}
-	return view, rangesOf(missing), nil
+	if view.rewritten, err = l.queue.rewrittenPages(ctx); err != nil { // they are written before their pages are deleted
+		return logView{}, nil, err
+	}
+	return view, view.withoutRewritten(rangesOf(missing)), nil
 }
 
 // noteView stores a view of the log and reports whether the log has lost its end. On a cluster, a new or an outgoing leader may

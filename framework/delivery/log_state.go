@@ -72,7 +72,9 @@ func (s logState) afterView(v logView, deleted []LostRange, short, older bool) l
 	now := time.Now().UTC().Truncate(time.Second)
 	if v.first > s.Trimmed+1 && v.last > 0 {
 		if !older {
-			s.addLost(s.Trimmed+1, v.first-1, now)
+			for _, r := range v.withoutRewritten([]LostRange{{First: s.Trimmed + 1, Last: v.first - 1}}) {
+				s.addLost(r.First, r.Last, now)
+			}
 		}
 		s.Trimmed = v.first - 1
 	}

@@ -228,7 +228,7 @@ func (q *Queue) Replay(ctx context.Context, req ReplayRequest) (int, error) {
 	if err := q.settle(ctx); err != nil {
 		return 0, err
 	}
-	err := q.store.Scan(ctx, eventsStream, eventlog.Query{Filters: []string{"ev.>"}, Since: req.Since}, func(m eventlog.Message) (bool, error) {
+	err := q.scanEvents(ctx, eventlog.Query{Filters: []string{"ev.>"}, Since: req.Since}, func(m eventlog.Message) (bool, error) {
 		if !req.Until.IsZero() && !m.Time.Before(req.Until) {
 			return false, nil
 		}

@@ -274,7 +274,8 @@ func (w *sharingWorld) changeSomething() {
 func (w *sharingWorld) erase() {
 	isGone := func(v event.Value) bool { return v.Get("userId").Str() == "gone" }
 	w.erasing.Store(true)
-	require.NoError(w.t, w.queue.Erase(w.t.Context(), delivery.EraseRequest{Match: isGone, HasUser: func(s string) bool { return strings.Contains(s, "gone") }}))
+	_, err := w.queue.Erase(w.t.Context(), delivery.EraseRequest{Match: isGone, HasUser: func(s string) bool { return strings.Contains(s, "gone") }})
+	require.NoError(w.t, err)
 	require.Eventually(w.t, func() bool { return !w.runner.IsSendingErased() }, time.Hour, 10*time.Millisecond)
 	w.erasedAll.Store(true)
 }

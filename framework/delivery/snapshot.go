@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
@@ -34,7 +35,13 @@ func (q *Queue) Snapshots(ctx context.Context, to func(stream string) (io.Writer
 	}
 	defer func() { _ = q.holdTrimming(context.WithoutCancel(ctx), 0) }() // the hold also expires
 	var list []StreamSnapshot
-	for _, name := range []string{checkpointsStream, parkStream, deadStream, eventsStream} {
+	names := []string{checkpointsStream, parkStream, deadStream, eventsStream}
+	if pages, err := q.rewrittenPages(ctx); err != nil {
+		return nil, err
+	} else if len(pages) > 0 {
+		names = slices.Insert(names, 3, rewrittenStream)
+	}
+	for _, name := range names {
 		w, err := to(name)
 		if err != nil {
 			return nil, err
@@ -104,7 +111,16 @@ func RestoreSnapshots(ctx context.Context, c Config, list []StreamSnapshot, from
 			return fmt.Errorf("restoring %s: %w", s.Name, err)
 		}
 	}
-	return nil
+	return q.endRestoredHold(ctx)
+}
+
+// endRestoredHold ends the hold of the backup that was restored.
+func (q *Queue) endRestoredHold(ctx context.Context) error {
+	state, _, err := q.monitor.loadState(ctx)
+	if err != nil || state.Hold == 0 {
+		return err
+	}
+	return q.holdTrimming(ctx, 0)
 }
 
 // Partitions returns the number of partitions of the log.

@@ -114,7 +114,7 @@ func (q *Queue) restoreRecords(ctx context.Context, stream string, r io.Reader) 
 
 // streamConfig returns the config of a stream with this name.
 func (q *Queue) streamConfig(name string) (eventlog.StreamConfig, error) {
-	for _, c := range q.streamConfigs() {
+	for _, c := range append(q.streamConfigs(), rewrittenConfig()) {
 		if c.Name == name {
 			return c, nil
 		}

@@ -17,6 +17,9 @@ func (r *Runner) trimLog(ctx context.Context) (trimmed bool, err error) {
 	if !known || !r.queue.canDeleteSafely() {
 		return false, nil
 	}
+	if err := r.queue.trimRewritten(ctx); err != nil {
+		return false, err
+	}
 	state, err := r.queue.store.Info(ctx, eventsStream)
 	if err != nil || state.Messages == 0 {
 		return false, err
@@ -64,6 +67,19 @@ func (q *Queue) purgeEvents(ctx context.Context, to uint64) error {
 		q.config.Log.Debug("recording what is trimmed failed: trying again later", "error", err) // for example because the disk is full, which purging fixes
 	}
 	return q.store.PurgeBefore(ctx, eventsStream, to)
+}
+
+// FinishedBefore returns the first page of the log that an instance has not finished, or the one after the last if all are finished.
+func (r *Runner) FinishedBefore(ctx context.Context) (uint64, error) {
+	workers, known := r.workersToTrimFor()
+	if !known {
+		return 0, errors.New("the instances are being replaced")
+	}
+	state, err := r.queue.store.Info(ctx, eventsStream)
+	if err != nil {
+		return 0, err
+	}
+	return r.lowestUnfinished(ctx, workers, state.LastSeq+1)
 }
 
 // workersToTrimFor returns the workers of all instances in the config. They are not known before the first SetInstances, and while

@@ -2,7 +2,6 @@ package erasure
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -121,18 +120,25 @@ func (p *pass) eraseLog(ctx context.Context) error {
 		if wait := time.Until(p.nextRewrite); wait > 0 {
 			return fmt.Errorf("the log was rewritten a moment ago: again in %s", wait.Round(time.Second))
 		}
-		began := time.Now()
-		err := p.Queue.Erase(ctx, delivery.EraseRequest{Match: p.hasEvent, HasUser: p.finder.In})
-		p.nextRewrite = time.Now().Add(rewriteShare * time.Since(began))
-		if errors.Is(err, errors.ErrUnsupported) {
-			return p.waitForRetention(ctx, a)
+		request := delivery.EraseRequest{Match: p.hasEvent, HasUser: p.finder.In}
+		if p.Runner != nil {
+			request.FinishedBefore = p.Runner.FinishedBefore
 		}
-		return err
+		began := time.Now()
+		servers, err := p.Queue.Erase(ctx, request)
+		p.nextRewrite = time.Now().Add(rewriteShare * time.Since(began))
+		if err != nil || servers == 0 {
+			return err
+		}
+		for _, it := range a.todo {
+			it.step(StepLog, "").Counts = map[string]int{"servers": servers}
+		}
+		return p.checkLog(ctx, a)
 	})
 }
 
-// waitForRetention fails the step while a log whose files cannot be rewritten has events of the users.
-func (p *pass) waitForRetention(ctx context.Context, a *attempt) error {
+// checkLog fails the step while the log of a cluster has events of the users.
+func (p *pass) checkLog(ctx context.Context, a *attempt) error {
 	left := map[*item]int{}
 	err := p.Queue.EachStored(ctx, func(raw []byte) {
 		if e, err := event.Parse(raw); err == nil {
@@ -142,7 +148,7 @@ func (p *pass) waitForRetention(ctx context.Context, a *attempt) error {
 		}
 	})
 	for it, n := range left {
-		a.fail(it, fmt.Sprintf("%s in the log of the cluster, beside events of others: not sent or replayed, and deleted after delivery.retention", fault.Count(n, "event")))
+		a.fail(it, fmt.Sprintf("%s of the user in the log, after an event that an instance has not finished: not sent or replayed, and overwritten when the instances have caught up", fault.Count(n, "event")))
 	}
 	return err
 }

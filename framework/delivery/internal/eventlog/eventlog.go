@@ -156,6 +156,15 @@ type Eraser interface {
 	Erase(ctx context.Context, rewrite func(stream, subject string, data []byte) []byte) error
 }
 
+// Shredder is implemented by a Log whose servers overwrite the data of messages that they delete.
+type Shredder interface {
+	// Shred deletes messages and overwrites their data. It returns how many there were: those that are gone already do not count.
+	Shred(ctx context.Context, stream string, seqs []uint64) (deleted int, err error)
+	// CompactServers makes the servers of a stream delete what they keep of earlier writes to replicate them, so that nothing is left there of
+	// messages that were shredded. It returns the number of servers. It fails while one of them is away or behind.
+	CompactServers(ctx context.Context, stream string) (servers int, err error)
+}
+
 // Snapshotter is implemented by a Log that can copy its streams.
 type Snapshotter interface {
 	// Snapshot writes the present messages of a stream to w.
