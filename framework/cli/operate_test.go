@@ -17,14 +17,19 @@ import (
 	"github.com/landfall-dev/landfall/framework/state/statetest"
 )
 
+// newNATSServer starts a NATS server that stops with the test, and returns its URL.
+func newNATSServer(t *testing.T) string {
+	s, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true})
+	require.NoError(t, err)
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	require.True(t, s.ReadyForConnections(30*time.Second))
+	return s.ClientURL()
+}
+
 // If the queue is on a cluster, landfall status still asks the server on this machine.
 func TestStatusWithAQueueOnACluster(t *testing.T) {
-	cluster, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true})
-	require.NoError(t, err)
-	cluster.Start()
-	defer func() { cluster.Shutdown(); cluster.WaitForShutdown() }()
-	require.True(t, cluster.ReadyForConnections(10*time.Second))
-	s := newServed(t, fmt.Sprintf("nats: {url: %q, replicas: 1}\n", cluster.ClientURL())+serveConfig, "--sandbox")
+	s := newServed(t, fmt.Sprintf("nats: {url: %q, replicas: 1}\n", newNATSServer(t))+serveConfig, "--sandbox")
 	status := func() (int, string) {
 		var out, wrong bytes.Buffer
 		code := executeCommand(t.Context(), []string{"status", "--config", filepath.Join(s.dir, "landfall.yaml")}, streams{in: &bytes.Buffer{}, out: &out, err: &wrong, plugins: destinations.All()})

@@ -105,12 +105,27 @@ func sharedConfig(limits, second string) string {
 	return "sources: [{id: web, writeKey: wk}, {id: shop, writeKey: shop}]\ndelivery: {linger: 10ms}\nbudgets: {crm: " + limits + "}\ndestinations:\n" + instance("one", "web") + instance("two", second)
 }
 
-// TestServeAndCommandsShareABudget checks that a server and a command beside it never send more together than the budget of both allows.
+// TestServeAndCommandsShareABudget checks that a server and a command beside it, or on another machine with the same cluster, never send more
+// together than the budget of both allows.
 func TestServeAndCommandsShareABudget(t *testing.T) {
 	t.Parallel()
+	config := sharedConfig("{requestsPerHour: 8, hourWindow: sliding}", "web")
+	t.Run("on its machine", func(t *testing.T) { testSharedWithCommands(t, config, false) })
+	t.Run("on another machine", func(t *testing.T) {
+		cluster := newNATSServer(t)
+		testSharedWithCommands(t, fmt.Sprintf("nats: {url: %q, replicas: 1}\n", cluster)+config, true)
+	})
+}
+
+func testSharedWithCommands(t *testing.T, config string, elsewhere bool) {
 	remote := newCountingRemote(t)
-	s := newServed(t, sharedConfig("{requestsPerHour: 8, hourWindow: sliding}", "web"), "--sandbox-url", remote.URL)
+	s := newServed(t, config, "--sandbox-url", remote.URL)
 	s.start()
+	file := filepath.Join(s.dir, "landfall.yaml")
+	if elsewhere {
+		file = filepath.Join(t.TempDir(), "landfall.yaml")
+		require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
+	}
 	program, err := binary()
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "users.csv"), []byte("external_id\nu1\n"), 0o600))
@@ -118,7 +133,7 @@ func TestServeAndCommandsShareABudget(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), most)
 		defer cancel()
 		var out bytes.Buffer
-		c := exec.CommandContext(ctx, program, "sync", "--sandbox-url", remote.URL, "--config", filepath.Join(s.dir, "landfall.yaml"), "--instance", "one", "--audience", cohort, filepath.Join(s.dir, "users.csv"))
+		c := exec.CommandContext(ctx, program, "sync", "--sandbox-url", remote.URL, "--config", file, "--instance", "one", "--audience", cohort, filepath.Join(s.dir, "users.csv"))
 		c.Stdout, c.Stderr = &out, &out
 		err := c.Run()
 		return out.String(), err

@@ -8,29 +8,55 @@ import (
 	"github.com/landfall-dev/landfall/framework/dispatch/budget"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/framework/server"
 	"github.com/landfall-dev/landfall/framework/server/admin"
 )
 
-// shareBudgets returns the budgets of a command that sends requests. If a server delivers to the same remotes from the data directory, the command shares
-// the server's budgets, and its requests wait for live events, as the returned context says.
+// shareBudgets returns the budgets of a command that sends requests. If servers deliver to the same remotes, from the data directory or from the
+// cluster of the config, the command shares their budgets, and its requests wait for live events, as the returned context says.
 func shareBudgets(ctx context.Context, s streams, t *target, cfg *config.Config, data string) (context.Context, *instances.Budgets) {
-	alone := instances.NewBudgets(nil)
 	if cfg == nil || t.DryRun {
-		return ctx, alone
+		return ctx, instances.NewBudgets(nil)
 	}
+	store, err := localBudgets(ctx, s, t, cfg, data)
+	inProcess := t.Sandbox && t.SandboxURL == "" // the remotes are those of the command alone
+	if store == nil && err == nil && cfg.Server.NATS != "" && !inProcess {
+		store, err = clusterBudgets(ctx, t, cfg)
+	}
+	if err != nil {
+		s.warn("the limits hold for this command alone, since the budgets of the servers are not known: " + err.Error())
+	}
+	if store == nil {
+		return ctx, instances.NewBudgets(nil)
+	}
+	return budget.WithClass(ctx, budget.Background), instances.NewBudgets(store)
+}
+
+// localBudgets returns the budgets of the server that delivers to the same remotes from a data directory, or nil if none does.
+func localBudgets(ctx context.Context, s streams, t *target, cfg *config.Config, data string) (budget.Store, error) {
 	c := &queueClient{streams: s, target: *t}
 	err := c.dialDir(ctx, instances.DataDir(cfg, data), cfg)
 	switch {
 	case errors.Is(err, errNoServer):
-		return ctx, alone
+		return nil, nil
 	case err != nil:
-		s.warn("the limits hold for this command alone, since the budgets of the running server are not known: " + err.Error())
-		return ctx, alone
+		return nil, err
 	case c.sandbox != t.SandboxName():
 		c.close()
-		return ctx, alone
+		return nil, nil
 	}
-	return budget.WithClass(ctx, budget.Background), instances.NewBudgets(newServerBudgets(c.client.BudgetStore()))
+	return newServerBudgets(c.client.BudgetStore()), nil
+}
+
+// clusterBudgets returns the budgets of the servers that deliver to the same remotes from the cluster of a config, or nil if none has yet. They can be
+// used until ctx ends.
+func clusterBudgets(ctx context.Context, t *target, cfg *config.Config) (budget.Store, error) {
+	store, done, err := server.OpenClusterBudgets(ctx, cfg, t.SandboxName())
+	if store == nil {
+		return nil, err
+	}
+	context.AfterFunc(ctx, done)
+	return store, nil
 }
 
 // serverBudgets is the store of a running server's budgets. A budget that the server does not have, and all if the server stops, continue in memory with

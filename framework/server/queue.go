@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/dispatch/budget"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
@@ -19,9 +20,18 @@ import (
 func OpenQueue(ctx context.Context, cfg *config.Config, data, sandbox string, claim bool, log *slog.Logger) (*delivery.Queue, error) {
 	c := QueueConfig(cfg, data, sandbox, log)
 	if claim {
-		c.Target = cmp.Or(sandbox, "live")
+		c.Target = targetOf(sandbox)
 	}
 	return delivery.Open(ctx, c)
+}
+
+func targetOf(sandbox string) string { return cmp.Or(sandbox, "live") }
+
+// OpenClusterBudgets opens the budgets that the servers of a config with a cluster share: see delivery.OpenBudgets.
+func OpenClusterBudgets(ctx context.Context, cfg *config.Config, sandbox string) (store budget.Store, done func(), err error) {
+	c := QueueConfig(cfg, "", sandbox, slog.New(slog.DiscardHandler))
+	c.Target = targetOf(sandbox)
+	return delivery.OpenBudgets(ctx, c)
 }
 
 // QueueConfig returns the configuration of the queue for a sandbox, or for real remotes if sandbox is "".
