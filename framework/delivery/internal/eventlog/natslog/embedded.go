@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,18 +23,19 @@ type embeddedServer struct {
 	log   *slog.Logger
 	check func(context.Context) error // checks the files before a server reads them; may be nil
 
-	restarting sync.Mutex // held during a restart; locked before mu
+	restarting  sync.Mutex    // held during a restart; locked before mu
+	stopping    chan struct{} // closed when the server has stopped; nil unless it is being stopped for a restart; guarded by restarting
+	stopTimeout time.Duration // how long a restart waits for that
 
 	mu      sync.Mutex
 	running *server.Server // nil during a restart and after close
-	hangs   bool           // the server does not stop, so its files stay in use until the process ends
 }
 
 var errServerDown = errors.New("the server in this process is being restarted")
 
 // startEmbedded starts the server.
 func startEmbedded(c Config) (*embeddedServer, error) {
-	e := &embeddedServer{dir: c.Dir, log: c.Logger, check: c.CheckFiles}
+	e := &embeddedServer{dir: c.Dir, log: c.Logger, check: c.CheckFiles, stopTimeout: defaultStopTimeout}
 	if err := e.start(); err != nil {
 		return nil, err
 	}
@@ -79,11 +82,47 @@ func (e *embeddedServer) stop() {
 	}
 }
 
-// stopTimeout limits how long the server may take to stop.
-const stopTimeout = 30 * time.Second
+// defaultStopTimeout is how long a restart waits until the server has stopped.
+const defaultStopTimeout = 30 * time.Second
 
-// errStopHangs means that the server does not stop, so that no other can use its files.
-var errStopHangs = errors.New("the server in this process does not stop: restart the process")
+// errStopHangs means that the server has not stopped yet, so that no other can use its files.
+var errStopHangs = errors.New("the server in this process does not stop: if this goes on, restart the process")
+
+// stopInTime stops the running server. If it takes too long, it continues in the background, and the next call waits for it. The caller holds
+// restarting.
+func (e *embeddedServer) stopInTime() error {
+	if e.stopping == nil {
+		stopped := make(chan struct{})
+		e.stopping = stopped
+		go func() { defer close(stopped); e.stop() }()
+	}
+	timeout := time.NewTimer(e.stopTimeout)
+	defer timeout.Stop()
+	select {
+	case <-e.stopping:
+		e.stopping = nil
+		return nil
+	case <-timeout.C:
+		e.log.Error(errStopHangs.Error(), "waited", e.stopTimeout, "goroutines", serverStacks())
+		return errStopHangs
+	}
+}
+
+// maxStacks is the size of the goroutines in a log message, in bytes.
+const maxStacks = 64 << 10
+
+// serverStacks returns what the goroutines of the server do.
+func serverStacks() string {
+	buf := make([]byte, 4<<20)
+	buf = buf[:runtime.Stack(buf, true)]
+	var b strings.Builder
+	for stack := range strings.SplitSeq(string(buf), "\n\n") {
+		if strings.Contains(stack, "nats-server") && b.Len()+len(stack) < maxStacks {
+			b.WriteString(stack + "\n\n")
+		}
+	}
+	return b.String()
+}
 
 // restart reopens the storage. The server forgets its write errors and reads the files as after a crash.
 func (e *embeddedServer) restart() error { return e.restartAfter(nil) }
@@ -93,16 +132,8 @@ func (e *embeddedServer) restart() error { return e.restartAfter(nil) }
 func (e *embeddedServer) restartAfter(change func() error) error {
 	e.restarting.Lock()
 	defer e.restarting.Unlock()
-	if e.hangs {
-		return errStopHangs
-	}
-	stopped := make(chan struct{})
-	go func() { defer close(stopped); e.stop() }()
-	select {
-	case <-stopped:
-	case <-time.After(stopTimeout):
-		e.hangs = true
-		return errStopHangs
+	if err := e.stopInTime(); err != nil {
+		return err
 	}
 	if change == nil {
 		return e.start()
@@ -116,6 +147,11 @@ func (e *embeddedServer) restartAfter(change func() error) error {
 
 // close stops the server.
 func (e *embeddedServer) close() {
+	e.restarting.Lock()
+	defer e.restarting.Unlock()
+	if e.stopping != nil && e.stopInTime() != nil {
+		return // its files are in use
+	}
 	e.stop()
 	e.writeStamps()
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -44,7 +45,8 @@ func eraseUser(_, _ string, data []byte) []byte {
 // again does not stop the server.
 func TestErasedWhileInUse(t *testing.T) {
 	dir := t.TempDir()
-	log, err := natslog.Open(natslog.Config{Dir: dir})
+	errors := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
+	log, err := natslog.Open(natslog.Config{Dir: dir, Logger: errors})
 	require.NoError(t, err)
 	defer log.Close()
 	require.NoError(t, log.Prepare(t.Context(), []eventlog.StreamConfig{{Name: "EVENTS", Subjects: []string{"ev.>"}}}))
