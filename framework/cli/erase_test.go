@@ -68,11 +68,31 @@ func (s *served) runCommand(args ...string) string {
 
 // TestErasedUnderLoad erases twenty users while others send events, and kills the server twice. Then no file of the data directory has an id or
 // an e-mail address of theirs, and the others have lost nothing.
-func TestErasedUnderLoad(t *testing.T) {
+func TestErasedUnderLoad(t *testing.T) { testErasedUnderLoad(t, eraseConfig, nil, "") }
+
+// TestErasedUnderLoadOnACluster is TestErasedUnderLoad with the log on three NATS servers, whose files have nothing of the users either.
+func TestErasedUnderLoadOnACluster(t *testing.T) {
+	if testing.Short() {
+		t.Skip("three NATS servers")
+	}
+	t.Parallel() // it mostly waits
+	c := newCluster(t)
+	testErasedUnderLoad(t, fmt.Sprintf("nats: {url: %q}\n", c.urls())+eraseConfig, c.dirs, c.urls())
+}
+
+// testErasedUnderLoad erases users from a server whose log is in further directories and at a URL, if it is not in the data directory.
+func testErasedUnderLoad(t *testing.T, config string, dirs []string, url string) {
 	const gone, lost = "gone-user-", "@gone.example.com"
 	sandbox := newBrazeSandbox(t)
-	s := newServed(t, eraseConfig, "--sandbox-url", sandbox.URL)
+	s := newServed(t, config, "--sandbox-url", sandbox.URL)
 	s.start()
+	dirs = append(dirs, s.dataDir())
+	filesWith := func(text string) (list []string) {
+		for _, dir := range dirs {
+			list = append(list, filesWith(t, dir, text)...)
+		}
+		return list
+	}
 	var requests strings.Builder
 	for i := range 20 {
 		s.post(eventsOfUser(fmt.Sprint(gone, i), fmt.Sprint("Ann", i, lost), fmt.Sprint("g", i)))
@@ -85,7 +105,7 @@ func TestErasedUnderLoad(t *testing.T) {
 		return ok && list[0].Counts["dead"] == 40 && list[0].Waiting == 0
 	}, 60*time.Second, 50*time.Millisecond)
 	time.Sleep(2 * time.Second) // the history is written once a second
-	require.NotEmpty(t, filesWith(t, s.dataDir(), gone))
+	require.NotEmpty(t, filesWith(gone))
 
 	stop, accepted := make(chan struct{}), map[string]bool{}
 	var sending sync.RWMutex // held while the server is away, so that its new address is seen
@@ -143,23 +163,28 @@ func TestErasedUnderLoad(t *testing.T) {
 			assert.True(t, step.Done && step.Error == "", "%+v", step)
 		}
 	}
-	assert.Empty(t, filesWith(t, s.dataDir(), gone), "while the server runs")
-	assert.Empty(t, filesWith(t, s.dataDir(), lost), "while the server runs")
+	assert.Empty(t, filesWith(gone), "while the server runs")
+	assert.Empty(t, filesWith(lost), "while the server runs")
 	s.kill(syscall.SIGINT)
-	assert.Empty(t, filesWith(t, s.dataDir(), gone))
-	assert.Empty(t, filesWith(t, s.dataDir(), lost))
-	checkOthers(t, s, sandbox.URL, accepted)
+	assert.Empty(t, filesWith(gone))
+	assert.Empty(t, filesWith(lost))
+	log := delivery.Config{URL: url}
+	if url == "" {
+		log.Dir = filepath.Join(s.dataDir(), instances.QueueName((&instances.Target{SandboxURL: sandbox.URL}).SandboxName()))
+	}
+	checkOthers(t, s, sandbox.URL, log, accepted)
 	text, err := os.ReadFile(s.log.Name())
 	require.NoError(t, err)
 	assert.NotContains(t, string(text), gone)
 }
 
 // checkOthers checks that the log and the ledger have everything of the users who were not erased.
-func checkOthers(t *testing.T, s *served, url string, accepted map[string]bool) {
+func checkOthers(t *testing.T, s *served, url string, log delivery.Config, accepted map[string]bool) {
 	name := (&instances.Target{SandboxURL: url}).SandboxName()
-	q, err := delivery.Open(t.Context(), delivery.Config{Dir: filepath.Join(s.dataDir(), instances.QueueName(name))})
+	q, err := delivery.Open(t.Context(), log)
 	require.NoError(t, err)
 	defer q.Close()
+	assert.Empty(t, q.Problems())
 	stored := map[string]bool{}
 	require.NoError(t, q.EachStored(t.Context(), func(raw []byte) {
 		e, err := event.Parse(raw)

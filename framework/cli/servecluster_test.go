@@ -24,6 +24,7 @@ type cluster struct {
 	file    string
 	clients []string // addresses
 	configs []string
+	dirs    []string
 	running []*exec.Cmd
 }
 
@@ -42,7 +43,7 @@ func newCluster(t *testing.T) *cluster {
 		text := fmt.Sprintf("server_name: n%d\nlisten: %q\njetstream: {store_dir: %q, sync_interval: always}\ncluster: {name: c, listen: %q, routes: [\"nats://%s\"]}\n",
 			i, c.clients[i], dir, route, strings.Join(routes, `", "nats://`))
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-		c.configs = append(c.configs, file)
+		c.configs, c.dirs = append(c.configs, file), append(c.dirs, dir)
 	}
 	t.Cleanup(func() {
 		for i := range c.running {
