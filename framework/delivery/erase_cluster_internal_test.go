@@ -1,0 +1,139 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/framework/event"
+)
+
+// memoryShredder shreds messages in memory.
+type memoryShredder struct{ log eventlog.Log }
+
+func (s memoryShredder) Shred(ctx context.Context, stream string, seqs []uint64) (deleted int, err error) {
+	for _, seq := range seqs {
+		if _, err := s.log.Get(ctx, stream, seq); err != nil {
+			continue
+		}
+		if err := s.log.Delete(ctx, stream, seq); err != nil {
+			return deleted, err
+		}
+		deleted++
+	}
+	return deleted, nil
+}
+
+func (s memoryShredder) CompactServers(context.Context, string) (int, error) { return 1, nil }
+
+// eraseGone erases the user gone as on a cluster.
+func eraseGone(t *testing.T, q *Queue) {
+	t.Helper()
+	servers, err := q.eraseOnCluster(t.Context(), memoryShredder{q.store}, &EraseRequest{
+		Match:   func(v event.Value) bool { return v.Get("userId").Str() == "gone" },
+		HasUser: func(text string) bool { return strings.Contains(text, "gone") },
+	})
+	require.NoError(t, err)
+	assert.Equal(t, 1, servers)
+}
+
+// stored returns the userIds of the stored events.
+func (r *trimmer) stored(t *testing.T) (users []string) {
+	t.Helper()
+	require.NoError(t, r.queue.EachStored(t.Context(), func(raw []byte) {
+		e, err := event.Parse(raw)
+		require.NoError(t, err)
+		users = append(users, e.Value().Get("userId").Str())
+	}))
+	return users
+}
+
+// TestRewrittenPages replaces pages at the beginning, in the middle and at the end of the log. They are read in their places, they do not count as
+// lost, and they are deleted with the pages around them.
+func TestRewrittenPages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newTrimmer(t, Config{Retention: 10 * time.Hour})
+		*r.now = time.Now()
+		add := func(users ...string) {
+			var list []NewEvent
+			for _, user := range users {
+				list = append(list, NewEvent{Source: "web", Key: "u", Raw: fmt.Appendf(nil, `{"userId":%q}`, user)})
+			}
+			require.NoError(t, r.queue.Append(t.Context(), list))
+			*r.now = r.now.Add(time.Hour)
+		}
+		add("gone", "first")
+		add("second")
+		add("third", "gone")
+		add("gone")
+		eraseGone(t, r.queue)
+		check := func(users ...string) {
+			t.Helper()
+			assert.Equal(t, users, r.stored(t))
+			require.NoError(t, r.queue.monitor.checkLog(t.Context()))
+			assert.Empty(t, r.queue.Problems())
+		}
+		check("first", "second", "third")
+		n, err := r.queue.Replay(t.Context(), ReplayRequest{Instance: "i", Since: *r.now, Until: *r.now})
+		require.NoError(t, err)
+		assert.Zero(t, n)
+		n, err = r.queue.Replay(t.Context(), ReplayRequest{Instance: "i", Since: time.Now().Add(90 * time.Minute)})
+		require.NoError(t, err)
+		assert.Equal(t, 1, n, "of the third page")
+		e, err := r.queue.Event(t.Context(), 3, 0)
+		require.NoError(t, err)
+		assert.JSONEq(t, `{"userId":"third"}`, string(e.Raw))
+		time.Sleep(9 * time.Hour)
+		r.trim(t)
+		check("first", "second", "third", "third")
+		time.Sleep(2 * time.Hour)
+		r.trim(t)
+		check("third", "third")
+		time.Sleep(20 * time.Hour)
+		r.trim(t)
+		check([]string(nil)...)
+		pages, err := r.queue.rewrittenPages(t.Context())
+		require.NoError(t, err)
+		assert.Empty(t, pages)
+	})
+}
+
+// TestReplacedLetters erases a user from the request of another user's letter, also if an attempt was interrupted after the letter was deleted.
+func TestReplacedLetters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newTrimmer(t, Config{})
+		l := &DeadLetter{Instance: "i", Subscription: "s", Seq: 7, Reason: "refused", Request: &Exchange{Body: "gone and other"}, Event: []byte(`{"userId":"other"}`)}
+		data, err := json.Marshal(l)
+		require.NoError(t, err)
+		_, err = r.queue.appendMessage(t.Context(), deadStream, eventlog.Write{Subject: l.subjectFor(""), Data: data})
+		require.NoError(t, err)
+		l.Seq, l.Request = 8, nil
+		require.NoError(t, r.queue.store.Prepare(t.Context(), []eventlog.StreamConfig{rewrittenConfig()}))
+		data, err = json.Marshal(l)
+		require.NoError(t, err)
+		_, err = r.queue.appendMessage(t.Context(), rewrittenStream, eventlog.Write{Subject: "letter.DEAD." + l.subjectFor(""), Data: data})
+		require.NoError(t, err)
+		for range 2 {
+			eraseGone(t, r.queue)
+			var positions []uint64
+			require.NoError(t, r.queue.DeadLetters(t.Context(), DeadLetterFilter{}, func(l *DeadLetter) error {
+				positions = append(positions, l.Seq)
+				assert.Nil(t, l.Request)
+				assert.JSONEq(t, `{"userId":"other"}`, string(l.Event))
+				return nil
+			}))
+			assert.ElementsMatch(t, []uint64{7, 8}, positions)
+			info, err := r.queue.store.Info(t.Context(), rewrittenStream)
+			require.NoError(t, err)
+			assert.Zero(t, info.Messages)
+		}
+	})
+}
