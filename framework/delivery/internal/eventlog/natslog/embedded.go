@@ -163,6 +163,16 @@ func (e *embeddedServer) writeStamps() {
 	}
 }
 
+// serverID identifies the running server: one that is started again has another id. It is "" if none is running.
+func (e *embeddedServer) serverID() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.running == nil {
+		return ""
+	}
+	return e.running.ID()
+}
+
 // InProcessConn connects a client to the running server.
 func (e *embeddedServer) InProcessConn() (net.Conn, error) {
 	e.mu.Lock()

@@ -38,11 +38,12 @@ func (l *Log) Erase(ctx context.Context, rewrite func(stream, subject string, da
 	return err
 }
 
-// waitForConnection waits until the client is connected to a server that was started again.
+// waitForConnection waits until the client is connected to the server that was started again. The client may not have noticed yet that it has lost the
+// earlier one.
 func (l *Log) waitForConnection() error {
 	ctx, cancel := context.WithTimeout(context.Background(), reconnectTimeout)
 	defer cancel()
-	for !l.conn.IsConnected() {
+	for !l.conn.IsConnected() || l.conn.ConnectedServerId() != l.embedded.serverID() {
 		if err := pause.For(ctx, 20*time.Millisecond); err != nil {
 			return err
 		}
