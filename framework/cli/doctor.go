@@ -255,7 +255,11 @@ func (c *doctorCommand) checkLedger(ctx context.Context, cfg *config.Config, dir
 	next := "stop the server, restore " + filepath.Base(file) + " from a backup (landfall restore), or move it away and send all members again (landfall members resync)"
 	switch {
 	case err != nil:
-		c.addFinding("ledger", isProblem, next, "%s cannot be read: %s", file, state.ErrorText(err))
+		reason := state.ErrorText(err)
+		if named := (*state.FileError)(nil); errors.As(err, &named) {
+			reason = named.Reason()
+		}
+		c.addFinding("ledger", isProblem, next, "%s cannot be read: %s", file, reason)
 	case len(problems) > 0:
 		c.addFinding("ledger", isProblem, next, "%s is damaged: %s (%d more)", file, problems[0], len(problems)-1)
 	default:

@@ -50,7 +50,7 @@ func openError(location string, err error) error {
 // ErrorText returns the text of an error. The words of the database in it are those of this package instead, if it has some.
 func ErrorText(err error) string {
 	text := err.Error()
-	if e := asSQLite(err); e != nil {
+	if e := asSQLite(err); e != nil && !errors.As(err, new(*FileError)) {
 		text = strings.Replace(text, e.Error(), sqliteReason(e), 1)
 	}
 	var server *pgconn.PgError
@@ -77,15 +77,15 @@ func sqliteReason(e *sqlitedriver.Error) string {
 	case damaged:
 		return "the file is damaged: " + restore
 	case readOnly:
-		return "the user of this process may not write the file, or its directory"
+		return "the user of this process may not write the file, or its directory: check their owner and permissions, and that the file system is not read-only"
 	case cannotOpen:
 		return "the file cannot be opened: check the owner and the permissions of it and its directory"
 	case busy, locked:
 		return "another program keeps the file locked: end it, and try again"
 	case full:
-		return "the disk is full"
+		return "the disk is full: make room, and what failed is tried again or can be repeated"
 	case diskError:
-		return "the disk reports an error: " + e.Error()
+		return fmt.Sprintf("the disk reports an error (code %d of SQLite): check the disk, the system's log and the free space; if the file is damaged afterwards, %s", e.Code(), restore)
 	}
 	return "SQLite reports: " + e.Error()
 }

@@ -66,8 +66,8 @@ func TestErrorText(t *testing.T) {
 		err  error
 		want string
 	}{
-		{full, "reading: the disk is full"},
-		{readOnly, "reading: the user of this process may not write the file, or its directory"},
+		{full, "reading: the disk is full: make room, and what failed is tried again or can be repeated"},
+		{readOnly, "reading: the user of this process may not write the file, or its directory: check their owner and permissions, and that the file system is not read-only"},
 		{cannotOpen, "reading: the file cannot be opened: check the owner and the permissions of it and its directory"},
 		{other, "reading: SQLite reports: SQL logic error: no such table: missing (1)"},
 		{&pgconn.PgError{Code: "53300"}, "reading: the server accepts no more connections: raise its max_connections, or close other connections"},

@@ -25,7 +25,7 @@ type dialect struct {
 var (
 	sqlite = dialect{
 		isLocal: true, connections: 4,
-		connect: func(file string) (*sql.DB, error) { return sql.OpenDB(sqliteConnector{sqliteSource(file)}), nil },
+		connect: func(file string) (*sql.DB, error) { return sql.OpenDB(sqliteConnector{file, sqliteSource(file)}), nil },
 		schema:  strings.NewReplacer("{serial}", "INTEGER PRIMARY KEY", "{bytes}", "", "{blob}", "BLOB", "{clustered}", "WITHOUT ROWID"),
 		query: strings.NewReplacer("{listed}", "IN (SELECT value FROM json_each($2))", "{lock}", "",
 			"{now}", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"), // {lock} is empty: a write transaction locks the whole database

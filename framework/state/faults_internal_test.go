@@ -114,7 +114,7 @@ func (r faultyRows) Next(values []driver.Value) error {
 // makeFaulty replaces the connections of a store by those of a faultyDriver.
 func makeFaulty(t *testing.T, s *Store, file string) *faultyDriver {
 	t.Helper()
-	f := &faultyDriver{of: sqliteConnector{strings.Replace(sqliteSource(file), "FULL", "OFF", 1)}}
+	f := &faultyDriver{of: sqliteConnector{file, strings.Replace(sqliteSource(file), "FULL", "OFF", 1)}}
 	require.NoError(t, s.closeConnections())
 	s.db, s.hot = sql.OpenDB(f), sql.OpenDB(f)
 	s.hot.SetMaxOpenConns(1)

@@ -9,14 +9,14 @@ import (
 
 // sqliteConnector opens connections to a file that keep their prepared statements. Preparing the statements of a small write takes SQLite as
 // long as running them.
-type sqliteConnector struct{ source string }
+type sqliteConnector struct{ file, source string }
 
 func (c sqliteConnector) Connect(context.Context) (driver.Conn, error) {
 	conn, err := c.Driver().Open(c.source)
 	if err != nil {
-		return nil, err
+		return nil, nameFile(c.file, err)
 	}
-	return &preparedConn{sqliteConn: conn.(sqliteConn), statements: map[string]*preparedStatement{}}, nil
+	return &preparedConn{sqliteConn: conn.(sqliteConn), file: c.file, statements: map[string]*preparedStatement{}}, nil
 }
 
 func (sqliteConnector) Driver() driver.Driver { return &sqlitedriver.Driver{} }
@@ -36,9 +36,10 @@ type sqliteConn interface {
 // maxPrepared limits the statements that a connection keeps. There are fewer, unless a command builds the text of its statements.
 const maxPrepared = 100
 
-// preparedConn is a connection that keeps prepared statements.
+// preparedConn is a connection that keeps prepared statements. Its errors name the file.
 type preparedConn struct {
 	sqliteConn
+	file       string
 	statements map[string]*preparedStatement
 }
 
@@ -69,6 +70,29 @@ func (c *preparedConn) prepared(ctx context.Context, text string, args int) (*pr
 	return s, nil
 }
 
+// PrepareContext implements driver.ConnPrepareContext.
+func (c *preparedConn) PrepareContext(ctx context.Context, text string) (driver.Stmt, error) {
+	stmt, err := c.sqliteConn.PrepareContext(ctx, text)
+	if err != nil {
+		return nil, nameFile(c.file, err)
+	}
+	return &fileStatement{stmt, c.file}, nil
+}
+
+// BeginTx implements driver.ConnBeginTx.
+func (c *preparedConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
+	tx, err := c.sqliteConn.BeginTx(ctx, options)
+	if err != nil {
+		return nil, nameFile(c.file, err)
+	}
+	return fileTx{tx, c.file}, nil
+}
+
+// Ping implements driver.Pinger.
+func (c *preparedConn) Ping(ctx context.Context) error {
+	return nameFile(c.file, c.sqliteConn.Ping(ctx))
+}
+
 // ExecContext implements driver.ExecerContext.
 func (c *preparedConn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
 	s, err := c.prepared(ctx, text, len(args))
@@ -76,7 +100,8 @@ func (c *preparedConn) ExecContext(ctx context.Context, text string, args []driv
 		return nil, err
 	}
 	if s == nil {
-		return c.sqliteConn.ExecContext(ctx, text, args)
+		result, err := c.sqliteConn.ExecContext(ctx, text, args)
+		return result, nameFile(c.file, err)
 	}
 	return s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
 }
@@ -88,7 +113,11 @@ func (c *preparedConn) QueryContext(ctx context.Context, text string, args []dri
 		return nil, err
 	}
 	if s == nil {
-		return c.sqliteConn.QueryContext(ctx, text, args)
+		rows, err := c.sqliteConn.QueryContext(ctx, text, args)
+		if err != nil {
+			return nil, nameFile(c.file, err)
+		}
+		return fileRows{rows, c.file}, nil
 	}
 	rows, err := s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
 	if err != nil {
