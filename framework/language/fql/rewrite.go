@@ -37,8 +37,7 @@ func (r *rewriter) rewriteNext() {
 	start := r.pos
 	switch c := r.peek(); {
 	case c == '"' || c == '\'':
-		_ = r.readString(&token{}) // an open quote is copied as it is; Compile refuses it
-		r.writePiece(r.text[start:r.pos])
+		r.rewriteString()
 	case c == '(':
 		r.lists = append(r.lists, findFunction(r.last) != nil)
 		r.replaceSymbol("(", "(")
@@ -56,6 +55,18 @@ func (r *rewriter) rewriteNext() {
 		r.pos += utf8.RuneLen(c)
 		r.writePiece(r.text[start:r.pos])
 	}
+}
+
+// rewriteString copies the text at the current position, or the number in it if it is compared by size.
+func (r *rewriter) rewriteString() {
+	start := r.pos
+	var t token
+	err := r.readString(&t) // an open quote is copied as it is; Compile refuses it
+	if n, ok := parseNumber(strings.TrimSpace(t.content)); ok && err == nil && r.last != "" && isOrderOperator(r.last) {
+		r.writePiece(n.Digits())
+		return
+	}
+	r.writePiece(r.text[start:r.pos])
 }
 
 // writePiece appends a piece to the output.

@@ -23,6 +23,9 @@ func TestRewrite(t *testing.T) {
 		{`TYPE in ["a", "b"] || properties.n === 5`, `TYPE in ["a", "b"] or properties.n = 5`},
 		{`properties.ok = TRUE AND userId != NULL`, `properties.ok = true and userId != null`},
 		{`a <> "x" AND b => 5`, `a != "x" and b >= 5`},
+		{`properties.n >= "10" and properties.s = "10" and properties.m < '-1.50'`, `properties.n >= 10 and properties.s = "10" and properties.m < -1.50`},
+		{`properties.n > " 7 "`, `properties.n > 7`},
+		{`"5" = properties.n AND type = track`, `"5" = properties.n and type = "track"`},
 		{`event = “Signed Up” AND type = track`, `event = "Signed Up" and type = "track"`},
 		{`type = $.event AND a = lowercase(b)`, `type = $.event and a = lowercase(b)`},
 	} {
