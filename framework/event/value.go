@@ -225,6 +225,15 @@ func (v Value) Slots() iter.Seq2[string, Value] {
 	}
 }
 
+// ItemSlots is like Items but yields holes as absent values, which Items yields as null.
+func (v Value) ItemSlots() iter.Seq2[int, Value] {
+	b := v.built()
+	if v.Kind() != Array || b == nil {
+		return v.Items()
+	}
+	return slices.All(b.values)
+}
+
 // Int returns a number truncated to an int64 and clamped to its range, or 0 for any other kind.
 func (v Value) Int() int64 {
 	if n, err := strconv.ParseInt(v.Digits(), 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,26 +13,30 @@ import (
 type merge struct {
 	pointer string
 	objects []node
-	left    bool // the first object wins
+	left    bool // the first object wins, and the keys of the last one come first
 }
 
 func (n *merge) resolve(v event.Value) (event.Value, error) {
-	var members []event.Member
-	at := map[string]int{}
-	for i := range n.objects {
-		o, err := n.objects[i].resolve(v)
-		if err != nil {
+	objects := make([]event.Value, len(n.objects))
+	for i, o := range n.objects {
+		var err error
+		if objects[i], err = o.resolve(v); err != nil {
 			return event.Value{}, err
 		}
+	}
+	if n.left {
+		slices.Reverse(objects)
+	}
+	var members []event.Member
+	at := map[string]int{}
+	for _, o := range objects {
 		for key, value := range memberSlots(o) {
-			j, known := at[key]
-			switch {
-			case !known:
-				at[key] = len(members)
-				members = append(members, event.Member{Key: key, Value: value})
-			case !n.left:
+			if j, known := at[key]; known {
 				members[j].Value = value
+				continue
 			}
+			at[key] = len(members)
+			members = append(members, event.Member{Key: key, Value: value})
 		}
 	}
 	return checkSize(event.NewObject(members), n.pointer)
@@ -41,7 +46,7 @@ func (n *merge) describe(event.Value) string {
 	return fmt.Sprintf("@merge of %d objects", len(n.objects))
 }
 
-// memberSlots iterates over the members and holes of an object, the items of an array, or the characters of a string, as JavaScript
+// memberSlots iterates over the members and holes of an object, the items and holes of an array, or the characters of a string, as JavaScript
 // does.
 func memberSlots(v event.Value) func(func(string, event.Value) bool) {
 	return func(yield func(string, event.Value) bool) {
@@ -49,7 +54,7 @@ func memberSlots(v event.Value) func(func(string, event.Value) bool) {
 		case event.Object:
 			v.Slots()(yield)
 		case event.Array:
-			for i, item := range v.Items() {
+			for i, item := range v.ItemSlots() {
 				if !yield(strconv.Itoa(i), item) {
 					return
 				}
