@@ -45,7 +45,7 @@ var beside = map[string][]string{
 	"framework/language/mapping":    {"framework/language/mapping/…"},
 	"framework/destination/oauth":   {"framework/destination/httpx", "framework/language/mapping"},
 	"framework/destination/request": {"framework/language/mapping"},
-	"framework/destination/sandbox": {"framework/destination/httpx"},
+	"framework/destination/sandbox": {"framework/destination/httpx", "framework/language/mapping"},
 	"framework/runtime":             {"framework/runtime/config"},
 	"framework/runtime/tasks":       {"framework/runtime", "framework/dispatch"},
 	"framework/files/audiencesync":  {"framework/files/stream"},

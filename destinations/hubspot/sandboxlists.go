@@ -2,7 +2,10 @@ package hubspot
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"strconv"
 
 	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 )
@@ -13,6 +16,7 @@ func (a *account) listRoutes() {
 	a.mux.HandleFunc("GET /crm/v3/lists/{id}", a.getList)
 	a.mux.HandleFunc("POST /crm/v3/lists", a.makeList)
 	a.mux.HandleFunc("PUT /crm/v3/lists/{id}/memberships/{operation}", a.changeList)
+	a.mux.HandleFunc("GET /crm/v3/lists/{id}/memberships", a.listMembers)
 }
 
 func (a *account) findList(w http.ResponseWriter, r *http.Request) {
@@ -76,4 +80,33 @@ func (a *account) changeList(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	sandbox.WriteJSON(w, http.StatusOK, map[string]any{})
+}
+
+// listMembers answers with a page of the members of a list, in the order of their ids.
+func (a *account) listMembers(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	members, known := a.crm.lists[r.PathValue("id")]
+	if !known {
+		writeError(w, http.StatusNotFound, "OBJECT_NOT_FOUND", "There is no such list")
+		return
+	}
+	limit, err := strconv.Atoi(r.URL.Query().Get("limit"))
+	if err != nil || limit < 1 || limit > 250 {
+		writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", "The limit should be from 1 to 250")
+		return
+	}
+	after := r.URL.Query().Get("after")
+	ids := slices.DeleteFunc(slices.Sorted(maps.Keys(members)), func(id string) bool { return id <= after })
+	page := map[string]any{"total": len(members)}
+	if len(ids) > limit {
+		ids = ids[:limit]
+		page["paging"] = map[string]any{"next": map[string]string{"after": ids[limit-1]}}
+	}
+	results := []map[string]string{}
+	for _, id := range ids {
+		results = append(results, map[string]string{"recordId": id, "membershipTimestamp": "2026-01-02T03:04:05Z"})
+	}
+	page["results"] = results
+	sandbox.WriteJSON(w, http.StatusOK, page)
 }

@@ -26,18 +26,19 @@ const dataUsage = "the data `DIR` for local files, such as the ledger; by defaul
 // audienceCommand is shared by the commands that work on the members of an audience: an instance of a config and its ledger.
 type audienceCommand struct {
 	instanceFlags
-	columns   map[string]string
-	encoding  string
-	only      audiencesync.RowFilter
-	sent      audiencesync.Properties
-	file      string // the name of the source of users in messages
-	query     querySource
-	refusals  refusals
-	removeAll bool // remove members even if rows of the file cannot be read
-	audiences *destination.Audiences
-	shown     time.Time
-	failures  int
-	held      *audienceruns.Hold // nil in a dry run
+	columns    map[string]string
+	encoding   string
+	only       audiencesync.RowFilter
+	sent       audiencesync.Properties
+	file       string // the name of the source of users in messages
+	query      querySource
+	refusals   refusals
+	removeAll  bool // remove members even if rows of the file cannot be read
+	asksRemote bool // the users can come from the remote
+	audiences  *destination.Audiences
+	shown      time.Time
+	failures   int
+	held       *audienceruns.Hold // nil in a dry run
 
 	suppressed *identifier.Set // nil if the command only reads
 }
@@ -55,6 +56,11 @@ func (k *audienceCommand) addAllowFlag(cmd *cobra.Command) {
 
 // open loads the config, opens its state and chooses the instance.
 func (k *audienceCommand) open(ctx context.Context) error {
+	if k.asksRemote && k.query.isRemote() {
+		if err := k.targetRemote(); err != nil {
+			return err
+		}
+	}
 	keeps := func(in instances.Instance) bool { return in.Plugin.Audiences != nil }
 	if err := k.instanceFlags.open(ctx, keeps, "a destination with audiences"); err != nil {
 		return err
@@ -81,16 +87,26 @@ func (k *audienceCommand) loadSuppressed(ctx context.Context) error {
 
 // newSyncer returns a Syncer for the instance. On a terminal it shows the progress.
 func (k *audienceCommand) newSyncer() *audiencesync.Syncer {
-	terminal := isTerminal(k.err)
 	return &audiencesync.Syncer{
 		Plan: k.chosen.Plan, Audiences: k.audiences, Ledger: k.chosen.Ledger, DryRun: k.target.DryRun,
 		RemoveAll: k.removeAll, OnFailure: k.reportFailure, Suppressed: k.suppressed, OnRemovals: k.allowRemovals,
-		OnProgress: func(done int) {
-			if terminal && time.Since(k.shown) > 200*time.Millisecond {
-				k.shown = time.Now()
-				fmt.Fprintf(k.err, "\r%s sent …\033[K", fault.Count(done, "change"))
-			}
-		},
+		OnListed:   func(users int) { k.showProgress(fault.Count(users, "user") + " listed …") },
+		OnProgress: func(done int) { k.showProgress(fault.Count(done, "change") + " sent …") },
+	}
+}
+
+// showProgress shows a text on a terminal until the next one, or until endProgress.
+func (k *audienceCommand) showProgress(text string) {
+	if isTerminal(k.err) && time.Since(k.shown) > 200*time.Millisecond {
+		k.shown = time.Now()
+		fmt.Fprintf(k.err, "\r%s\033[K", text)
+	}
+}
+
+// endProgress removes the text of showProgress.
+func (k *audienceCommand) endProgress() {
+	if isTerminal(k.err) {
+		fmt.Fprint(k.err, "\r\033[K")
 	}
 }
 
@@ -191,9 +207,7 @@ func (k *audienceCommand) recordAction(ctx context.Context, name string, a desti
 
 // printReport prints the result of a command on an audience. The exit code is 1 if a change failed, or was refused without --allow-refused.
 func (k *audienceCommand) printReport(r audiencesync.Report, err error) error {
-	if isTerminal(k.err) {
-		fmt.Fprint(k.err, "\r\033[K")
-	}
+	k.endProgress()
 	if k.json {
 		k.printJSON(map[string]any{"report": r})
 	} else {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/destinations"
+	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/server"
 	"github.com/landfall-dev/landfall/internal/author/sample"
 )
@@ -35,13 +37,24 @@ func TestScripts(t *testing.T) {
 	require.NoError(t, err)
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/script",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"until": untilMatch, "post": postFile, "fetch": fetchFile, "gzip": gzipFile, "bytes": writeBytes, "parquet": writeParquet, "s3": startS3},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"until": untilMatch, "post": postFile, "fetch": fetchFile, "gzip": gzipFile, "bytes": writeBytes, "parquet": writeParquet, "s3": startS3, "sandbox": serveSandbox},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("REPO", repo)
 			env.Setenv("PATH", filepath.Dir(program)+string(os.PathListSeparator)+env.Getenv("PATH"))
 			return nil
 		},
 	})
+}
+
+// serveSandbox serves the sandbox of a destination at $SANDBOX_URL for the rest of the script: sandbox SLUG.
+func serveSandbox(ts *testscript.TestScript, _ bool, args []string) {
+	registry, err := destination.NewRegistry(destinations.All())
+	ts.Check(err)
+	found, err := registry.Find(args[0])
+	ts.Check(err)
+	server := httptest.NewServer(found.Plugin.Sandbox.New(nil))
+	ts.Defer(server.Close)
+	ts.Setenv("SANDBOX_URL", server.URL)
 }
 
 // untilMatch runs a command until its output matches: until PATTERN COMMAND…

@@ -46,7 +46,7 @@ func (c *instanceFlags) open(ctx context.Context, has func(instances.Instance) b
 		return problems.Err()
 	}
 	sandbox := c.target.SandboxName()
-	if (c.reads || c.target.DryRun) && sandbox == "" && cfg.StateURL == "" {
+	if (c.reads && !c.target.Live || c.target.DryRun) && sandbox == "" && cfg.StateURL == "" {
 		sandbox = instances.OnlySandbox(c.err, instances.DataDir(cfg, c.data), state.FileName, state.File("*"))
 	}
 	store, err := instances.OpenState(ctx, cfg, c.data, sandbox)
@@ -55,7 +55,7 @@ func (c *instanceFlags) open(ctx context.Context, has func(instances.Instance) b
 	}
 	c.cfg, c.store = cfg, store
 	h := instances.Options{Target: &c.target.Target, Catalog: c.catalog(), Store: store, Data: c.data, Warn: c.warn}
-	if !c.reads {
+	if !c.reads || !c.target.DryRun { // it may send requests
 		ctx, h.Budgets = shareBudgets(ctx, c.streams, &c.target, cfg, c.data)
 		c.class = budget.ClassOf(ctx)
 	}

@@ -20,7 +20,7 @@ func newMembers(s streams) *cobra.Command {
 		Use:   "members",
 		Short: "Show and correct which users are in which cohort",
 		Long: "Works on the ledger, which records which users were sent to which cohort, when, and by which event. Braze cannot list the\n" +
-			"users of a cohort, so the ledger is the only record.",
+			"users of a cohort, so the ledger is the only record; some other remotes can, see landfall members diff.",
 		RunE: chooseCommand,
 		Args: cobra.ArbitraryArgs,
 	}
@@ -97,16 +97,21 @@ func jsonTime(t time.Time) *string {
 func newMembersDiff(s streams) *cobra.Command {
 	var against string
 	cmd := &cobra.Command{
-		Use: "diff COHORT {--against FILE | --from URL --query SQL}", Short: "Compare a file or a query of users with a cohort", Args: exactArgs(1, "one cohort, by id or name"),
+		Use: "diff COHORT {--against FILE | --from URL --query SQL | --from remote}", Short: "Compare a file, a query of users or the remote with a cohort", Args: exactArgs(1, "one cohort, by id or name"),
 		Long: "Shows the users who are in the ledger's cohort but not in the file (missing), and the users who are in the file but not in\n" +
-			"the cohort (extra). The exit code is 1 if there is a difference or if a row cannot be read.",
+			"the cohort (extra). The exit code is 1 if there is a difference or if a row cannot be read.\n\n" +
+			"With --from remote, it asks the remote for the members. Users to whom nothing was ever sent are unknown; they are shown, but do not\n" +
+			"count as a difference. Users whose state is recorded meanwhile are not compared.",
 		Example: "  landfall members diff vip_gold --against braze-export.csv\n" +
-			"  landfall members diff vip_gold --from '${WAREHOUSE_URL}' --query-file vips.sql",
+			"  landfall members diff vip_gold --from '${WAREHOUSE_URL}' --query-file vips.sql\n" +
+			"  landfall members diff vip_gold --from remote --live",
 	}
 	cmd, k := newReadCommand(s, cmd, func(ctx context.Context, k *audienceCommand, args []string) error {
 		return k.runDiff(ctx, args[0], against)
 	})
+	k.asksRemote = true
 	k.addFileFlags(cmd)
+	cmd.Flags().BoolVar(&k.target.Live, "live", false, "with --from remote: ask the real endpoint")
 	cmd.Flags().StringVar(&against, "against", "", "the `FILE` of users, CSV, NDJSON or Parquet; also a folder or a pattern")
 	cmd.MarkFlagsMutuallyExclusive("against", "from")
 	return cmd
@@ -114,11 +119,14 @@ func newMembersDiff(s streams) *cobra.Command {
 
 func (k *audienceCommand) runDiff(ctx context.Context, cohort, against string) error {
 	if against == "" && !k.query.isUsed() {
-		return usageErrorf("say which file or query: --against FILE, or --from URL --query SQL")
+		return usageErrorf("say which file or query: --against FILE, --from URL --query SQL, or --from remote")
 	}
 	a, err := k.findAudience(ctx, cohort)
 	if err != nil {
 		return err
+	}
+	if k.query.isRemote() {
+		return k.diffRemote(ctx, a)
 	}
 	rows, end, err := k.openRows(ctx, a.ID, against)
 	if err != nil {
@@ -176,13 +184,19 @@ func newSendCommand(s streams, cmd *cobra.Command, run func(ctx context.Context,
 
 func newMembersResync(s streams) *cobra.Command {
 	var against string
-	var restart bool
+	var restart, removeUnknown bool
 	cmd, k := newSendCommand(s, &cobra.Command{
 		Use: "resync COHORT", Short: "Send the members of a cohort again, as the ledger has them",
 		Long: "Sends every entry and exit of a cohort that the ledger has. With --against, or --from and --query, it sends only the\n" +
-			"difference to a file or a query of the actual members. An interrupted resync continues where it stopped.",
-		Example: "  landfall members resync vip_gold --live\n  landfall members resync vip_gold --against braze-export.csv --dry-run",
+			"difference to a file or a query of the actual members. An interrupted resync continues where it stopped.\n\n" +
+			"With --from remote, it asks the remote for the members, and sends what the ledger has of those in whom it differs: entries of the\n" +
+			"missing ones, and exits of those who should have left. Users to whom nothing was ever sent stay, unless --remove-unknown is given.",
+		Example: "  landfall members resync vip_gold --live\n  landfall members resync vip_gold --against braze-export.csv --dry-run\n" +
+			"  landfall members resync vip_gold --from remote --live",
 	}, func(ctx context.Context, k *audienceCommand, cohort string) error {
+		if removeUnknown && !k.query.isRemote() {
+			return usageErrorf("--remove-unknown is only for --from remote")
+		}
 		a, err := k.findAudience(ctx, cohort)
 		if err != nil {
 			return err
@@ -192,6 +206,9 @@ func newMembersResync(s streams) *cobra.Command {
 			return err
 		}
 		defer k.releaseAudience(ctx, nil, nil)
+		if k.query.isRemote() {
+			return k.repairRemote(ctx, a, removeUnknown)
+		}
 		if against == "" && !k.query.isUsed() {
 			return k.recordAction(ctx, history.ActionResync, a, func() (audiencesync.Report, error) {
 				return k.newSyncer().Resync(ctx, a, nil, restart)
@@ -204,8 +221,10 @@ func newMembersResync(s streams) *cobra.Command {
 		defer end()
 		return k.recordAction(ctx, history.ActionResync, a, func() (audiencesync.Report, error) { return k.newSyncer().Resync(ctx, a, rows, true) })
 	})
+	k.asksRemote = true
 	k.addFileFlags(cmd)
 	k.addAllowFlag(cmd)
+	cmd.Flags().BoolVar(&removeUnknown, "remove-unknown", false, "with --from remote: also remove users to whom nothing was ever sent")
 	cmd.Flags().StringVar(&against, "against", "", "a `FILE` of the users who are in the cohort; only the difference is sent")
 	cmd.MarkFlagsMutuallyExclusive("against", "from")
 	cmd.Flags().BoolVar(&restart, "restart", false, "start from the beginning, even if an earlier resync was interrupted")

@@ -31,6 +31,12 @@ func (q *querySource) addFlags(cmd *cobra.Command) {
 	cmd.MarkFlagsMutuallyExclusive("query", "query-file")
 }
 
+// fromRemote is the value of --from for the members that the remote has.
+const fromRemote = "remote"
+
+// isRemote reports whether the users come from the remote.
+func (q *querySource) isRemote() bool { return q.from == fromRemote }
+
 // isUsed reports whether the users come from a query.
 func (q *querySource) isUsed() bool { return q.from != "" || q.query != "" || q.file != "" }
 

@@ -135,6 +135,15 @@ func (c Client) Do(ctx context.Context, r Request) (*Response, error) {
 
 // roundTrip sends a request with what all requests have in common, and returns any response.
 func (c Client) roundTrip(ctx context.Context, r request.Built) (*Response, error) {
+	response, err := c.open(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return readResponse(response)
+}
+
+// open is roundTrip for a response whose body is not read yet.
+func (c Client) open(ctx context.Context, r request.Built) (*http.Response, error) {
 	sent, err := c.newHTTPRequest(ctx, r)
 	if err != nil {
 		return nil, err
@@ -143,6 +152,11 @@ func (c Client) roundTrip(ctx context.Context, r request.Built) (*Response, erro
 	if err != nil {
 		return nil, noResponseError(err)
 	}
+	return response, nil
+}
+
+// readResponse reads a response to its end.
+func readResponse(response *http.Response) (*Response, error) {
 	defer response.Body.Close()
 	raw, err := io.ReadAll(response.Body)
 	if err != nil {

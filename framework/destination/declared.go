@@ -36,6 +36,9 @@ func (p Plugin) Complete(d *Definition) Plugin {
 			actions[a.Key] = membersAction(a.Members)
 			if p.Audiences == nil && a.Members.changesBoth() {
 				p.Audiences = a.Members.fields.Audiences()
+				if a.Members.List != nil {
+					p.Audiences.List = declaredMemberList(a.Members)
+				}
 			}
 		}
 		if d.Browser != "" {

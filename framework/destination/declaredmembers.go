@@ -19,6 +19,7 @@ import (
 type MemberRequests struct {
 	Add, Remove *request.Request
 	Change      *request.Request // adds and removes members in one request
+	List        *request.List    // lists members; nil if the remote cannot do that
 
 	hooked *event.Path      // the output of a hook that is the audience's id if it is set; nil if there is none
 	member *mapping.Mapping // whether the user of a payload is a member; nil if properties and the event say it
@@ -56,6 +57,7 @@ func (p *parser) parseMembers(a *ActionDefinition, v event.Value, place string) 
 	case both && v.Get("change").Exists():
 		p.problems.Add(place+"/change", "cannot go with add and remove: it does both")
 	}
+	m.List = p.parseMemberList(m, v.Get("list"), place+"/list")
 	return m
 }
 
@@ -113,7 +115,7 @@ func (m *MemberRequests) changesBoth() bool {
 	return m.Change != nil || m.Add != nil && m.Remove != nil
 }
 
-// requests returns the requests that the action has.
+// requests returns the requests that change members.
 func (m *MemberRequests) requests() (list []*request.Request) {
 	for _, r := range []*request.Request{m.Add, m.Remove, m.Change} {
 		if r != nil {
@@ -121,6 +123,14 @@ func (m *MemberRequests) requests() (list []*request.Request) {
 		}
 	}
 	return list
+}
+
+// allRequests returns the requests that the action has, and the one that lists members.
+func (m *MemberRequests) allRequests() []*request.Request {
+	if m.List == nil {
+		return m.requests()
+	}
+	return append(m.requests(), m.List.Request)
 }
 
 // maxMembers returns how many changes a request holds; 0 if there is no fixed limit.

@@ -28,9 +28,10 @@ func declaredLists(t *testing.T) string {
 		text, _, _ := strings.Cut(rest, "```")
 		return start + text
 	}
+	list := strings.ReplaceAll(strings.TrimSpace(block("list:")), "\n", "\n      ")
 	hooks := strings.ReplaceAll(strings.TrimSpace(block("hooks:")), "\n", "\n    ")
 	return "name: Lists\nslug: lists\nmode: cloud\nauthentication: {scheme: none}\nrequest: {baseUrl: https://api.example.com}\n" +
-		block("audienceConfig:") + block("onDelete:") + block("actions:") + "    " + hooks + "\n"
+		block("audienceConfig:") + block("onDelete:") + block("actions:") + "      " + list + "\n    " + hooks + "\n"
 }
 
 // listsOfYAML is a destination that the definition declares, with a ledger and a remote.
@@ -227,5 +228,43 @@ func TestMistakesInAudiences(t *testing.T) {
 		require.NotEqual(t, text, changed, change[0])
 		_, err := destination.ParseDefinition("d.yaml", []byte(changed))
 		assert.ErrorContains(t, err, want)
+	}
+}
+
+func TestMembersOfTheRemoteAreListed(t *testing.T) {
+	l := newLists(t, declaredLists(t))
+	l.answer = func(request string) (int, string) {
+		return 200, `{"people":[{"email":"Ann@example.com","age":30},{"email":""}],"paging":{"next":"c2"}}`
+	}
+	var users [][]string
+	in := destination.ListInput{Deps: l.deps, Settings: event.NewObject(nil), Audience: destination.Audience{ID: "L 1", Name: "vip"}, Page: "c1"}
+	next, err := l.plugin.Audiences.List.Fetch(t.Context(), in, func(identities []string) error {
+		users = append(users, identities)
+		return nil
+	})
+	require.NoError(t, err)
+	assert.Equal(t, "c2", next)
+	assert.Equal(t, [][]string{{"email:Ann@example.com"}, nil}, users)
+	assert.Equal(t, []string{"GET /lists/L 1/members"}, l.sent)
+	form, err := l.plugin.Audiences.List.CompareAs(event.NewObject(nil), "email:Ann@example.com")
+	require.NoError(t, err)
+	assert.Equal(t, "email:ann@example.com", form)
+}
+
+func TestMistakesInListsOfMembers(t *testing.T) {
+	for change, want := range map[string]string{
+		`users: {"@expr": "map(body.people, pick(#, ['email']))"}=`:                                  "/list needs users, or line if the response is text",
+		`  next: {"@path": $.body.paging.next}` + "=  line: {\"@path\": $.line}":                     "/list needs users, or line if the response is text",
+		`users: {"@expr": "map(body.people, pick(#, ['email']))"}` + `=line: {"@path": $.line}`:      "/list/line cannot go with next and steps: the text has all users",
+		"compareAs: {email:" + "=compareAs: {mail:":                                                  `"mail" (did you mean "email"?)`,
+		`"lower(value)"` + `="lower(payload)"`:                                                       "payload",
+		`$.body.paging.next` + `=$.payload.next`:                                                     "payload",
+		`query: {after: {"@path": $.page}}` + `=query: {after: {"@path": $.page}}, batch: {size: 1}`: "/list/request/batch is only allowed in requests for payloads",
+	} {
+		before, after, _ := strings.Cut(change, "=")
+		text := declaredLists(t)
+		require.Contains(t, text, before)
+		_, err := destination.ParseDefinition("destination.yaml", []byte(strings.Replace(text, before, after, 1)))
+		assert.ErrorContains(t, err, want, change)
 	}
 }

@@ -117,7 +117,7 @@ func (d *Definition) requests() []*request.Request {
 	for _, a := range d.Actions {
 		add(a.Request)
 		if a.Members != nil {
-			list = append(list, a.Members.requests()...)
+			list = append(list, a.Members.allRequests()...)
 		}
 		for _, h := range a.Hooks {
 			addCall(h.Call)

@@ -103,6 +103,8 @@ type Audiences struct {
 	Read func(payload event.Value, fromEvent func() Membership) (Audience, Change, bool)
 	// Ignores says which users the remote leaves out of an audience without an error, as a sentence for people; "" if it reports them.
 	Ignores string
+	// List lists the members at the remote. It is nil if the remote cannot do that.
+	List *MemberList
 }
 
 // Sandbox simulates a remote API as it is documented, for running without an account. Several destinations may share one.

@@ -314,6 +314,33 @@ func (l *Ledger) CompareStates(ctx context.Context, audienceID string, s *Scratc
 	return compareWith(ctx, s, each, f)
 }
 
+// Pair is an identity that one of two scratch sets has, or both, with its notes.
+type Pair struct {
+	Identity     string
+	InA, InB     bool
+	NoteA, NoteB string
+}
+
+// CompareSets calls f for every identity of two scratch sets, in byte order.
+func CompareSets(ctx context.Context, a, b *Scratch, f func(Pair) error) error {
+	each := func(visit func(string, *string) error) error {
+		c, err := b.newCursor(ctx)
+		for err == nil && c.ok {
+			if err = visit(c.identity, &c.note); err == nil {
+				err = c.advance(ctx)
+			}
+		}
+		return err
+	}
+	return compareWith(ctx, a, each, func(identity string, inA bool, noteB *string) error {
+		p := Pair{Identity: identity, InA: inA, NoteA: a.note, InB: noteB != nil}
+		if p.InB {
+			p.NoteB = *noteB
+		}
+		return f(p)
+	})
+}
+
 // compareWith merges a scratch set with rows in byte order.
 func compareWith[T any](ctx context.Context, s *Scratch, each func(visit func(identity string, row T) error) error, f func(identity string, listed bool, row T) error) error {
 	list, err := s.newCursor(ctx)

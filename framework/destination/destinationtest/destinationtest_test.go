@@ -214,6 +214,12 @@ func breakages(t *testing.T) []breakage {
 				return destination.Choices{Choices: []destination.Choice{{Label: "a", Value: "a"}}}, nil
 			}}}
 		}},
+		{name: "members made up", check: "the remote lists the members of an audience", plugin: func(p *destination.Plugin) {
+			p.Audiences = destination.AudienceFields{Action: "createContact", ID: "id", Key: "email", Properties: "address", Time: "age", Kinds: []destination.IdentityKind{{Field: "id"}}}.Audiences()
+			p.Audiences.List = &destination.MemberList{Fetch: func(_ context.Context, _ destination.ListInput, each func([]string) error) (string, error) {
+				return "", each([]string{"id:u1"})
+			}}
+		}},
 		{name: "a panic of a strange answer", check: "strange answers break nothing", perform: func(ctx context.Context, c call) (*destination.Response, error) {
 			response, err := send(ctx, c)
 			if err == nil && response.Body.Kind() == event.Array {

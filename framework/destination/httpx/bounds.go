@@ -21,17 +21,25 @@ type bounds struct {
 }
 
 func (b *bounds) RoundTrip(req *http.Request) (*http.Response, error) {
-	ctx, cancel := context.WithTimeout(req.Context(), b.timeout)
+	timeout := b.timeout
+	if isInFile(req.Context()) {
+		timeout = max(timeout, fileTimeout)
+	}
+	ctx, cancel := context.WithTimeout(req.Context(), timeout)
 	defer cancel()
 	response, err := b.next.RoundTrip(withUserAgent(req.WithContext(ctx)))
-	if err == nil {
+	switch {
+	case err != nil:
+	case isInFile(ctx) && response.StatusCode < http.StatusMultipleChoices:
+		err = saveBody(response, maxFile)
+	default:
 		err = b.bufferBody(response)
 	}
 	if err == nil {
 		return response, nil
 	}
 	if ctx.Err() != nil && req.Context().Err() == nil {
-		return nil, fmt.Errorf("it took longer than %s: %w", b.timeout, ctx.Err())
+		return nil, fmt.Errorf("it took longer than %s: %w", timeout, ctx.Err())
 	}
 	return nil, err
 }
@@ -55,7 +63,7 @@ func (b *bounds) bufferBody(response *http.Response) error {
 	}
 	raw, err := readBounded(response.Body, b.maxBytes)
 	if errors.Is(err, errTooLarge) {
-		return b.tooLargeError(response)
+		return tooLargeError(response, b.maxBytes)
 	}
 	if err != nil {
 		return fmt.Errorf("reading the answer: %w", err)
@@ -66,8 +74,8 @@ func (b *bounds) bufferBody(response *http.Response) error {
 
 // tooLargeError returns the error of a response that is too large. An error status keeps its meaning. After any other status
 // the remote has acted, and a retry would get the same response, so it is final.
-func (b *bounds) tooLargeError(response *http.Response) error {
-	message := fmt.Sprintf("the answer (status %d) is larger than %d bytes", response.StatusCode, b.maxBytes)
+func tooLargeError(response *http.Response, most int64) error {
+	message := fmt.Sprintf("the answer (status %d) is larger than %d bytes", response.StatusCode, most)
 	if response.StatusCode < 400 {
 		e := fault.FromStatus(http.StatusBadGateway, message)
 		e.Retry = false

@@ -210,7 +210,7 @@ func TestEveryKeyIsOnThePage(t *testing.T) {
 	page, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	definitions := event.MustParse(string(schemas.Text(schemas.Destination))).Get("$defs")
-	for _, name := range []string{"request", "step", "base", "response", "payloadErrors", "sign", "memberRequests", "audienceCall"} {
+	for _, name := range []string{"request", "step", "base", "response", "payloadErrors", "sign", "memberRequests", "memberList", "audienceCall"} {
 		keysOnPage(t, string(page), definitions.Get(name))
 	}
 }

@@ -41,7 +41,7 @@ const (
 	User     = "user"     // in onDelete: {id, anonymousId}
 	Member   = "member"   // in batch.item of a change of audiences: whether the user is a member from now on
 	Batched  = "batched"  // in actions: whether the payloads are a batch, which may hold only one, rather than an event by itself
-	Page     = "page"     // for choices: the next page, as the response with the previous page says; absent for the first
+	Page     = "page"     // for choices and lists of members: the next page, as the response with the previous page says; absent for the first
 )
 
 // signedRequest is the member of a scope that the text of a signature reads: the request with the keys of signedKeys.

@@ -62,7 +62,7 @@ func (c *compiler) compileResponse(v event.Value, place string) responseSpec {
 		a.messages = []event.Path{event.NewPath("errors[0].message")}
 	}
 	if l := v.Get("choices"); l.Exists() {
-		if !c.hasName(Page) {
+		if !c.hasName(Page) || c.isCall {
 			c.problems.Add(place+"/choices", "is only allowed in requests of dynamicFields")
 		}
 		a.choices = &choiceList{entryList: entryListOf(l), label: optionalPath(l.Get("label")), value: optionalPath(l.Get("value")), description: optionalPath(l.Get("description")), next: optionalPath(l.Get("next"))}

@@ -30,7 +30,7 @@ func (c *compiler) compileSteps(r *Request, list event.Value, place string) {
 	if list.Kind() == event.Absent {
 		return
 	}
-	if c.hasName(Page) || !c.hasName(Payload) && !c.isCall {
+	if !c.isCall && (c.hasName(Page) || !c.hasName(Payload)) {
 		c.problems.Add(place, "are only allowed in requests of actions, audiences and hooks")
 	}
 	c.names[Answers] = []string{}

@@ -27,6 +27,7 @@ type Declared struct {
 
 	mu    sync.Mutex
 	taken []takenRequest
+	lists map[string][]event.Value // the members of lists, by id
 }
 
 // maxTaken is the maximum number of requests in the state.
@@ -87,7 +88,16 @@ func (d *Declared) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.record(route, n-len(refused), body)
-	route.response.write(w, "", refused)
+	if route.members == nil {
+		route.response.write(w, "", refused)
+		return
+	}
+	response, err := d.useMembers(route, r, body, refused)
+	if err != nil {
+		route.refused.write(w, err.Error(), nil)
+		return
+	}
+	response.write(w, "", refused)
 }
 
 func (d *Declared) routeFor(r *http.Request) *route {
@@ -130,18 +140,27 @@ func (d *Declared) record(route *route, items int, body event.Value) {
 	}
 }
 
-// State returns {"requests": [{"request", "items", "body"}]} with the first requests that the API took.
+// State returns {"requests": [{"request", "items", "body"}]} with the first requests that the API took, and {"lists"} with the members of its lists by
+// id, if it has any.
 func (d *Declared) State() any {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return map[string]any{"requests": append([]takenRequest{}, d.taken...)}
+	state := map[string]any{"requests": append([]takenRequest{}, d.taken...)}
+	if len(d.lists) > 0 {
+		lists := map[string]any{}
+		for id, users := range d.lists {
+			lists[id] = event.NewArray(users).Any()
+		}
+		state["lists"] = lists
+	}
+	return state
 }
 
-// Reset deletes the requests.
+// Reset deletes the requests and the members of lists.
 func (d *Declared) Reset() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.taken = nil
+	d.taken, d.lists = nil, nil
 }
 
 // readBody returns a body as one value: JSON, or the fields of a form, in which texts that are JSON objects or lists are decoded. A file of

@@ -22,6 +22,8 @@ type route struct {
 	maxItems   int                // 0 for no limit
 	partial    bool               // valid items are taken if others are refused
 
+	members *memberRoute // nil if the route neither changes nor lists members
+
 	response, refused, unauthorized declaredResponse
 }
 
@@ -57,6 +59,9 @@ func compileRoute(file, v event.Value) (*route, error) {
 		r.items = &p
 	}
 	var err error
+	if r.members, err = compileMembers(v.Get("members"), get("response").Get("body")); err != nil {
+		return nil, fmt.Errorf("members: %w", err)
+	}
 	if r.body, err = compileSchema(v.Get("body")); err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}

@@ -36,6 +36,7 @@ type Syncer struct {
 	OnRemovals func(exits int) error              // called before the first change of a sync that removes members is sent; an error ends it. May be nil
 	Guard      func(exits, members int) error     // refuses the removals of a sync in place of its share; may be nil
 	OnPlanned  func(identity string, member bool) // called for each change that a sync would send, before the first is sent; may be nil
+	OnListed   func(users int)                    // called after each page of users that a remote has listed; may be nil
 	OnProgress func(done int)                     // called after each batch with the number of changes sent; may be nil
 	OnFailure  func(Failure)                      // called for each change that was not delivered and each unreadable row; may be nil
 	Now        func() time.Time                   // time.Now by default

@@ -7,10 +7,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/dispatch"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/tasks"
+	"github.com/landfall-dev/landfall/internal/pause"
 	"github.com/landfall-dev/landfall/internal/pool"
 )
 
@@ -22,6 +24,13 @@ type Retry struct {
 	MaxWait  time.Duration // upper limit of a wait, also if the destination asks for more; default 30 s
 	PollFor  time.Duration // how long to poll an asynchronous operation; default 10 minutes
 }
+
+// The defaults of a Retry.
+const (
+	defaultAttempts = 6
+	defaultBackoff  = 250 * time.Millisecond
+	defaultWait     = 30 * time.Second
+)
 
 // Deliver delivers a batch with retries. It calls decide with each finished item and its verdict, from another goroutine. The error
 // is ctx's; items that were not passed to decide are then unfinished. If ctx has ended already, nothing is sent.
@@ -37,6 +46,25 @@ func (r Retry) Deliver(ctx context.Context, plan *runtime.Plan, items []runtime.
 		s.dispatcher.Add(t)
 	}
 	return s.flush()
+}
+
+// Call calls f until it returns no error that is retryable. The error is that of the last attempt, or ctx's.
+func (r Retry) Call(ctx context.Context, f func() error) error {
+	for failures := 1; ; failures++ {
+		err := f()
+		if err == nil {
+			return nil
+		}
+		e := fault.As(err)
+		if !e.Retry || failures == cmp.Or(r.Attempts, defaultAttempts) {
+			return err
+		}
+		longest := cmp.Or(r.MaxWait, defaultWait)
+		wait := max(httpx.Backoff(cmp.Or(r.Backoff, defaultBackoff), longest, failures), min(e.RetryAfter, longest))
+		if ended := pause.For(ctx, wait); ended != nil {
+			return ended
+		}
+	}
 }
 
 type task = dispatch.Task[delivery]
@@ -60,10 +88,10 @@ type sender struct {
 
 func newSender(ctx context.Context, r Retry, parallel int, decide func(*task)) *sender {
 	s := &sender{ctx: ctx, decide: decide, owners: map[*runtime.Plan]*dispatch.Owner[delivery]{}}
-	wait := cmp.Or(r.MaxWait, 30*time.Second)
+	wait := cmp.Or(r.MaxWait, defaultWait)
 	s.dispatcher = dispatch.New(dispatch.Config{
-		Linger: -1, MaxBatches: parallel, MinBackoff: cmp.Or(r.Backoff, 250*time.Millisecond), MaxBackoff: wait, MaxPause: wait,
-		RetryFor: math.MaxInt64, InPlace: true, MaxAttempts: cmp.Or(r.Attempts, 6), PollFor: cmp.Or(r.PollFor, 10*time.Minute),
+		Linger: -1, MaxBatches: parallel, MinBackoff: cmp.Or(r.Backoff, defaultBackoff), MaxBackoff: wait, MaxPause: wait,
+		RetryFor: math.MaxInt64, InPlace: true, MaxAttempts: cmp.Or(r.Attempts, defaultAttempts), PollFor: cmp.Or(r.PollFor, 10*time.Minute),
 	}, s)
 	return s
 }

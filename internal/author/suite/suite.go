@@ -69,6 +69,7 @@ func allChecks() []check {
 		{"every answer has its class", ofRemotes(checkStatusClasses)},
 		{"deletions have the class of their answer", ofRemotes(checkDeletions)},
 		{"choices come from the remote", ofRemotes(checkChoices)},
+		{"the remote lists the members of an audience", ofRemotes(checkMemberList)},
 		{"strange answers break nothing", ofRemotes(checkStrangeResponses)},
 		{"an event fares in a batch as it does alone", checkBatches},
 		{"plans run beside each other", checkConcurrentPlans},

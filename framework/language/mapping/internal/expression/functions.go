@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"net/url"
 	"strings"
 	"time"
 
@@ -41,6 +42,7 @@ func functionTable() []function {
 		{"isEmail", "isEmail(value)", "whether the value is a text with the form of an e-mail address", `isEmail("ana@example.com")`, 0, isEmailValue, 1},
 		{"e164", "e164(text, region)", "the phone number as `+` and digits: as it is if the text has that form, otherwise that of a number written as in a region, such as `\"DE\"`; nil if it is none", `e164("0151 12345678", "DE")`, 0, toE164, 2},
 		{"encodeQuery", "encodeQuery(text)", "the text as a value within the query of a URL, where `@`, `:`, `,` and `/` may stay; nil for nil", `encodeQuery("a+b@example.com")`, 0, textFunction(encodeQueryValue), 1},
+		{"decodeQuery", "decodeQuery(text)", "the text that a value within the query of a URL stands for; the text itself if it is not encoded correctly; nil for nil", `decodeQuery("a%2Bb%40example.com")`, 0, textFunction(decodeQueryValue), 1},
 		{"extract", "extract(text, pattern)", "the first group of a regular expression in the text, or the whole match if it has no group; nil without a match", `extract("v12.3", "v([0-9]+)")`, 1, extractMatch, 2},
 		{"substitute", "substitute(text, pattern, by)", "the text with each match of a regular expression replaced by a text", `substitute("a-b c", "[^a-z]", "_")`, 1, substituteMatches, 3},
 		{"seconds", "seconds(time)", "the time as whole seconds since 1970; nil if it is not a time", `seconds("2026-01-02T03:04:05.678Z")`, 0, timeFunction(func(t time.Time) any { return int(t.Unix()) }), 1},
@@ -145,6 +147,15 @@ func withoutSpace(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// decodeQueryValue is the reverse of encodeQueryValue. Like url.QueryUnescape, it makes a space of +.
+func decodeQueryValue(s string) string {
+	plain, err := url.QueryUnescape(s)
+	if err != nil {
+		return s
+	}
+	return plain
 }
 
 // encodeQueryValue percent-encodes all bytes but those that a value in a query may have.
