@@ -1,7 +1,10 @@
 package state_test
 
 import (
+	"errors"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -87,5 +90,36 @@ func TestRenameKeepsDecisions(t *testing.T) {
 		require.NoError(t, old.Rename(t.Context(), "new"))
 		assert.Equal(t, []destination.Record{{Known: true, Member: true, At: at(20)}, {Known: true, Member: true, At: at(15)}, {Known: true, At: at(15)}},
 			look(t, renamed, "u5", "u1", "u4"), "both have decided the users that they do not know")
+	})
+}
+
+// TestChangedIdentities lists the identities that were recorded or are uncertain.
+func TestChangedIdentities(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, location string) {
+		l := open(t, location).Ledger("main")
+		changed := func(since time.Time) (list []string) {
+			require.NoError(t, l.EachChanged(t.Context(), vip.ID, since, func(identity string) error {
+				list = append(list, identity)
+				return nil
+			}))
+			return list
+		}
+		now := time.Now()
+		assert.Empty(t, changed(now), "the audience does not exist")
+		var want []string
+		var changes []destination.Change
+		for i := range 2500 { // several pages
+			want = append(want, fmt.Sprintf("u%04d", i))
+			changes = append(changes, enter(want[i], 5))
+		}
+		write(t, l, changes...)
+		require.NoError(t, l.MarkUncertain(t.Context(), vip, uncertain("u0007")))
+		assert.Equal(t, want, changed(now))
+		assert.Equal(t, []string{"u0007"}, changed(now.Add(time.Hour)))
+		assert.ErrorContains(t, l.EachChanged(t.Context(), vip.ID, now, func(string) error { return errors.New("enough") }), "enough")
+		same := enter("u0009", 6)
+		same.Unchanged = true
+		write(t, l, same)
+		assert.Len(t, changed(now), 2500)
 	})
 }

@@ -253,6 +253,17 @@ func (c *scratchCursor) advance(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// Each calls f for every identity in byte order, with its note or "".
+func (s *Scratch) Each(ctx context.Context, f func(identity, note string) error) error {
+	c, err := s.newCursor(ctx)
+	for err == nil && c.ok {
+		if err = f(c.identity, c.note); err == nil {
+			err = c.advance(ctx)
+		}
+	}
+	return err
+}
+
 // scratchSource is a sorted run of identities: those in memory, or a part of the file.
 type scratchSource struct {
 	list     [][]byte
@@ -324,13 +335,7 @@ type Pair struct {
 // CompareSets calls f for every identity of two scratch sets, in byte order.
 func CompareSets(ctx context.Context, a, b *Scratch, f func(Pair) error) error {
 	each := func(visit func(string, *string) error) error {
-		c, err := b.newCursor(ctx)
-		for err == nil && c.ok {
-			if err = visit(c.identity, &c.note); err == nil {
-				err = c.advance(ctx)
-			}
-		}
-		return err
+		return b.Each(ctx, func(identity, note string) error { return visit(identity, &note) })
 	}
 	return compareWith(ctx, a, each, func(identity string, inA bool, noteB *string) error {
 		p := Pair{Identity: identity, InA: inA, NoteA: a.note, InB: noteB != nil}

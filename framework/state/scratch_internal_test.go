@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -52,6 +53,45 @@ func readScratch(t *testing.T, s *Scratch) (list []string) {
 		require.NoError(t, c.advance(t.Context()))
 	}
 	return list
+}
+
+func TestScratchSetsAreCompared(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for round := range 100 {
+		sets, members := [2]*Scratch{}, [2]map[string]bool{{}, {}}
+		for i := range sets {
+			s, err := NewScratch(t.Context())
+			require.NoError(t, err)
+			s.limit = 1 + random.IntN(500)
+			for range random.IntN(60) {
+				id := fmt.Sprint("u", random.IntN(50))
+				members[i][id] = true
+				require.NoError(t, s.AddNoted(t.Context(), id, fmt.Sprint(i, id)))
+			}
+			sets[i] = s
+		}
+		var want, got []Pair
+		for n := range 50 {
+			id := fmt.Sprint("u", n)
+			p := Pair{Identity: id, InA: members[0][id], InB: members[1][id]}
+			if p.InA {
+				p.NoteA = fmt.Sprint(0, id)
+			}
+			if p.InB {
+				p.NoteB = fmt.Sprint(1, id)
+			}
+			if p.InA || p.InB {
+				want = append(want, p)
+			}
+		}
+		slices.SortFunc(want, func(a, b Pair) int { return strings.Compare(a.Identity, b.Identity) })
+		require.NoError(t, CompareSets(t.Context(), sets[0], sets[1], func(p Pair) error { got = append(got, p); return nil }))
+		assert.Equal(t, want, got, "round %d", round)
+		for _, s := range sets {
+			require.NoError(t, s.Close())
+		}
+		assert.ErrorIs(t, CompareSets(t.Context(), sets[0], sets[1], func(Pair) error { return nil }), errScratchClosed)
+	}
 }
 
 // TestScratchErrors checks that a set that is incomplete cannot be read: members would seem to be missing.

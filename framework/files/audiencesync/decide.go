@@ -24,29 +24,32 @@ func (o *sender) changeMember(ctx context.Context, identity string, member bool,
 	return o.addChange(ctx, destination.Change{Identity: identity, Member: member, At: latestOf(o.began, m.At)}, properties)
 }
 
-// sendMirror decides all users, also those that the ledger does not know, and queues the changes that make the audience match a list. It reads
-// whole memberships only of the users who change.
-func (o *sender) sendMirror(ctx context.Context, users *state.Scratch) error {
+// sendMirror decides all users, also those that the ledger does not know, and queues the planned changes. Events from before the decision may have been
+// recorded since the comparison: their users are compared again.
+func (o *sender) sendMirror(ctx context.Context, users *state.Scratch, plan *plan) error {
 	if err := o.syncer.Ledger.DecideAll(ctx, o.audience, o.began); err != nil {
 		return err
 	}
-	var identities, properties []string
-	var members []bool
-	sendBatch := func() error {
-		memberships, err := o.syncer.Ledger.Memberships(ctx, o.audience.ID, identities)
-		for i, m := range memberships {
-			err = errors.Join(err, o.changeMember(ctx, identities[i], members[i], m, properties[i]))
-		}
-		identities, members, properties = identities[:0], members[:0], properties[:0]
+	if err := plan.addChanged(ctx, o.audience.ID, users); err != nil {
 		return err
 	}
-	err := o.syncer.Ledger.CompareStates(ctx, o.audience.ID, users, func(identity string, in bool, m state.MemberState) error {
-		member, send := Mirror.desiredState(listingOf(in, users.Note()), m)
-		if !send {
-			return nil
+	var batch []plannedChange
+	sendBatch := func() error {
+		identities := make([]string, len(batch))
+		for i, c := range batch {
+			identities[i] = c.identity
 		}
-		identities, members, properties = append(identities, identity), append(members, member), append(properties, propertiesOf(users.Note()))
-		if len(identities) < batchSize {
+		memberships, err := o.syncer.Ledger.Memberships(ctx, o.audience.ID, identities)
+		for i, m := range memberships {
+			if c := batch[i]; m.Member != c.member || m.Uncertain {
+				err = errors.Join(err, o.changeMember(ctx, c.identity, c.member, m, c.properties))
+			}
+		}
+		batch = batch[:0]
+		return err
+	}
+	err := plan.each(ctx, func(c plannedChange) error {
+		if batch = append(batch, c); len(batch) < batchSize {
 			return nil
 		}
 		return sendBatch()

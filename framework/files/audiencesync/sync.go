@@ -163,7 +163,12 @@ func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 		return report, err
 	}
 	defer users.Close()
-	if err := s.planDifference(ctx, a.ID, mode, users, &report); err != nil {
+	plan, err := s.newPlan(ctx)
+	if err != nil {
+		return report, err
+	}
+	defer plan.close()
+	if err := plan.compare(ctx, a.ID, mode, users, &report); err != nil {
 		return report, err
 	}
 	if err := s.checkRemovals(report.Exits, report.Members, share); err != nil {
@@ -181,7 +186,7 @@ func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 		return report, err
 	}
 	if mode == Mirror && withheld == nil {
-		err = out.sendMirror(ctx, users)
+		err = out.sendMirror(ctx, users, plan)
 	} else {
 		err = out.sendListed(ctx, mode, users)
 	}
@@ -189,24 +194,6 @@ func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 		return report, err
 	}
 	return report, withheld
-}
-
-// planDifference counts the changes that make an audience match a list.
-func (s *Syncer) planDifference(ctx context.Context, id string, mode Mode, users *state.Scratch, report *Report) error {
-	err := s.Ledger.CompareStates(ctx, id, users, func(identity string, in bool, m state.MemberState) error {
-		switch member, send := mode.desiredState(listingOf(in, users.Note()), m); {
-		case in && !send && m.Member:
-			report.Unchanged++
-		case send:
-			report.countChange(member)
-			if s.OnPlanned != nil {
-				s.OnPlanned(identity, member)
-			}
-		}
-		return nil
-	})
-	report.Duplicates = users.Duplicates()
-	return err
 }
 
 // announce records what a sync is about to send.
