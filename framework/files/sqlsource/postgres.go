@@ -1,6 +1,7 @@
 package sqlsource
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,8 +43,7 @@ func openPostgres(ctx context.Context, o Options) (cursor, error) {
 		return nil, err
 	}
 	c := &postgresCursor{conn: conn}
-	setup := fmt.Sprintf("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = %d; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'", o.Timeout.Milliseconds())
-	if _, err = conn.Exec(ctx, setup).ReadAll(); err == nil {
+	if err = c.begin(ctx, o.Timeout); err == nil {
 		err = c.startQuery(ctx, &o)
 	}
 	if err != nil {
@@ -51,6 +51,19 @@ func openPostgres(ctx context.Context, o Options) (cursor, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// begin starts a transaction that can only read. The statements are sent one by one, since not all servers of this protocol accept several at once.
+func (c *postgresCursor) begin(ctx context.Context, timeout time.Duration) error {
+	for _, statement := range []string{
+		"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", fmt.Sprintf("SET LOCAL statement_timeout = %d", timeout.Milliseconds()),
+		"SET LOCAL TimeZone = 'UTC'", "SET LOCAL DateStyle = 'ISO'",
+	} {
+		if _, err := c.conn.Exec(ctx, statement).ReadAll(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // startQuery starts the query and reads its columns. The extended protocol accepts a single statement only.
@@ -96,7 +109,7 @@ func (c *postgresCursor) readHeader() error {
 	}
 	types := pgtype.NewMap()
 	for _, f := range fields {
-		name := fmt.Sprintf("oid %d", f.DataTypeOID)
+		name := cmp.Or(redshiftType(f.DataTypeOID), fmt.Sprintf("oid %d", f.DataTypeOID))
 		if t, ok := types.TypeForOID(f.DataTypeOID); ok {
 			name = t.Name
 		}
@@ -104,6 +117,19 @@ func (c *postgresCursor) readHeader() error {
 		c.padded = append(c.padded, f.DataTypeOID == pgtype.BPCharOID)
 	}
 	return nil
+}
+
+// redshiftType returns the name of a type that only Redshift has; "" for any other.
+func redshiftType(oid uint32) string {
+	switch oid {
+	case 4000:
+		return "super"
+	case 6551:
+		return "varbyte"
+	case 3000, 3001, 3999:
+		return "geometry"
+	}
+	return ""
 }
 
 func (c *postgresCursor) columns() []audiencesync.Column { return c.names }
@@ -134,17 +160,20 @@ func (c *postgresCursor) value(column int) (event.Value, string) {
 	return textValue(c.names[column].Type, string(text))
 }
 
-// readEnd returns io.EOF if the server reports as many rows as were read, and the transaction ends well.
+// readEnd returns io.EOF if the server reports the end of the query, and as many rows as were read. Redshift reports the end without a number.
 func (c *postgresCursor) readEnd() error {
 	tag, err := c.reader.Close()
 	if err != nil {
 		return err
 	}
-	if tag.RowsAffected() != c.rows {
+	if tag.RowsAffected() != c.rows && tag.String() != tagWithoutCount {
 		return io.ErrUnexpectedEOF
 	}
 	return io.EOF
 }
+
+// tagWithoutCount is what Redshift, like PostgreSQL before version 9, reports at the end of a query.
+const tagWithoutCount = "SELECT"
 
 func (c *postgresCursor) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)

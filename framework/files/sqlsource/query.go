@@ -54,9 +54,9 @@ func unfitTypes() map[string]string {
 	)
 	return map[string]string{
 		"float4": float, "float8": float, "float": float, "double": float, "real": float, "unsigned float": float, "unsigned double": float,
-		"bytea": binary, "binary": binary, "varbinary": binary, "blob": binary, "tinyblob": binary, "mediumblob": binary, "longblob": binary, "bit": other, "varbit": other,
+		"bytea": binary, "varbyte": binary, "binary": binary, "varbinary": binary, "blob": binary, "tinyblob": binary, "mediumblob": binary, "longblob": binary, "bit": other, "varbit": other,
 		"date": moment, "time": moment, "timetz": moment, "timestamp": moment, "timestamptz": moment, "datetime": moment, "interval": moment, "year": moment,
-		"bool": other, "boolean": other, "json": other, "jsonb": other, "xml": other, "geometry": other, "record": other,
+		"bool": other, "boolean": other, "json": other, "jsonb": other, "super": other, "xml": other, "geometry": other, "record": other,
 	}
 }
 

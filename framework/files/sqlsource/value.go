@@ -28,7 +28,7 @@ func isNumber(typeName string) bool {
 func newColumn(name, typeName string) audiencesync.Column {
 	c := audiencesync.Column{Name: name, Type: typeName, Unfit: unfitReason(typeName)}
 	switch typeName {
-	case "bytea", "binary", "varbinary", "blob", "tinyblob", "mediumblob", "longblob", "bit", "geometry":
+	case "bytea", "varbyte", "binary", "varbinary", "blob", "tinyblob", "mediumblob", "longblob", "bit", "geometry":
 		c.Bytes = true
 	}
 	return c
@@ -46,7 +46,7 @@ func textValue(typeName, text string) (v event.Value, problem string) {
 		}
 	case name == "bool":
 		return event.NewBool(text == "t"), ""
-	case name == "json", name == "jsonb":
+	case name == "json", name == "jsonb", name == "super":
 		if parsed, err := event.ParseString(text); err == nil {
 			return parsed, ""
 		}
