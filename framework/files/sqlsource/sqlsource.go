@@ -1,5 +1,5 @@
 // Package sqlsource reads users from a query of a SQL database: PostgreSQL and servers that speak its protocol, MySQL and MariaDB,
-// ClickHouse, and SQLite.
+// ClickHouse, BigQuery, and SQLite.
 //
 // [Open] starts a query that can only read, with a time limit. A [Result] is an audiencesync.Table: it streams the rows with bounded
 // memory and returns their values as exact texts, and its end is io.EOF only if the server has confirmed that the result is complete.
@@ -78,6 +78,7 @@ func engines() []engine {
 		{[]string{"postgres", "postgresql", "redshift"}, "postgres://USER:PASSWORD@HOST/DATABASE", openPostgres, true, postgresReason},
 		{[]string{"mysql", "mariadb"}, "mysql://USER:PASSWORD@HOST/DATABASE", openMySQL, true, mysqlReason},
 		{[]string{"clickhouse"}, "clickhouse://USER:PASSWORD@HOST/DATABASE", openClickHouse, false, clickhouseReason},
+		{[]string{"bigquery"}, "bigquery://PROJECT/DATASET?key=PATH", openBigQuery, false, bigqueryReason},
 		{[]string{"sqlite"}, "sqlite:PATH", openSQLite, true, sqliteReason},
 	}
 }
