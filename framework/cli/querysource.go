@@ -24,7 +24,7 @@ type querySource struct {
 
 func (q *querySource) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&q.from, "from", "", "the `URL` of a database to query instead of a file: postgres://, redshift://, mysql://, clickhouse://, bigquery:// or sqlite:PATH; also ${VARIABLE}, file:PATH or credential:NAME with the URL")
+	f.StringVar(&q.from, "from", "", "the `URL` of a database to query instead of a file: postgres://, redshift://, mysql://, clickhouse://, bigquery://, snowflake:// or sqlite:PATH; also ${VARIABLE}, file:PATH or credential:NAME with the URL")
 	f.StringVar(&q.query, "query", "", "the `SQL` of the query of users, whose columns are named as those of a file")
 	f.StringVar(&q.file, "query-file", "", "the `FILE` with the query")
 	f.DurationVar(&q.timeout, "query-timeout", sqlsource.DefaultTimeout, "the longest `TIME` that the query may take, including the reading of its rows")

@@ -1,5 +1,5 @@
 // Package sqlsource reads users from a query of a SQL database: PostgreSQL and servers that speak its protocol, MySQL and MariaDB,
-// ClickHouse, BigQuery, and SQLite.
+// ClickHouse, BigQuery, Snowflake, and SQLite.
 //
 // [Open] starts a query that can only read, with a time limit. A [Result] is an audiencesync.Table: it streams the rows with bounded
 // memory and returns their values as exact texts, and its end is io.EOF only if the server has confirmed that the result is complete.
@@ -79,6 +79,7 @@ func engines() []engine {
 		{[]string{"mysql", "mariadb"}, "mysql://USER:PASSWORD@HOST/DATABASE", openMySQL, true, mysqlReason},
 		{[]string{"clickhouse"}, "clickhouse://USER:PASSWORD@HOST/DATABASE", openClickHouse, false, clickhouseReason},
 		{[]string{"bigquery"}, "bigquery://PROJECT/DATASET?key=PATH", openBigQuery, false, bigqueryReason},
+		{[]string{"snowflake"}, "snowflake://USER@ACCOUNT/DATABASE/SCHEMA?key=PATH", openSnowflake, false, snowflakeReason},
 		{[]string{"sqlite"}, "sqlite:PATH", openSQLite, true, sqliteReason},
 	}
 }
