@@ -21,12 +21,12 @@ func leastEqual(slug string) int {
 	switch slug {
 	case "criteo-audiences": // events without an address that are called delivered, and batches of two audiences
 		return 56
-	case "tiktok-audiences": // events without an audience, and errors that are taken for a success
-		return 63
-	case "linkedin-audiences": // users who enter and leave in one batch, which the reference sends at the same time
-		return 78
-	case "facebook-custom-audiences": // as for linkedin-audiences
-		return 85
+	case "tiktok-audiences": // events without an audience or without an identifier, and errors that are taken for a success
+		return 67
+	case "linkedin-audiences": // users who have left, events without an identifier, and batches of several segments
+		return 82
+	case "facebook-custom-audiences": // users who leave and enter in one batch, and batches of several audiences
+		return 88
 	case "braze": // the addresses of catalog items, sync modes that are missing, and times in digits
 		return 86
 	case "amplitude": // times in digits, which are misread: 16 of 153 cases

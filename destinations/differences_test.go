@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -23,6 +24,7 @@ type differenceReason struct {
 	text   string
 	when   *mapping.Mapping // over a situation; true if the reason applies
 	places *regexp.Regexp   // the places that the reason explains
+	events *mapping.Mapping // over a situation with one payload; true if the reason explains the result of its event. nil explains all results
 	own    bool             // it is one of the destination, not of all
 	unseen bool             // no case of the reference that is at hand differs for this reason
 }
@@ -48,13 +50,49 @@ func readReasons(t *testing.T, file, page, held string) []differenceReason {
 		require.NotEmpty(t, reason, file)
 		assert.Contains(t, words, reason, "%s does not give the reason", page)
 		assert.True(t, holding[reason], "%s has no case for the reason %q", held, reason)
-		when, err := mapping.Compile(event.NewObject([]event.Member{{Key: "applies", Value: d.Get("when")}}))
-		require.NoError(t, err, reason)
+		var events *mapping.Mapping
+		if d.Get("events").Exists() {
+			events = compileRule(t, reason, d.Get("events"))
+		}
 		places, err := regexp.Compile(cmp.Or(d.Get("places").Str(), "^"))
 		require.NoError(t, err, reason)
-		reasons = append(reasons, differenceReason{text: reason, when: when, places: places, own: filepath.Base(page) == "README.md", unseen: d.Get("unseen").Kind() == event.True})
+		reasons = append(reasons, differenceReason{
+			text: reason, when: compileRule(t, reason, d.Get("when")), places: places, events: events, own: filepath.Base(page) == "README.md", unseen: d.Get("unseen").Kind() == event.True,
+		})
 	}
 	return reasons
+}
+
+// compileRule compiles the rule of a reason.
+func compileRule(t *testing.T, reason string, rule event.Value) *mapping.Mapping {
+	compiled, err := mapping.Compile(event.NewObject([]event.Member{{Key: "applies", Value: rule}}))
+	require.NoError(t, err, reason)
+	return compiled
+}
+
+// applies reports whether a rule of a reason holds.
+func applies(t *testing.T, reason string, rule *mapping.Mapping, situation event.Value) bool {
+	got, err := rule.Resolve(situation)
+	require.NoError(t, err, reason)
+	return got.Get("applies").Kind() == event.True
+}
+
+// placeOfResult is a place in the result of an event.
+var placeOfResult = regexp.MustCompile("^/results/([0-9]+)/")
+
+// explains reports whether a reason that applies explains a place.
+func (r *differenceReason) explains(t *testing.T, situation event.Value, place string) bool {
+	if !r.places.MatchString(place) {
+		return false
+	}
+	at := placeOfResult.FindStringSubmatch(place)
+	if r.events == nil || at == nil {
+		return true
+	}
+	i, err := strconv.Atoi(at[1])
+	require.NoError(t, err)
+	payload := event.Member{Key: "payload", Value: situation.Get("payloads").Index(i)}
+	return applies(t, r.text, r.events, destination.Overlay(situation, event.NewObject([]event.Member{payload})))
 }
 
 // joinedText returns the text of a page on one line.
@@ -76,14 +114,12 @@ func parseCases(t *testing.T, file string) []harness.Case {
 func explain(t *testing.T, situation event.Value, places []string, reasons []differenceReason, used map[string]bool) []string {
 	open := places
 	for _, reason := range reasons {
-		got, err := reason.when.Resolve(situation)
-		require.NoError(t, err, reason.text)
-		if got.Get("applies").Kind() != event.True {
+		if !applies(t, reason.text, reason.when, situation) {
 			continue
 		}
 		var rest []string
 		for _, place := range open {
-			if reason.places.MatchString(place) {
+			if reason.explains(t, situation, place) {
 				used[reason.text] = true
 			} else {
 				rest = append(rest, place)

@@ -3,8 +3,6 @@ package destination
 import (
 	"cmp"
 	"context"
-	"iter"
-	"slices"
 
 	"github.com/landfall-dev/landfall/framework/fault"
 )
@@ -52,41 +50,6 @@ func (s *AudienceSync) readChange(i int, c *MemberChange) (err error) {
 	c.index, c.text = i, c.Identity.String()
 	if n := len(c.text); n > MaxIdentity {
 		return fault.Invalid("the identifier should be at most %d bytes long but has %d", MaxIdentity, n)
-	}
-	return nil
-}
-
-// send creates the audience if needed, then changes its members. Results that were set before an error remain.
-//
-// Only one batch of an audience runs at a time, so the ledger does not change between Lookup and Record.
-func (b *audienceBatch) send(ctx context.Context) error {
-	release, err := b.deps.Locks.Lock(ctx, b.audience.ID)
-	if err != nil {
-		return err
-	}
-	defer release()
-	changes, err := b.filterNew(ctx, b.changes)
-	if err != nil || len(changes) == 0 {
-		return err
-	}
-	if err := b.ensureCreated(ctx); err != nil {
-		return err
-	}
-	bisection := Bisection[*MemberChange]{
-		Send:   func(ctx context.Context, changes []*MemberChange) error { return b.Change(ctx, b.audience, changes) },
-		Accept: func(changes []*MemberChange) error { return b.acceptChanges(ctx, changes) },
-		Fail:   func(changes []*MemberChange, err error) { b.failChanges(ctx, changes, err) }, Divisible: b.Divisible,
-	}
-	for part := range b.requestsOf(changes) {
-		if err := b.deps.Members.MarkUncertain(ctx, b.audience, b.changesOf(part, false)); err != nil {
-			return err
-		}
-		if err := bisection.Run(ctx, part); err != nil {
-			return err
-		}
-		if err := b.rememberCreated(ctx); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -176,15 +139,6 @@ func (b *audienceBatch) rememberCreated(ctx context.Context) error {
 	}
 	b.created = true
 	return b.deps.State.Put(ctx, b.stateKey(), b.audience.Name)
-}
-
-// requestsOf divides changes by MaxMembers. There is at least one.
-func (b *audienceBatch) requestsOf(changes []*MemberChange) iter.Seq[[]*MemberChange] {
-	n := len(changes)
-	if b.MaxMembers > 0 {
-		n = b.MaxMembers
-	}
-	return slices.Chunk(changes, n)
 }
 
 // acceptChanges records changes that the remote has accepted, and marks them as delivered only after that.

@@ -97,7 +97,11 @@ func (r *audienceRig) request(text string) error {
 func (r *audienceRig) change(_ context.Context, a destination.Audience, changes []*destination.MemberChange) error {
 	var words []string
 	for _, c := range changes {
-		words = append(words, map[bool]string{true: "+", false: "-"}[c.Member]+c.Identity.Name)
+		name := c.Identity.Name
+		if c.Audience.ID != a.ID { // requests are shared
+			name = c.Audience.ID + "/" + name
+		}
+		words = append(words, map[bool]string{true: "+", false: "-"}[c.Member]+name)
 	}
 	err := r.request(a.ID + " " + strings.Join(words, " "))
 	var parts *destination.ItemErrors
@@ -106,7 +110,7 @@ func (r *audienceRig) change(_ context.Context, a destination.Audience, changes 
 	}
 	for i, c := range changes {
 		if parts == nil || parts.Errors[i] == nil {
-			r.apply(a.ID, c)
+			r.apply(c.Audience.ID, c)
 		}
 	}
 	return err

@@ -21,10 +21,13 @@ type MemberRequests struct {
 	Change      *request.Request // adds and removes members in one request
 	List        *request.List    // lists members; nil if the remote cannot do that
 
+	shares bool             // a request may hold changes of several audiences
 	hooked *event.Path      // the output of a hook that is the audience's id if it is set; nil if there is none
 	member *mapping.Mapping // whether the user of a payload is a member; nil if properties and the event say it
 	fields AudienceFields
 	labels map[string]string // of the fields, by key
+
+	switches event.Value // the defaults of the fields that are true or false, for members that are synced without events
 }
 
 // parseMembers reads how an action changes the members of audiences.
@@ -39,11 +42,19 @@ func (p *parser) parseMembers(a *ActionDefinition, v event.Value, place string) 
 		fields: p.parseMemberFields(a, v, place), hooked: p.parseHookedID(a, v.Get("idFromHook").Str(), place+"/idFromHook"),
 		member: p.compileMember(v.Get("member"), place+"/member", a), labels: map[string]string{},
 	}
+	var switches []event.Member
 	for _, f := range a.Fields {
 		m.labels[f.Key] = f.Label
+		if _, ok := f.Default.Bool(); ok {
+			switches = append(switches, event.Member{Key: f.Key, Value: f.Default})
+		}
 	}
+	m.switches = event.NewObject(switches)
+	m.shares, _ = v.Get("sharesRequests").Bool()
 	names := p.actionNames(a)
-	names[request.Audience] = []string{"id", "key", "settings"}
+	if names[request.Audience] = []string{"id", "key", "settings"}; m.shares { // items have the id of their payload
+		names[request.Audience] = []string{"settings"}
+	}
 	compile := func(key string, with func(event.Value, request.Names) (*request.Request, error)) *request.Request {
 		if !v.Get(key).Exists() {
 			return nil
@@ -158,21 +169,35 @@ func (m *MemberRequests) requestFor(member bool) *request.Request {
 // membersAction returns an Action that keeps audiences with requests that a definition declares.
 func membersAction(m *MemberRequests) Action {
 	return Action{batches: true, perform: func(ctx context.Context, in Input) (*MultiStatus, error) {
-		d := declaredMembers{m, in}
+		d := declaredMembers{MemberRequests: m, in: m.withSwitches(in), settings: map[string]event.Value{}}
 		call := BatchCall[event.Value, event.Value]{
 			Deps: in.Deps, Origin: in.Origin, Settings: in.Settings, Payloads: in.Payloads, Membership: in.membershipOf,
 		}
 		return SyncAudience(ctx, call, AudienceSync{
-			Read: d.readChange, Change: d.changeMembers, MaxMembers: m.maxMembers(), OneWay: m.Change == nil, SendRepeats: true,
+			Read: d.readChange, Change: d.changeMembers, MaxMembers: m.maxMembers(), OneWay: m.Change == nil, SendRepeats: true, SharesRequests: m.shares,
 			Divisible: func(*fault.Error) bool { return false },
 		}), nil
 	}}
 }
 
+// withSwitches returns an input whose payloads have the defaults of the switches if they have no events, which no mapping has made.
+func (m *MemberRequests) withSwitches(in Input) Input {
+	if m.switches.Len() == 0 || len(in.Events) > 0 && in.Events[0].Value().Exists() {
+		return in
+	}
+	payloads := make([]event.Value, len(in.Payloads))
+	for i, payload := range in.Payloads {
+		payloads[i] = Overlay(m.switches, payload)
+	}
+	in.Payloads = payloads
+	return in
+}
+
 // declaredMembers performs payloads that change the members of audiences.
 type declaredMembers struct {
 	*MemberRequests
-	in Input
+	in       Input
+	settings map[string]event.Value // of audiences by id: those of the first event that has some
 }
 
 // readChange returns what payload i says.
@@ -194,6 +219,7 @@ func (d *declaredMembers) readChange(i int) (c MemberChange, err error) {
 	if c.Member, err = d.isMember(i, c.Audience.Name); err != nil {
 		return c, err
 	}
+	d.noteSettings(i, c.Audience.ID)
 	call := declaredCall{r: d.requestFor(c.Member), in: d.in, audience: d.audienceValue(c.Audience)}
 	return c, call.r.Refusal(call.scopeFor(payload))
 }
@@ -211,7 +237,12 @@ func (d *declaredMembers) isMember(i int, key string) (bool, error) {
 			return v.Kind() == event.True, err
 		}
 	}
-	return ReadMembership(d.labels[d.fields.Properties], payload.Get(d.fields.Properties), key, func() Membership { return d.in.membershipOf(i) })
+	properties := payload.Get(d.fields.Properties)
+	member, err := ReadMembership(d.labels[d.fields.Properties], properties, key, func() Membership { return d.in.membershipOf(i) })
+	if err != nil && !properties.Exists() {
+		err = unclearMembership(d.eventOf(i), d.in.SyncMode)
+	}
+	return member, err
 }
 
 // identityOf returns the first identifier that a payload has.
@@ -260,28 +291,53 @@ func (d *declaredMembers) eventOf(i int) event.Value {
 	return d.in.Events[i].Value()
 }
 
-// audienceValue returns an audience as requests read it, with the settings that the first event of the batch has.
+// noteSettings keeps the settings of the audience of payload i, unless an event before it has some.
+func (d *declaredMembers) noteSettings(i int, audienceID string) {
+	if own := eventSettings(d.eventOf(i)); own.Kind() == event.Object && !d.settings[audienceID].Exists() {
+		d.settings[audienceID] = own
+	}
+}
+
+// settingsOf returns the settings of an audience: those of the first event of the batch, unless audiences share requests and its own events
+// have some.
+func (d *declaredMembers) settingsOf(audienceID string) event.Value {
+	if own := d.settings[audienceID]; own.Exists() && d.shares {
+		return own
+	}
+	return eventSettings(d.eventOf(0))
+}
+
+// eventSettings returns the settings that an event has for its audience.
+func eventSettings(e event.Value) event.Value {
+	return e.Get("context").Get("personas").Get("audience_settings")
+}
+
+// audienceValue returns an audience as requests read it.
 func (d *declaredMembers) audienceValue(a Audience) event.Value {
 	return event.NewObject([]event.Member{
-		{Key: "id", Value: event.NewString(a.ID)}, {Key: "key", Value: event.NewString(a.Name)},
-		{Key: "settings", Value: d.eventOf(0).Get("context").Get("personas").Get("audience_settings")},
+		{Key: "id", Value: event.NewString(a.ID)}, {Key: "key", Value: event.NewString(a.Name)}, {Key: "settings", Value: d.settingsOf(a.ID)},
 	})
 }
 
-// changeMembers sends changes of one audience.
+// changeMembers sends changes of one audience, or of several with the same settings at a time.
 func (d *declaredMembers) changeMembers(ctx context.Context, audience Audience, changes []*MemberChange) error {
-	call, err := d.callFor(ctx, audience, changes)
-	if err != nil {
-		return err
-	}
-	if err := call.sendAll(ctx); err != nil {
-		return err
-	}
 	errors := map[int]error{}
 	var last error
-	for i := range changes {
-		if r := call.ms.Result(i); r.Outcome == Failed {
-			errors[i], last = r.Err, r.Err
+	for _, which := range d.likeSettings(changes) {
+		part := make([]*MemberChange, len(which))
+		for n, i := range which {
+			part[n] = changes[i]
+		}
+		call, err := d.callFor(ctx, audience, part)
+		if err == nil {
+			err = call.sendAll(ctx)
+		}
+		for n, i := range which {
+			if err == nil && call.ms.Result(n).Outcome == Failed {
+				errors[i], last = call.ms.Result(n).Err, call.ms.Result(n).Err
+			} else if err != nil {
+				errors[i], last = err, err
+			}
 		}
 	}
 	switch {
@@ -291,6 +347,25 @@ func (d *declaredMembers) changeMembers(ctx context.Context, audience Audience, 
 		return last
 	}
 	return &ItemErrors{Errors: errors}
+}
+
+// likeSettings returns the indexes of changes whose audiences have the same settings, in order. Changes of one audience are together.
+func (d *declaredMembers) likeSettings(changes []*MemberChange) (list [][]int) {
+	places := map[string]int{}
+	for i, c := range changes {
+		key := ""
+		if d.shares {
+			key = d.settingsOf(c.Audience.ID).JSON()
+		}
+		at, ok := places[key]
+		if !ok {
+			at = len(list)
+			places[key] = at
+			list = append(list, nil)
+		}
+		list[at] = append(list[at], i)
+	}
+	return list
 }
 
 // stopsAudience reports whether nothing more should be sent after an error: the remote cannot be reached or refuses the credentials.
@@ -306,6 +381,9 @@ func (d *declaredMembers) callFor(ctx context.Context, audience Audience, change
 	members := make([]bool, len(changes))
 	for i, c := range changes {
 		in.Payloads[i], members[i] = d.in.Payloads[c.index], c.Member
+	}
+	if d.shares { // all have its settings, which is what the request reads
+		audience = changes[0].Audience
 	}
 	r := d.requestFor(members[0])
 	token, err := in.Client.authFor(ctx, r.UsesToken())

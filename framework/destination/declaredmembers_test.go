@@ -40,6 +40,7 @@ type listsOfYAML struct {
 	deps    destination.Deps
 	sent    []string
 	outputs event.Value // of hooks
+	events  []string    // the events of the payloads as JSON; an empty event for those that have none
 	answer  func(request string) (int, string)
 }
 
@@ -70,8 +71,14 @@ func (l *listsOfYAML) run(t *testing.T, payloads ...string) (results []string) {
 	t.Helper()
 	l.sent = nil
 	in := destination.Input{Deps: l.deps, Settings: event.NewObject(nil), Origin: destination.Origin{HookOutputs: l.outputs}}
-	for _, text := range payloads {
-		in.Payloads, in.Events = append(in.Payloads, event.MustParse(text)), append(in.Events, event.Event{})
+	for i, text := range payloads {
+		var e event.Event
+		if i < len(l.events) {
+			var err error
+			e, err = event.Parse([]byte(l.events[i]))
+			require.NoError(t, err)
+		}
+		in.Payloads, in.Events = append(in.Payloads, event.MustParse(text)), append(in.Events, e)
 	}
 	ms := l.plugin.Actions["syncList"].Perform(t.Context(), in)
 	for i := range payloads {
@@ -139,6 +146,14 @@ func TestDeclaredAudienceWithoutEvents(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"delivered"}, l.run(t, payload.JSON()))
 	assert.Equal(t, []string{`POST /lists/1/members {"emails":["a@x.de"]}`}, l.sent)
+
+	l = newLists(t, strings.NewReplacer("      email: {label", "      send: {label: Send, type: boolean, default: true}\n      email: {label",
+		`item: {"@path": $.payload.email}`, `item: {send: {"@path": $.payload.send}}`).Replace(declaredLists(t)))
+	assert.Equal(t, []string{"delivered"}, l.run(t, payload.JSON()))
+	assert.Equal(t, []string{`POST /lists/1/members {"emails":[{"send":true}]}`}, l.sent, "no mapping has made the payload")
+	l.events = []string{`{"type":"track"}`}
+	l.run(t, strings.Replace(payload.JSON(), "a@x.de", "b@x.de", 1))
+	assert.Equal(t, []string{`POST /lists/1/members {"emails":[{}]}`}, l.sent, "the mapping leaves it out")
 }
 
 // TestDeclaredAudienceIsCreated checks that an audience is looked up by its name before it is created.
@@ -207,6 +222,49 @@ func TestOneRequestThatAddsAndRemoves(t *testing.T) {
 	assert.Equal(t, []string{"delivered", "delivered", "skipped: superseded by a newer event of the same user"},
 		l.run(t, listPayload("1", "c@x.de", "false", "05"), listPayload("1", "c@x.de", "true", "06"), listPayload("1", "c@x.de", "false", "04")))
 	assert.Equal(t, []string{`POST /lists/1 {"changes":[{"email":"c@x.de","add":false},{"email":"c@x.de","add":true}]}`}, l.sent)
+}
+
+// TestSharedRequests checks that a request holds changes of several audiences, but not of audiences with different settings, and that it cannot
+// read which audience it is for.
+func TestSharedRequests(t *testing.T) {
+	text := strings.NewReplacer("identifiers: [email]", "identifiers: [email]\n      sharesRequests: true", "url: /lists/{{audience.id}}/members", "url: /members/{{audience.settings.owner}}",
+		`item: {"@path": $.payload.email}`, `item: {list: {"@path": $.payload.list_id}, email: {"@path": $.payload.email}}`).Replace(declaredLists(t))
+	l := newLists(t, text)
+	settings := func(owner string) string {
+		return `{"type":"track","context":{"personas":{"audience_settings":{"owner":"` + owner + `"}}}}`
+	}
+	l.events = []string{settings("eve"), settings("bob"), `{"type":"track"}`, settings("bob"), settings("eve")}
+	l.answer = func(request string) (int, string) {
+		if strings.Contains(request, "bob") {
+			return 400, `{"message":"no such owner"}`
+		}
+		return 200, "{}"
+	}
+	assert.Equal(t, []string{"delivered", "refused: no such owner", "delivered", "refused: no such owner", "delivered"}, l.run(t, listPayload("1", "a@x.de", "true", "05"), listPayload("2", "a@x.de", "true", "05"),
+		listPayload("3", "b@x.de", "true", "05"), listPayload("4", "c@x.de", "true", "05"), listPayload("5", "d@x.de", "false", "05")))
+	assert.Equal(t, []string{
+		`POST /members/eve {"emails":[{"list":"1","email":"a@x.de"},{"list":"3","email":"b@x.de"}]}`, `POST /members/bob {"emails":[{"list":"2","email":"a@x.de"},{"list":"4","email":"c@x.de"}]}`,
+		`DELETE /members/eve {"emails":[{"list":"5","email":"d@x.de"}]}`,
+	}, l.sent)
+	_, err := destination.ParseDefinition("d.yaml", []byte(strings.Replace(text, "{{audience.settings.owner}}", "{{audience.id}}", 1)))
+	assert.ErrorContains(t, err, `/actions/syncList/audience/add/url reads audience.id, which does not exist`)
+}
+
+// TestUnclearMembership checks that the error of an event that does not say whether its user is in the audience names the place.
+func TestUnclearMembership(t *testing.T) {
+	const payload = `{"list_id":"1","list_key":"vip","email":"a@x.de","time":"2026-01-02T03:04:05Z"}`
+	for text, want := range map[string]string{
+		`{"type":"track","properties":{"vip":"true"},"context":{"personas":{"computation_class":"audience","computation_key":"vip"}}}`: `refused: properties should have true or false at "vip", the audience's key, but has a string`,
+		`{"type":"identify","context":{"personas":{"computation_class":"audience","computation_key":"vip"}}}`:                          `refused: traits should have true or false at "vip", the audience's key, but has nothing`,
+		`{"type":"group","context":{"personas":{"computation_class":"audience","computation_key":"vip"}}}`:                             `refused: the event does not say whether the user is in the audience: only track and identify calls do, but it is of the type "group"`,
+		`{"type":"track","event":"Audience Entered"}`:                                                                                  `refused: the event does not say whether the user is in the audience: context.personas.computation_class is neither audience nor journey_step, and with the sync mode "" only the events new, updated and deleted say it`,
+		`{"type":"track","properties":{"vip":true},"context":{"personas":{"computation_class":"audience","computation_key":"vip"}}}`:   "delivered",
+		`{"type":"track","context":{"personas":{"computation_class":"journey_step","computation_key":"vip"}}}`:                         "delivered",
+	} {
+		l := newLists(t, declaredLists(t))
+		l.events = []string{text}
+		assert.Equal(t, []string{want}, l.run(t, payload), text)
+	}
 }
 
 // TestMistakesInAudiences checks that names which do not exist are mistakes with places.

@@ -27,7 +27,7 @@ func TestMembershipOf(t *testing.T) {
 	}{
 		{`{"type":"track","properties":{"vip":true},` + audience + `}`, "", destination.In},
 		{`{"type":"track","properties":{"vip":false},` + audience + `}`, "", destination.Out},
-		{`{"type":"track","properties":{"vip":"true"},` + audience + `}`, "", destination.In},
+		{`{"type":"track","properties":{"vip":"true"},` + audience + `}`, "", destination.Unknown},
 		{`{"type":"identify","traits":{"vip":false},` + audience + `}`, "", destination.Out},
 		{`{"type":"track","properties":{"vip":1},` + audience + `}`, "", destination.Unknown},
 		{`{"type":"track","properties":{},` + audience + `}`, "", destination.Unknown},

@@ -1,6 +1,9 @@
 package destination
 
-import "github.com/landfall-dev/landfall/framework/event"
+import (
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+)
 
 // Membership is an event's statement about an audience.
 type Membership uint8
@@ -17,15 +20,36 @@ func MembershipOf(v event.Value, syncMode string) Membership {
 	personas := v.Get("context").Get("personas")
 	switch personas.Get("computation_class").Str() {
 	case "audience":
-		return BoolMembership(computedValue(v, personas.Get("computation_key").Str()))
+		return strictMembership(computedValue(v, personas.Get("computation_key").Str()))
 	case "journey_step":
 		value := computedValue(v, personas.Get("computation_key").Str())
 		if value.Kind() == event.Absent {
 			return In
 		}
-		return BoolMembership(value)
+		return strictMembership(value)
 	}
 	return syncMembership(v, syncMode)
+}
+
+// unclearMembership returns the error of an event whose membership is Unknown.
+func unclearMembership(v event.Value, syncMode string) error {
+	personas := v.Get("context").Get("personas")
+	key, place := personas.Get("computation_key").Str(), ""
+	switch v.Get("type").Str() {
+	case "track":
+		place = "properties"
+	case "identify":
+		place = "traits"
+	}
+	switch class := personas.Get("computation_class").Str(); {
+	case class != "audience" && class != "journey_step":
+		return fault.Invalid("the event does not say whether the user is in the audience: context.personas.computation_class is neither audience nor journey_step, and with the sync mode %q only the events new, updated and deleted say it",
+			syncMode)
+	case place == "":
+		return fault.Invalid("the event does not say whether the user is in the audience: only track and identify calls do, but it is of the type %q", v.Get("type").Str())
+	default:
+		return fault.Invalid("%s should have true or false at %q, the audience's key, but has %s", place, key, computedValue(v, key).Kind().WithArticle())
+	}
 }
 
 // computedValue returns the value of an audience's key: from properties of a track event, from traits of an identify event.
@@ -37,6 +61,14 @@ func computedValue(v event.Value, key string) event.Value {
 		return v.Get("traits").Get(key)
 	}
 	return event.Value{}
+}
+
+// strictMembership returns the membership for a boolean. As in Segment, the events of audiences have no texts in its place.
+func strictMembership(v event.Value) Membership {
+	if v.IsString() {
+		return Unknown
+	}
+	return BoolMembership(v)
 }
 
 // BoolMembership returns the membership for a boolean, or for the text "true" or "false".

@@ -38,6 +38,9 @@ type AudienceSync struct {
 	MaxMembers int
 	// OneWay says that a request either adds or removes: the additions of all audiences are sent before the removals.
 	OneWay bool
+	// SharesRequests says that a request may hold changes of several audiences, because each says which audience it is about. Change gets
+	// the changes of all in the order of their payloads, and the first audience. If one audience fails, the others of its request do too.
+	SharesRequests bool
 	// SendRepeats sends several changes of an identity in one batch that lead to the newest, because each may say more about the user: those
 	// that agree with it and, with OneWay, additions before a removal; without OneWay all that are not older than one before them, because the
 	// remote makes the changes of a request in order. Change may then get an identity more than once.
@@ -54,14 +57,15 @@ type AudienceSync struct {
 // or may have been sent is skipped, and so is one that changes nothing. Identities are marked as uncertain before a request and recorded
 // after it, so that a change whose response was lost is sent again. Why events were not delivered is stored in the ledger, too.
 //
-// Audiences are sent one after the other, and batches of one audience never at the same time. If one audience fails, the others are sent.
+// Audiences are sent one after the other, unless they share requests, and batches of one audience never at the same time. If one audience
+// fails, the others are sent.
 func SyncAudience[S, P any](ctx context.Context, call BatchCall[S, P], s AudienceSync) *MultiStatus {
 	s.SendUnchanged = s.SendUnchanged || call.Resend
 	ms := NewMultiStatus(len(call.Payloads))
 	audiences := readAudiences(len(call.Payloads), s, call.Deps, ms)
-	for _, b := range inSendingOrder(audiences) {
-		if err := b.send(ctx); err != nil {
-			b.failRest(err)
+	for _, g := range s.groupsOf(audiences) {
+		if err := g.send(ctx); err != nil {
+			g.failRest(err)
 		}
 	}
 	for _, b := range audiences {
@@ -70,10 +74,9 @@ func SyncAudience[S, P any](ctx context.Context, call BatchCall[S, P], s Audienc
 	return ms
 }
 
-// inSendingOrder returns the newest changes of each audience, as they are sent: together, or first the additions of all audiences if a
-// request has one direction. The others are skipped.
-func inSendingOrder(audiences []*audienceBatch) []*audienceBatch {
-	var first, second []*audienceBatch
+// inSendingOrder returns the newest changes of each audience in the order in which they are sent. If a request has one direction, second has
+// the removals of all audiences. The other changes are skipped.
+func inSendingOrder(audiences []*audienceBatch) (first, second []*audienceBatch) {
 	for _, b := range audiences {
 		kept := *b
 		if kept.changes = b.newestChanges(); !b.OneWay {
@@ -101,7 +104,7 @@ func inSendingOrder(audiences []*audienceBatch) []*audienceBatch {
 	if len(second) > 0 {
 		slices.SortStableFunc(first, byIndex)
 	}
-	return append(first, second...)
+	return first, second
 }
 
 // ReadMembership returns whether properties say that the user is a member: true or false at key. If they have nothing there, fromEvent

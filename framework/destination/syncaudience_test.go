@@ -96,6 +96,25 @@ func TestSyncAudienceDividesByTheLimitsOfTheRemote(t *testing.T) {
 	assert.Equal(t, []string{"vip -z"}, r.log)
 }
 
+func TestSyncAudienceSharesRequests(t *testing.T) {
+	r := newAudienceRig()
+	r.MaxMembers, r.OneWay, r.SharesRequests = 3, true, true
+	r.sync(t.Context(), "b:u1+10", "a:u1+10", "a:u2-10", "b:u2-10", "a:u3+10", "b:u4+10")
+	assert.Equal(t, []string{"create b=b #0", "create a=a #1", "b +u1 +a/u1 +a/u3", "b +u4", "a -u2 -b/u2"}, r.log, "in the order of the payloads")
+	sizes, err := r.deps.Members.Sizes(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []destination.AudienceSize{{Audience: destination.Audience{ID: "a", Name: "a"}, Members: 2}, {Audience: destination.Audience{ID: "b", Name: "b"}, Members: 2}}, sizes)
+
+	r.answer = func(request string) error {
+		return map[string]error{"a +u5 +b/u5": &destination.ItemErrors{Errors: map[int]error{1: refuse(422)}}, "a +u6 +b/u6": refuse(503)}[request]
+	}
+	assert.Equal(t, []string{"delivered", "refused refused", unchanged}, r.sync(t.Context(), "a:u5+20", "b:u5+20", "b:u1+20"))
+	assert.Equal(t, []string{"retry refused", "retry refused"}, r.sync(t.Context(), "a:u6+20", "b:u6+20"))
+	r.answer = nil
+	assert.Equal(t, []string{"delivered", unchanged, "delivered"}, r.sync(t.Context(), "b:u5+30", "a:u5+30", "a:u6+30"))
+	assert.Equal(t, []string{"b +u5 +a/u6"}, r.log)
+}
+
 func TestSyncAudienceFindsRefusedMembers(t *testing.T) {
 	r := newAudienceRig()
 	r.answer = func(request string) error {
@@ -220,7 +239,7 @@ func TestSyncAudienceFollowsTheNewestEvent(t *testing.T) {
 	random := rand.New(rand.NewPCG(2, 9))
 	for n := range 2_000 {
 		r, newest := newAudienceRig(), map[string]string{}
-		r.MaxMembers, r.OneWay = random.IntN(4), n%2 == 0
+		r.MaxMembers, r.OneWay, r.SharesRequests = random.IntN(4), n%2 == 0, n%3 == 0
 		for range 1 + random.IntN(5) {
 			batch := make([]string, 1+random.IntN(8))
 			for i := range batch {
