@@ -96,8 +96,8 @@ func (c *conformanceCount) writeCounts(text string) (string, error) {
 	if at == nil {
 		return "", errors.New("there is no heading for the differences")
 	}
-	all := fmt.Sprintf("Of the %d recorded cases of Segment's destination, %d are equal (%d %%), and %d in their requests (%d %%). %d differ on purpose; a case may have several of the reasons below.\n\n",
-		c.cases, c.equal, percentOf(c.equal, c.cases), c.equalRequests, percentOf(c.equalRequests, c.cases), c.cases-c.equal)
+	all := fmt.Sprintf("Of the %d recorded cases of Segment's destination, %d are equal (%d %%), and %d in their requests (%d %%). %d differ on purpose; a case may have several of the reasons below%s.\n\n",
+		c.cases, c.equal, percentOf(c.equal, c.cases), c.equalRequests, percentOf(c.equalRequests, c.cases), c.cases-c.equal, c.describeShared())
 	text = text[:at[3]] + "\n\n" + all + text[at[1]:]
 	for _, reason := range c.reasons {
 		bullet := regexp.MustCompile("(?m)^- " + regexp.QuoteMeta(reason.text) + `( \*[^*\n]*\*)?$`)
@@ -107,6 +107,20 @@ func (c *conformanceCount) writeCounts(text string) (string, error) {
 		text = bullet.ReplaceAllLiteralString(text, "- "+reason.text+" *"+c.describe(reason)+"*")
 	}
 	return text, nil
+}
+
+// describeShared says how many cases differ only for reasons that the README does not list, because all destinations have them.
+func (c *conformanceCount) describeShared() string {
+	n := 0
+	for _, reason := range c.reasons {
+		if !reason.own {
+			n += c.alone[reason.text]
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", and %d only one that [all destinations share](../../framework/COMPATIBILITY.md)", n)
 }
 
 // describe says how many cases differ for a reason.

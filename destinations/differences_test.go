@@ -24,7 +24,7 @@ type differenceReason struct {
 	text   string
 	when   *mapping.Mapping // over a situation; true if the reason applies
 	places *regexp.Regexp   // the places that the reason explains
-	events *mapping.Mapping // over a situation with one payload; true if the reason explains the result of its event. nil explains all results
+	events *mapping.Mapping // over a situation with one payload and its actual result; true if the reason explains the result. nil explains all
 	own    bool             // it is one of the destination, not of all
 	unseen bool             // no case of the reference that is at hand differs for this reason
 }
@@ -91,8 +91,9 @@ func (r *differenceReason) explains(t *testing.T, situation event.Value, place s
 	}
 	i, err := strconv.Atoi(at[1])
 	require.NoError(t, err)
-	payload := event.Member{Key: "payload", Value: situation.Get("payloads").Index(i)}
-	return applies(t, r.text, r.events, destination.Overlay(situation, event.NewObject([]event.Member{payload})))
+	return applies(t, r.text, r.events, destination.Overlay(situation, event.NewObject([]event.Member{
+		{Key: "payload", Value: situation.Get("payloads").Index(i)}, {Key: "result", Value: situation.Get("got").Get("results").Index(i)},
+	})))
 }
 
 // joinedText returns the text of a page on one line.

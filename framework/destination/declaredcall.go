@@ -32,8 +32,8 @@ func (d *declaredCall) scopeFor(payload event.Value, more ...event.Member) event
 	}, more...))
 }
 
-// sendAll sends every payload. A request holds no more payloads than the declared size; its payloads agree in all that the
-// request reads of payload, and have different unique keys.
+// sendAll sends every payload. A request holds no more payloads than the declared size; its payloads agree in what the
+// request declares, otherwise in all that it reads of payload, and have different unique keys.
 func (d *declaredCall) sendAll(ctx context.Context) error {
 	size, err := d.r.BatchSize(d.scopeFor(d.in.Payloads[0]))
 	if err != nil {
@@ -41,12 +41,11 @@ func (d *declaredCall) sendAll(ctx context.Context) error {
 	}
 	var open []*openBatch // the batches that are not sent yet, in order of their first payloads
 	for i, payload := range d.in.Payloads {
-		key, err := d.uniqueKeyOf(payload)
+		key, like, err := d.batchKeysOf(payload)
 		if err != nil {
 			d.ms.Fail(i, err)
 			continue
 		}
-		like := d.r.SharedKey(payload)
 		if !d.r.Gathers() && len(open) > 0 && open[0].like != like {
 			d.sendBatch(ctx, open[0].which)
 			open = nil
@@ -72,13 +71,17 @@ func (d *declaredCall) sendAll(ctx context.Context) error {
 	return nil
 }
 
-// uniqueKeyOf returns the unique key of a payload, or why the request refuses it.
-func (d *declaredCall) uniqueKeyOf(payload event.Value) (string, error) {
+// batchKeysOf returns the unique key of a payload and what it agrees in with those of its request, or why the request refuses it.
+func (d *declaredCall) batchKeysOf(payload event.Value) (unique, like string, err error) {
 	scope := d.scopeFor(payload)
 	if err := d.r.Refusal(scope); err != nil {
-		return "", err
+		return "", "", err
 	}
-	return d.r.UniqueKey(scope)
+	if unique, err = d.r.UniqueKey(scope); err != nil {
+		return "", "", err
+	}
+	like, err = d.r.SharedKey(scope)
+	return unique, like, err
 }
 
 // openBatch holds payloads for one request.

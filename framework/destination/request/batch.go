@@ -10,6 +10,7 @@ type batchSpec struct {
 	fixedSize int              // size if it is a constant; otherwise 0
 	size      *mapping.Mapping // returns an integer; nil means unlimited
 	unique    *mapping.Mapping // returns a string; payloads with the same one never share a request; may be nil
+	like      *mapping.Mapping // payloads share a request only if they agree in its result; nil for all that the request reads of payload
 	maxBytes  int              // maximum size of a body; 0 means unlimited
 	item      *mapping.Mapping // maps one payload; nil for the payload itself
 	gather    bool             // payloads that may share a request need not follow each other
@@ -23,6 +24,7 @@ func (c *compiler) compileBatch(v event.Value, place string) *batchSpec {
 	b.gather, _ = v.Get("gather").Bool()
 	of := c.subCompiler(Settings, Payload, SyncMode, Hooks, Audience)
 	b.size, b.unique = of.compileMapping(v.Get("size"), place+"/size"), of.compileMapping(v.Get("unique"), place+"/unique")
+	b.like = of.compileMapping(v.Get("like"), place+"/like")
 	c.mergeFrom(of)
 	of = c.subCompiler(Settings, Auth, Payload, SyncMode, Hooks, Audience, Batched)
 	of.names[Index] = nil
@@ -86,14 +88,18 @@ func (r *Request) UniqueKey(scope event.Value) (string, error) {
 	return resolveText(r.batch.unique, scope)
 }
 
-// SharedKey returns a text that is equal for payloads that may share a request: the values that the request reads of payload. It
-// returns "" if no payloads share a request.
-func (r *Request) SharedKey(payload event.Value) string {
+// SharedKey returns a text that is equal for payloads that may share a request, for a scope with settings and the payload: what the request
+// declares as alike, otherwise the values that it reads of payload. It returns "" if no payloads share a request.
+func (r *Request) SharedKey(scope event.Value) (string, error) {
+	if r.batch != nil && r.batch.like != nil {
+		v, err := r.batch.like.Resolve(scope)
+		return v.JSON(), err
+	}
 	var text []byte
 	for _, p := range r.shared {
-		text = append(p.Read(payload).AppendJSON(text), ',')
+		text = append(p.Read(scope.Get(Payload)).AppendJSON(text), ',')
 	}
-	return string(text)
+	return string(text), nil
 }
 
 // Gathers reports whether payloads that may share a request are sent together even if others are between them.

@@ -1,9 +1,11 @@
 package request_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/destination/request"
 	"github.com/landfall-dev/landfall/framework/event"
@@ -42,8 +44,14 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestSharedNames checks that payloads share a request only if all values that the request reads from payload are equal.
+// TestSharedNames checks that payloads share a request only if all values that the request reads from payload are equal, or what it
+// declares as alike.
 func TestSharedNames(t *testing.T) {
+	keyOf := func(r *request.Request, id int) string {
+		key, err := r.SharedKey(event.MustParse(fmt.Sprintf(`{"payload":{"list":"l","id":%d}}`, id)))
+		require.NoError(t, err)
+		return key
+	}
 	for header, want := range map[string]bool{
 		`{"@expr": "payload.list"}`:           true,
 		`{"@expr": "payload[payload.which]"}`: false,
@@ -54,8 +62,12 @@ func TestSharedNames(t *testing.T) {
 		r, err := request.Compile(event.MustParse(`{"url": "https://api.example.com", "batch": {}, "headers": {"X-List": `+header+`}}`),
 			request.Names{request.Settings: nil, request.Payload: nil})
 		if assert.NoError(t, err, header) {
-			a, b := r.SharedKey(event.MustParse(`{"list":"l","id":1}`)), r.SharedKey(event.MustParse(`{"list":"l","id":2}`))
-			assert.Equal(t, want, a == b, header)
+			assert.Equal(t, want, keyOf(r, 1) == keyOf(r, 2), header)
 		}
 	}
+	r, err := request.Compile(event.MustParse(`{"url": "https://api.example.com", "batch": {"like": {"@expr": "payload.id > 1"}}, "headers": {"X-ID": {"@path": "$.payload.id"}}}`),
+		request.Names{request.Settings: nil, request.Payload: nil})
+	require.NoError(t, err)
+	assert.Equal(t, keyOf(r, 2), keyOf(r, 3))
+	assert.NotEqual(t, keyOf(r, 1), keyOf(r, 2))
 }
