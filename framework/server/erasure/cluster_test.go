@@ -26,6 +26,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/server/erasure"
+	"github.com/landfall-dev/landfall/framework/state"
+	"github.com/landfall-dev/landfall/framework/state/statetest"
 )
 
 // natsCluster is NATS servers that stop with the test.
@@ -261,4 +263,37 @@ func TestErasedAfterUnfinishedEvents(t *testing.T) {
 	_, err = w.queue.Erase(t.Context(), request)
 	require.NoError(t, err)
 	assert.NotContains(t, w.events(), "gone-1")
+}
+
+// TestEveryServerForgetsVerdicts removes a user from the verdicts that a server remembers while another one carries out the erasure.
+func TestEveryServerForgetsVerdicts(t *testing.T) {
+	w := newWorld(t)
+	var err error
+	w.store, err = state.Open(t.Context(), statetest.Postgres(t))
+	require.NoError(t, err)
+	defer w.store.Close()
+	runner, err := delivery.NewRunner(t.Context(), w.queue, delivery.Settings{})
+	require.NoError(t, err)
+	defer runner.Stop(t.Context())
+	for _, in := range w.instances {
+		if in.Plan.ID() == "braze-users" {
+			require.NoError(t, runner.SetInstances(t.Context(), []delivery.Instance{{Plan: in.Plan}}))
+		}
+	}
+	w.fill("gone-1", "stays-1")
+	remembered := func() (users []string) {
+		for _, v := range runner.Verdicts(10, func(*delivery.VerdictRecord) bool { return true }) {
+			users = append(users, v.User())
+		}
+		return users
+	}
+	require.Eventually(t, func() bool { return len(remembered()) == 2 }, 30*time.Second, 10*time.Millisecond)
+	w.request(gone)
+	held, err := w.store.HoldErasures(t.Context(), "another server", time.Hour)
+	require.NoError(t, err)
+	require.True(t, held)
+	c := w.config()
+	c.Runner = runner
+	require.NoError(t, erasure.RunOnce(t.Context(), c))
+	assert.ElementsMatch(t, []string{"erased", "stays-1"}, remembered())
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,10 +49,11 @@ type Config struct {
 // Eraser carries out erasures while no other server does.
 type Eraser struct {
 	Config
-	holder  string
-	seen    map[string]time.Time // when an erasure was first seen
-	trimmed time.Time
-	oldest  prometheus.Gauge
+	holder    string
+	seen      map[string]time.Time // when an erasure was first seen
+	forgotten map[string]bool      // erasures whose users this process does not remember any more
+	trimmed   time.Time
+	oldest    prometheus.Gauge
 
 	nextRewrite time.Time               // the log is not rewritten before
 	afterStep   func(name string) error // for tests; may be nil
@@ -73,7 +75,7 @@ func newEraser(c Config) *Eraser {
 	if c.Backoff == nil {
 		c.Backoff = func(attempt int) time.Duration { return min(minBackoff<<min(attempt, 10), maxBackoff) }
 	}
-	e := &Eraser{Config: c, holder: rand.Text(), seen: map[string]time.Time{}}
+	e := &Eraser{Config: c, holder: rand.Text(), seen: map[string]time.Time{}, forgotten: map[string]bool{}}
 	e.oldest = prometheus.NewGauge(prometheus.GaugeOpts{Name: "landfall_erasure_oldest_seconds", Help: "How long ago the oldest erasure was requested that is not done; 0 if all are."})
 	if c.Metrics != nil {
 		c.Metrics.MustRegister(e.oldest)
@@ -160,6 +162,9 @@ func (e *Eraser) dueErasures(ctx context.Context) ([]*item, error) {
 		if seen[s.ID] = e.seen[s.ID]; seen[s.ID].IsZero() {
 			seen[s.ID] = now
 		}
+		if now.Sub(seen[s.ID]) >= e.Settle/2 {
+			e.forgetVerdicts(s)
+		}
 		if now.Sub(seen[s.ID]) < e.Settle {
 			continue
 		}
@@ -178,7 +183,26 @@ func (e *Eraser) dueErasures(ctx context.Context) ([]*item, error) {
 		due = append(due, it)
 	}
 	e.seen = seen
+	maps.DeleteFunc(e.forgotten, func(id string, _ bool) bool { return seen[id].IsZero() })
 	return due, nil
+}
+
+// forgetVerdicts removes the user of an erasure from the verdicts that this process remembers, as another server may carry out the erasure. Since the
+// erasure is known, verdicts on the user's events are recorded without their requests.
+func (e *Eraser) forgetVerdicts(s state.Erasure) {
+	if e.Runner == nil || e.Store.IsLocal() || e.forgotten[s.ID] {
+		return
+	}
+	r, err := receiptOf(s)
+	if err != nil {
+		return // dueErasures returns it
+	}
+	it, err := e.open(s, r)
+	if err != nil {
+		return // noteUnreadable lists it
+	}
+	e.Runner.ForgetVerdicts(e.newPass([]*item{it}).finder.In)
+	e.forgotten[s.ID] = true
 }
 
 // open decrypts the identifiers of an erasure.
