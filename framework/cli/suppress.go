@@ -48,7 +48,7 @@ func newSuppressCommand(s streams, cmd *cobra.Command, run func(*suppressCommand
 		return c.withState(cmd.Context(), func(ctx context.Context) error { return run(c, ctx) })
 	}
 	c.addFlags(cmd)
-	cmd.Flags().StringVar(&c.file, "file", "", "a `FILE` with one identifier per line; - for standard input")
+	cmd.Flags().StringVar(&c.file, "file", "", "a `FILE` with one user per line, further identifiers of the user after commas; - for standard input")
 	cmd.Flags().BoolVar(&c.json, "json", false, "print JSON, one object per line")
 	return cmd
 }
@@ -79,20 +79,18 @@ func newSuppressList(s streams) *cobra.Command {
 // readIdentifiers returns the identifiers in arguments and in a file, which is "" for none.
 func readIdentifiers(s streams, args []string, file string) ([]string, error) {
 	var list []string
-	add := func(text string) {
+	for _, text := range args {
 		if text = strings.TrimSpace(text); text != "" {
 			list = append(list, text)
 		}
-	}
-	for _, text := range args {
-		add(text)
 	}
 	if file == "" {
 		return list, nil
 	}
 	err := eachLine(file, s.in, func(line string) error {
-		add(line)
-		return nil
+		identifiers, err := splitIdentifiers(line)
+		list = append(list, identifiers...)
+		return err
 	})
 	return list, err
 }
