@@ -84,6 +84,9 @@ func (e *clusterEraser) copyPages(ctx context.Context) error {
 // copyRewritten writes new copies of pages that were rewritten before.
 func (e *clusterEraser) copyRewritten(ctx context.Context) error {
 	pages, err := e.queue.rewrittenPages(ctx)
+	if err != nil {
+		return err
+	}
 	for _, seq := range pages {
 		m, err := e.queue.store.Last(ctx, rewrittenStream, rewrittenSubject(seq))
 		if errors.Is(err, eventlog.ErrNotFound) {
@@ -97,9 +100,6 @@ func (e *clusterEraser) copyRewritten(ctx context.Context) error {
 				return err
 			}
 		}
-	}
-	if err != nil {
-		return err
 	}
 	return e.flushCopies(ctx)
 }
