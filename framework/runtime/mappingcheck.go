@@ -149,7 +149,7 @@ func ofBranch(defects []defect) []defect {
 func (c *mappingChecker) checkAlternative(path []string, f *fieldschema.Field, a alternative, required bool) (found findings) {
 	object, list := a.value.Kind() == event.Object, a.value.Kind() == event.Array
 	switch {
-	case a.unknown:
+	case a.unknown, a.whole && f.Type == fieldschema.Object:
 	case object && f.Type == fieldschema.Object && isDynamic(a.value):
 		return c.checkObject(path, f.Properties, a.value, a.place)
 	case object && isDynamic(a.value):
@@ -227,6 +227,7 @@ type alternative struct {
 	value   event.Value // absent for none; may have directives inside
 	place   string
 	unknown bool // it comes from the event
+	whole   bool // it is the whole event, in whose place value is an empty object
 }
 
 // alternativesOf returns the values that a part of a mapping may take.
@@ -239,6 +240,8 @@ func alternativesOf(v event.Value, place string) []alternative {
 		return []alternative{{value: v, place: place}}
 	case literal.Kind() != event.Absent:
 		return alternativesOf(literal, place+"/@literal")
+	case v.Get("@path").IsString() && len(event.NewPath(v.Get("@path").Str()).Keys()) == 0:
+		return []alternative{{value: event.NewObject(nil), place: place + "/@path", whole: true}}
 	case branches.Kind() == event.Object:
 		var all []alternative
 		for _, key := range []string{"then", "else"} {

@@ -59,6 +59,8 @@ func TestMappingsForWhichEveryEventIsRefused(t *testing.T) {
 		`{"key":"k","items":{"id":"x"}}`:                          {`/items/id Items 1 › ID should be an integer but is the text "x", so every event is refused`},
 		`{"key":"k","free":"text"}`:                               {`/free Free should be an object but is the text "text", so every event is refused`},
 		`{"key":"k","plan":"paid"}`:                               {` maps nothing to the required field Street (street), which has no default, so every event is refused`},
+		`{"key":{"@path":"$"}}`:                                   {`/key/@path Key should be a string but is an object, so every event is refused`},
+		`{"key":"k","tags":{"@path":""}}`:                         {`/tags/@path Tags 1 should be a string but is an object, so every event is refused`},
 		`{"key":["a","b"]}`:                                       {`/key Key should be a string but is an array, so every event is refused`},
 		`{"@literal":"x"}`:                                        {` produces a string for every event, which is not a payload, so every event is refused`},
 	} {
@@ -77,6 +79,7 @@ func TestMappingsForWhichSomeEventsAreAccepted(t *testing.T) {
 		`{"key":"k","on":"true","plan":"free","mail":"a@example.com"}`, `{"key":"k","on":""}`, `{"key":"k","tags":"one"}`, `{"key":"k","tags":[{"@path":"$.a"},null]}`,
 		`{"key":"k","items":{"id":{"@path":"$.a"}}}`, `{"key":"k","items":{"@arrayPath":["$.products",{"id":{"@path":"$.id"}}]}}`, `{"key":"k","free":{"any":{"@path":"$.a"}}}`,
 		`{"key":"k","plan":{"@path":"$.plan"}}`, `{"key":"k","plan":"paid","street":{"@path":"$.s"}}`, `{"@merge":{"direction":"left","objects":[{"@path":"$.a"},{}]}}`, `{"key":"k","unknown":{"x":1}}`,
+		`{"key":"k","free":{"@path":"$"}}`, `{"key":"k","items":{"@path":"$."}}`, `{"key":"k","alias":{"@path":"$"}}`,
 	} {
 		wrong, doubtful := checkMapping(t, mapping)
 		assert.Empty(t, wrong, mapping)
