@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"slices"
 	"sync"
 	"time"
 )
@@ -12,62 +11,120 @@ const (
 	dedupeCount = 1 << 16
 )
 
-// recentIDs are the hashes of the messageIds that a partition has read recently.
+// recentIDs are the hashes of the messageIds that a partition has read recently. Each instance has its own for each partition, and looks at them
+// for each event, so that costs one access to memory that is not cached, and an id has about 30 bytes.
 type recentIDs struct {
 	mu    sync.Mutex // guards the fields below
-	ids   map[uint64]struct{}
-	order []seenID
+	ids   hashSet
+	order []uint64 // the ids as they were added, from the index first on
+	first int
+	pages []idPage // of order
 }
 
-type seenID struct {
-	id  uint64
+// idPage is a page of the log with n remembered ids.
+type idPage struct {
 	seq uint64
 	at  int64 // in milliseconds since 1970
+	n   int
 }
 
-func newRecentIDs() *recentIDs {
-	return &recentIDs{ids: map[uint64]struct{}{}}
-}
+func newRecentIDs() *recentIDs { return &recentIDs{} }
 
 func (r *recentIDs) isEmpty() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.order) == 0
+	return r.ids.n == 0
 }
 
 // addID remembers the hash of an id and reports whether it was known. It forgets ids that are too old by the time of the log.
 func (r *recentIDs) addID(sum, seq uint64, at int64) (known bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, known = r.ids[sum]; known {
+	if !r.ids.add(sum) {
 		return true
 	}
 	r.dropBeforeLocked(at - dedupeTime.Milliseconds())
-	r.ids[sum] = struct{}{}
-	r.order = append(r.order, seenID{sum, seq, at})
+	r.order = append(r.order, sum)
+	if n := len(r.pages); n == 0 || r.pages[n-1].seq != seq || r.pages[n-1].at != at {
+		r.pages = append(r.pages, idPage{seq: seq, at: at})
+	}
+	r.pages[len(r.pages)-1].n++
 	return false
 }
 
 // dropBeforeLocked forgets the ids that were accepted before a time, and the oldest ones if there is no place for another.
 func (r *recentIDs) dropBeforeLocked(before int64) {
-	n := 0
-	for n < len(r.order) && (r.order[n].at < before || len(r.order)-n >= dedupeCount) {
-		delete(r.ids, r.order[n].id)
-		n++
+	for len(r.pages) > 0 && (r.pages[0].at < before || len(r.order)-r.first >= dedupeCount) {
+		r.ids.remove(r.order[r.first])
+		r.first++
+		if r.pages[0].n--; r.pages[0].n == 0 {
+			r.pages = r.pages[1:]
+		}
 	}
-	if n > 0 && cap(r.order)-len(r.order) < n {
-		r.order = slices.Clone(r.order[n:])
-		return
+	if r.first > len(r.order)/2 {
+		r.order = r.order[:copy(r.order, r.order[r.first:])]
+		r.first = 0
 	}
-	r.order = r.order[n:]
 }
 
 // oldestBefore returns the page of the oldest remembered id, or 0 if that is not before low.
 func (r *recentIDs) oldestBefore(low uint64) uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.order) == 0 || r.order[0].seq >= low {
+	if len(r.pages) == 0 || r.pages[0].seq >= low {
 		return 0
 	}
-	return r.order[0].seq
+	return r.pages[0].seq
+}
+
+// hashSet is a set of hashes other than 0, with linear probing.
+type hashSet struct {
+	slots []uint64 // 0 for none; their number is a power of two
+	n     int
+}
+
+// smallestSet is the number of slots of a set with few hashes.
+const smallestSet = 64
+
+// add adds a hash and reports whether it was not in the set.
+func (s *hashSet) add(hash uint64) bool {
+	if len(s.slots) == 0 || s.n >= len(s.slots)/4*3 {
+		s.grow()
+	}
+	mask := uint64(len(s.slots) - 1)
+	i := hash & mask
+	for ; s.slots[i] != 0; i = (i + 1) & mask {
+		if s.slots[i] == hash {
+			return false
+		}
+	}
+	s.slots[i] = hash
+	s.n++
+	return true
+}
+
+func (s *hashSet) grow() {
+	old := s.slots
+	s.slots, s.n = make([]uint64, max(2*len(old), smallestSet)), 0
+	for _, hash := range old {
+		if hash != 0 {
+			s.add(hash)
+		}
+	}
+}
+
+// remove removes a hash that is in the set, and closes the gap: a hash behind it moves there unless its own place is behind the gap.
+func (s *hashSet) remove(hash uint64) {
+	mask := uint64(len(s.slots) - 1)
+	gap := hash & mask
+	for s.slots[gap] != hash {
+		gap = (gap + 1) & mask
+	}
+	for i := (gap + 1) & mask; s.slots[i] != 0; i = (i + 1) & mask {
+		if own := s.slots[i] & mask; (i-own)&mask >= (i-gap)&mask {
+			s.slots[gap], gap = s.slots[i], i
+		}
+	}
+	s.slots[gap] = 0
+	s.n--
 }
