@@ -45,6 +45,8 @@ type partition struct {
 	lastRead      time.Time // when the last page was read, or the partition was acquired
 	logShortSince time.Time // since when the log has ended before nextPage; zero if it does not
 
+	hotKeysSearchedAt time.Time // when the partition was last full and searched for hot keys
+
 	parkingBlocked  bool // reading has stopped because no more events can be parked
 	applyingCommand bool // the letters of a command are being read and started
 	closing         bool // no more tasks are started
@@ -229,13 +231,13 @@ func (p *partition) waitForCapacityLocked() error {
 	w := p.worker
 	p.cursor.setBlocked()
 	began := time.Now()
-	full, scanned := began, time.Time{}
+	full := began
 	for p.isFullLocked() {
 		if p.ctx.Err() != nil {
 			return p.ctx.Err()
 		}
-		if time.Since(scanned) > 20*time.Millisecond {
-			scanned = time.Now()
+		if time.Since(p.hotKeysSearchedAt) > hotKeysInterval {
+			p.hotKeysSearchedAt = time.Now()
 			p.spillHotKeysLocked(time.Since(full))
 		}
 		if time.Since(began) > w.runner.settings.EvictAfter && !p.evictFailingLocked() {

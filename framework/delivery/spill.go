@@ -33,6 +33,9 @@ const (
 	fullHotShare  = 64        // a key with more than this share is hot if the partition stays full
 )
 
+// hotKeysInterval is how often a full partition is searched for hot keys. With many waiting events it is full again after each batch.
+const hotKeysInterval = 100 * time.Millisecond
+
 // spillHotKeysLocked spills the tasks behind the first ones of hot keys. full is how long the partition has been full: the threshold
 // falls with it. Changes of an audience drain in runs, so they are spilled only if the partition stays full. It reports whether
 // any key was spilled. Nothing is spilled on a short disk, because spilled events are stored twice.
