@@ -97,12 +97,12 @@ func (j *journal) write(ctx context.Context, records []record) error {
 	return nil
 }
 
-// waitForSpace waits until less than maxJournaled waits to be transferred. It returns the error of the latest transfer, if that failed.
+// waitForSpace waits until less than maxJournaled waits to be transferred. It fails while the log is full, and if a transfer fails meanwhile.
 func (j *journal) waitForSpace(ctx context.Context) error {
-	return j.await(ctx, func() bool { return j.bytes < maxJournaled })
+	return j.await(ctx, func() bool { return j.bytes < maxJournaled && !errors.Is(j.failure, ErrFull) })
 }
 
-// settle waits until everything that was written is in the log. It returns the error of the latest transfer, if that failed.
+// settle waits until everything that was written is in the log. It fails if the log is full or a transfer fails meanwhile.
 func (j *journal) settle(ctx context.Context) error {
 	j.mu.Lock()
 	target := j.written
@@ -112,14 +112,14 @@ func (j *journal) settle(ctx context.Context) error {
 
 // await waits until the journal is in a state, which is checked with its mutex held.
 func (j *journal) await(ctx context.Context, reachedLocked func() bool) error {
-	for {
+	for waited := false; ; waited = true {
 		j.mu.Lock()
 		reached, moved, err := reachedLocked(), j.moved, j.failure
 		j.mu.Unlock()
-		if reached && (err == nil || !errors.Is(err, ErrFull)) {
+		if reached {
 			return nil
 		}
-		if err != nil {
+		if waited && err != nil || errors.Is(err, ErrFull) {
 			return err
 		}
 		notify(j.hurry)
@@ -227,11 +227,11 @@ func (j *journal) transfer(groups []journalGroup) error {
 	ctx, cancel := context.WithTimeout(context.Background(), transferTimeout)
 	defer cancel()
 	began := time.Now()
-	lists := make([][]record, len(groups))
+	var records []record
 	for i := range groups {
-		lists[i] = groups[i].records
+		records = append(records, groups[i].records...)
 	}
-	messages, last := packMessages(lists), groups[len(groups)-1].id
+	messages, last := packMessages(records), groups[len(groups)-1].id
 	messages[len(messages)-1].Header = map[string]string{journalHeader: last}
 	err := j.queue.writeEvents(ctx, messages)
 	if err == nil || errors.Is(err, ErrFull) {

@@ -147,23 +147,24 @@ func (p *publisher) nextGroup() (group []*writeRequest, closed bool) {
 func (p *publisher) writeGroup(group []*writeRequest) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	lists, bytes := make([][]record, len(group)), 0
-	for i, r := range group {
-		lists[i], bytes = r.records, bytes+r.bytes
+	var records []record
+	bytes := 0
+	for _, r := range group {
+		records, bytes = append(records, r.records...), bytes+r.bytes
 	}
+	others := func(r record) bool { return r.subject != records[0].subject }
 	var err error
-	messages := packMessages(lists)
 	switch j := p.queue.journal; {
 	case p.stream != eventsStream:
-		err = p.queue.writeMessages(ctx, p.stream, messages)
-	case j == nil || len(messages) == 1 && j.isEmpty():
-		err = p.queue.writeEvents(ctx, messages)
+		err = p.queue.writeMessages(ctx, p.stream, packMessages(records))
+	case j == nil || bytes < pageBytes && !slices.ContainsFunc(records, others) && j.isEmpty():
+		err = p.queue.writeEvents(ctx, packMessages(records))
 	case bytes >= hurriedBytes:
 		if err = j.settle(ctx); err == nil {
-			err = p.queue.writeEvents(ctx, messages)
+			err = p.queue.writeEvents(ctx, packMessages(records))
 		}
 	default:
-		err = j.write(ctx, slices.Concat(lists...))
+		err = j.write(ctx, records)
 	}
 	if err != nil {
 		return fmt.Errorf("writing to %s: %w", p.stream, err)
@@ -194,19 +195,17 @@ func (q *Queue) writeEvents(ctx context.Context, messages []eventlog.Write) erro
 }
 
 // packMessages packs the lines of each subject into messages.
-func packMessages(lists [][]record) []eventlog.Write {
+func packMessages(records []record) []eventlog.Write {
 	var messages []eventlog.Write
 	open := map[string]int{} // the index of the last message of a subject
-	for _, list := range lists {
-		for _, rec := range list {
-			i, ok := open[rec.subject]
-			if !ok || len(messages[i].Data)+len(rec.line) >= pageBytes {
-				i = len(messages)
-				open[rec.subject] = i
-				messages = append(messages, eventlog.Write{Subject: rec.subject, Data: make([]byte, 0, len(rec.line)+1)})
-			}
-			messages[i].Data = append(append(messages[i].Data, rec.line...), '\n')
+	for _, rec := range records {
+		i, ok := open[rec.subject]
+		if !ok || len(messages[i].Data)+len(rec.line) >= pageBytes {
+			i = len(messages)
+			open[rec.subject] = i
+			messages = append(messages, eventlog.Write{Subject: rec.subject, Data: make([]byte, 0, len(rec.line)+1)})
 		}
+		messages[i].Data = append(append(messages[i].Data, rec.line...), '\n')
 	}
 	return messages
 }
