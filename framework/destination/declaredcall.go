@@ -3,6 +3,7 @@ package destination
 import (
 	"cmp"
 	"context"
+	"net/http"
 	"slices"
 
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
@@ -188,9 +189,7 @@ func (d *declaredCall) readResponse(r *request.Request, which []int, response *R
 	errors, rest := r.PayloadErrors(answerOf(response), len(which), func(n int) event.Value { return d.scopeFor(d.in.Payloads[which[n]]) })
 	whole := d.in.Client.refusalError(response, r)
 	if whole != nil && len(errors) > 0 && r.RetriesRest() {
-		again := *fault.As(whole)
-		again.Retry, again.Message = true, "the remote refused the request because of other events: "+again.Message
-		whole = &again
+		whole = becauseOfOthers(fault.As(whole))
 	}
 	for n, i := range which {
 		switch {
@@ -202,6 +201,15 @@ func (d *declaredCall) readResponse(r *request.Request, which []int, response *R
 			d.ms.Fail(i, d.annotateError(rest, nil))
 		}
 	}
+}
+
+// becauseOfOthers returns the error of payloads that a refused request does not name. They are sent again, with the status that Segment
+// gives them; the remote limits no rate.
+func becauseOfOthers(e *fault.Error) *fault.Error {
+	again := *e
+	again.Retry, again.Status, again.Code, again.Cause = true, http.StatusTooManyRequests, fault.CodeOf(http.StatusTooManyRequests), fault.CauseRemoteUnavailable
+	again.Message = "the remote refused the request because of other events: " + e.Message
+	return &again
 }
 
 // deliverRest marks the payloads that have no result yet as delivered, with a status; 0 stands for that of the response.
