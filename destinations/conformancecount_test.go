@@ -96,8 +96,8 @@ func (c *conformanceCount) writeCounts(text string) (string, error) {
 	if at == nil {
 		return "", errors.New("there is no heading for the differences")
 	}
-	all := fmt.Sprintf("Of the %d recorded cases of Segment's destination, %d are equal (%d %%), and %d in their requests (%d %%). %d differ on purpose; a case may have several of the reasons below%s.\n\n",
-		c.cases, c.equal, percentOf(c.equal, c.cases), c.equalRequests, percentOf(c.equalRequests, c.cases), c.cases-c.equal, c.describeShared())
+	all := fmt.Sprintf("Of the %d recorded cases of Segment's destination, %d are equal (%d %%), and %d in their requests (%d %%). %s\n\n",
+		c.cases, c.equal, percentOf(c.equal, c.cases), c.equalRequests, percentOf(c.equalRequests, c.cases), c.describeDifferent())
 	text = text[:at[3]] + "\n\n" + all + text[at[1]:]
 	for _, reason := range c.reasons {
 		bullet := regexp.MustCompile("(?m)^- " + regexp.QuoteMeta(reason.text) + `( \*[^*\n]*\*)?$`)
@@ -109,18 +109,27 @@ func (c *conformanceCount) writeCounts(text string) (string, error) {
 	return text, nil
 }
 
-// describeShared says how many cases differ only for reasons that the README does not list, because all destinations have them.
-func (c *conformanceCount) describeShared() string {
-	n := 0
+// describeDifferent says how many cases differ, and how many of them for several reasons or for one that the README does not list.
+func (c *conformanceCount) describeDifferent() string {
+	different := c.cases - c.equal
+	single, shared := 0, 0
 	for _, reason := range c.reasons {
+		single += c.alone[reason.text]
 		if !reason.own {
-			n += c.alone[reason.text]
+			shared += c.alone[reason.text]
 		}
 	}
-	if n == 0 {
-		return ""
+	text := fmt.Sprintf("%d differ on purpose", different)
+	if different == 1 {
+		text = "1 differs on purpose"
 	}
-	return fmt.Sprintf(", and %d only one that [all destinations share](../../framework/COMPATIBILITY.md)", n)
+	if several := different - single; several > 0 {
+		text += fmt.Sprintf(", %d of them for several reasons", several)
+	}
+	if shared > 0 {
+		text += fmt.Sprintf(", and %d for one that [all destinations share](../../framework/COMPATIBILITY.md)", shared)
+	}
+	return text + "."
 }
 
 // describe says how many cases differ for a reason.
