@@ -291,27 +291,6 @@ func (d *declaredMembers) eventOf(i int) event.Value {
 	return d.in.Events[i].Value()
 }
 
-// noteSettings keeps the settings of the audience of payload i, unless an event before it has some.
-func (d *declaredMembers) noteSettings(i int, audienceID string) {
-	if own := eventSettings(d.eventOf(i)); own.Kind() == event.Object && !d.settings[audienceID].Exists() {
-		d.settings[audienceID] = own
-	}
-}
-
-// settingsOf returns the settings of an audience: those of the first event of the batch, unless audiences share requests and its own events
-// have some.
-func (d *declaredMembers) settingsOf(audienceID string) event.Value {
-	if own := d.settings[audienceID]; own.Exists() && d.shares {
-		return own
-	}
-	return eventSettings(d.eventOf(0))
-}
-
-// eventSettings returns the settings that an event has for its audience.
-func eventSettings(e event.Value) event.Value {
-	return e.Get("context").Get("personas").Get("audience_settings")
-}
-
 // audienceValue returns an audience as requests read it.
 func (d *declaredMembers) audienceValue(a Audience) event.Value {
 	return event.NewObject([]event.Member{
@@ -323,7 +302,8 @@ func (d *declaredMembers) audienceValue(a Audience) event.Value {
 func (d *declaredMembers) changeMembers(ctx context.Context, audience Audience, changes []*MemberChange) error {
 	errors := map[int]error{}
 	var last error
-	for _, which := range d.likeSettings(changes) {
+	parts := d.likeSettings(changes)
+	for _, which := range parts {
 		part := make([]*MemberChange, len(which))
 		for n, i := range which {
 			part[n] = changes[i]
@@ -343,29 +323,10 @@ func (d *declaredMembers) changeMembers(ctx context.Context, audience Audience, 
 	switch {
 	case len(errors) == 0:
 		return nil
-	case len(errors) == len(changes) && stopsAudience(last):
+	case len(errors) == len(changes) && len(parts) == 1 && stopsAudience(last):
 		return last
 	}
 	return &ItemErrors{Errors: errors}
-}
-
-// likeSettings returns the indexes of changes whose audiences have the same settings, in order. Changes of one audience are together.
-func (d *declaredMembers) likeSettings(changes []*MemberChange) (list [][]int) {
-	places := map[string]int{}
-	for i, c := range changes {
-		key := ""
-		if d.shares {
-			key = d.settingsOf(c.Audience.ID).JSON()
-		}
-		at, ok := places[key]
-		if !ok {
-			at = len(list)
-			places[key] = at
-			list = append(list, nil)
-		}
-		list[at] = append(list[at], i)
-	}
-	return list
 }
 
 // stopsAudience reports whether nothing more should be sent after an error: the remote cannot be reached or refuses the credentials.

@@ -246,6 +246,14 @@ func TestSharedRequests(t *testing.T) {
 		`POST /members/eve {"emails":[{"list":"1","email":"a@x.de"},{"list":"3","email":"b@x.de"}]}`, `POST /members/bob {"emails":[{"list":"2","email":"a@x.de"},{"list":"4","email":"c@x.de"}]}`,
 		`DELETE /members/eve {"emails":[{"list":"5","email":"d@x.de"}]}`,
 	}, l.sent)
+	l.answer = func(request string) (int, string) {
+		if strings.Contains(request, "bob") {
+			return 400, `{"message":"no such owner"}`
+		}
+		return 503, `{"message":"down"}`
+	}
+	l.events = []string{settings("bob"), settings("eve")}
+	assert.Equal(t, []string{"refused: no such owner", "retry: down"}, l.run(t, listPayload("6", "a@x.de", "true", "05"), listPayload("7", "a@x.de", "true", "05")), "each keeps its own error")
 	_, err := destination.ParseDefinition("d.yaml", []byte(strings.Replace(text, "{{audience.settings.owner}}", "{{audience.id}}", 1)))
 	assert.ErrorContains(t, err, `/actions/syncList/audience/add/url reads audience.id, which does not exist`)
 }
