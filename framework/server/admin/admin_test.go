@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -16,7 +17,7 @@ import (
 
 // handler returns a server's routes behind a guard with a key, or without one.
 func handler(key string, log *bytes.Buffer) http.Handler {
-	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "landfall_up 1\n") })
 	guard := access.NewGuard(access.Config{
 		Key: func() string { return key }, Token: "the-token", AllowLocal: true, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
@@ -71,6 +72,7 @@ func TestAccess(t *testing.T) {
 			w := httptest.NewRecorder()
 			handler(c.key, &bytes.Buffer{}).ServeHTTP(w, r)
 			assert.Equal(t, c.want, w.Code)
+			assert.Equal(t, c.want == 200 && c.path == "/metrics", strings.Contains(w.Body.String(), "landfall_up"))
 		})
 	}
 }

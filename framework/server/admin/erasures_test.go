@@ -42,7 +42,7 @@ func TestErasuresOfPrograms(t *testing.T) {
 	var made []erasure.Receipt
 	require.NoError(t, json.Unmarshal([]byte(body), &made))
 	require.Len(t, made, 2)
-	for _, wrong := range []string{`{`, `{"users":[]}`, `{"users":[{"identifiers":[""]}]}`, `{"user":"person-1"}`} {
+	for _, wrong := range []string{`{`, `{"users":[]}`, `{"users":[{"identifiers":[""]}]}`, `{"user":"person-1"}`, `{"users":[{"identifiers":["person-3"]}],"supress":true}`} {
 		code, _ := call("POST", "/admin/erasures", wrong)
 		assert.Equal(t, http.StatusBadRequest, code, wrong)
 	}

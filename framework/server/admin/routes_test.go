@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/dispatch/budget"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
@@ -187,7 +188,21 @@ func TestCutResponsesAreErrors(t *testing.T) {
 		}
 		_, _, err := c.BudgetStore().Load(t.Context(), "crm")
 		assert.Error(t, err, name)
+		err = c.DeadLetters(t.Context(), delivery.DeadLetterFilter{}, func(*delivery.DeadLetter) error { return nil })
+		assert.Error(t, err, name)
 	}
+	away := admin.Client{Transport: unreachable{}, URL: "http://127.0.0.1"}
+	_, err := away.Health(t.Context())
+	assert.ErrorContains(t, err, "calling the server")
+	err = away.DeadLetters(t.Context(), delivery.DeadLetterFilter{}, func(*delivery.DeadLetter) error { return nil })
+	assert.ErrorContains(t, err, "calling the server")
+}
+
+// unreachable is a transport without a server.
+type unreachable struct{}
+
+func (unreachable) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("no connection")
 }
 
 func second[T any](_ T, err error) error { return err }
