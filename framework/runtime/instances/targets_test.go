@@ -262,3 +262,57 @@ func TestDefinitionsComeFromOneDirectory(t *testing.T) {
 		assert.Equal(t, c.want, []bool{first == nil, second == nil}, name)
 	}
 }
+
+// TestSandboxesHaveDataOfTheirOwn checks the names under which the data of a target is stored.
+func TestSandboxesHaveDataOfTheirOwn(t *testing.T) {
+	assert.Equal(t, []string{"queue", "queue-sandbox"}, []string{QueueName(""), QueueName("sandbox")})
+	names := map[string]bool{}
+	for _, target := range []Target{{Live: true}, {Sandbox: true}, {SandboxURL: "http://127.0.0.1:8900"}, {SandboxURL: "http://127.0.0.1:8901"}} {
+		names[target.SandboxName()] = true
+	}
+	assert.Len(t, names, 4)
+	assert.True(t, names[""], "of real remotes")
+}
+
+// TestSecretsComeFromTheGivenState checks that a program which has the state of the real destinations open reads secrets there.
+func TestSecretsComeFromTheGivenState(t *testing.T) {
+	cfg, problems := config.Load(sealedDir(t, sealedConfig), config.Env{})
+	require.Empty(t, problems)
+	store, err := state.Open(t.Context(), t.TempDir()) // elsewhere
+	require.NoError(t, err)
+	defer store.Close()
+	require.NoError(t, WriteSecret(t.Context(), cfg, store, "main/client_secret", "typed-1"))
+	list, err := Load(cfg, nil, Options{Target: &Target{DryRun: true}, Catalog: catalog(), Secrets: store})
+	require.NoError(t, err)
+	assert.Equal(t, "typed-1", list[0].Config.Settings.Get("client_secret").Str())
+	assert.NoError(t, Close(t.Context(), append(list, Instance{})), "an instance whose plan could not be made has nothing to close")
+}
+
+// TestKeysThatCannotBeUsed checks that a secret is neither written nor read with a key that is none.
+func TestKeysThatCannotBeUsed(t *testing.T) {
+	path := sealedDir(t, sealedConfig)
+	cfg, problems := config.Load(path, config.Env{})
+	require.Empty(t, problems)
+	store := openState(t, cfg, "")
+	require.NoError(t, WriteSecret(t.Context(), cfg, store, "main/client_secret", "typed-1"))
+	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), "landfall.key"), []byte("too short"), 0o600))
+	cfg, _ = config.Load(path, config.Env{})
+	assert.ErrorContains(t, WriteSecret(t.Context(), cfg, store, "main/client_secret", "typed-2"), "/state/key")
+	_, err := Load(cfg, nil, Options{Target: &Target{DryRun: true}, Catalog: catalog(), Secrets: store})
+	assert.ErrorContains(t, err, "is a secret in the state, but state.key")
+	_, err = OpenLoginManager(cfg, store)
+	assert.ErrorContains(t, err, "/state/key")
+}
+
+// TestBudgetsAreLent checks that a budget counts as shared while another process uses it.
+func TestBudgetsAreLent(t *testing.T) {
+	budgets := NewBudgets(nil)
+	_, ok := budgets.Lend("instance a")
+	assert.False(t, ok)
+	cfg := parse(t, `{destinations: [{id: a, destination: webhook, limits: {requestsPerHour: 10}, subscriptions: []}]}`)
+	_, err := Load(cfg, nil, Options{Target: &Target{DryRun: true}, Catalog: catalog(), Budgets: budgets})
+	require.NoError(t, err)
+	lent, ok := budgets.Lend("instance a")
+	require.True(t, ok)
+	assert.True(t, lent.Shared())
+}
