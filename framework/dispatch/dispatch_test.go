@@ -28,6 +28,17 @@ func TestBatchesAreBounded(t *testing.T) {
 	})
 }
 
+func TestTheSmallestLimitOfABatchHolds(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: -1}, func(t *testing.T, s *scripted) {
+		for i, size := range []int{5, 2, 5, 5} {
+			s.Add(in("lane", fmt.Sprint(i), fmt.Sprint(i), size))
+		}
+		s.Flush()
+		s.wait(t)
+		assert.Equal(t, []string{"[0 1]", "[2 3]"}, s.requests)
+	})
+}
+
 func TestGroupsDoNotShareBatches(t *testing.T) {
 	withHost(t, dispatch.Config{}, func(t *testing.T, s *scripted) {
 		for i := range 4 {

@@ -1,7 +1,10 @@
 package request_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -102,4 +105,35 @@ func TestGatheringIsChosen(t *testing.T) {
 		assert.Equal(t, want, compileRequest(t, `{"url":"https://a.example","batch":`+batch+`}`).Gathers(), batch)
 	}
 	assert.False(t, compileRequest(t, `{"url":"https://a.example"}`).Gathers())
+}
+
+func TestNamesOfAStepEndWithIt(t *testing.T) {
+	const steps = `{"steps":[{"name":"one","each":{"@path":"$.payload.list"},"url":"https://a.example/{{item}}/{{index}}"},{"url":"https://a.example/%s"}]}`
+	for last, want := range map[string]string{"{{answers.one.status}}": "", "{{item}}": `"item"`, "{{index}}": `"index"`, "{{answers.two.status}}": "answers.two"} {
+		_, err := request.Compile(event.MustParse(fmt.Sprintf(steps, last)), request.Names{request.Payload: {"id", "list"}})
+		if want == "" {
+			assert.NoError(t, err, last)
+			continue
+		}
+		assert.ErrorContains(t, err, want, last)
+	}
+}
+
+func TestTokensThatRequestsUse(t *testing.T) {
+	for text, want := range map[string]bool{`{"url":"https://a.example"}`: false, `{"url":"https://a.example","headers":{"X-Token":"{{auth.accessToken}}"}}`: true, `{"url":"https://a.example","body":{"t":{"@path":"$.auth.accessToken"}}}`: true} {
+		r, err := request.Compile(event.MustParse(text), request.Names{request.Auth: nil})
+		require.NoError(t, err, text)
+		assert.Equal(t, want, r.UsesToken(), text)
+	}
+}
+
+func TestCompressedBodies(t *testing.T) {
+	built, err := compileRequest(t, `{"url":"https://a.example","body":{"a":1},"compress":"gzip"}`).Build(event.MustParse(`{"payload":{}}`))
+	require.NoError(t, err)
+	assert.Equal(t, "gzip", built.Header.Get("Content-Encoding"))
+	plain, err := gzip.NewReader(bytes.NewReader(built.Body))
+	require.NoError(t, err)
+	text, err := io.ReadAll(plain)
+	require.NoError(t, err)
+	assert.Equal(t, `{"a":1}`, string(text))
 }

@@ -28,9 +28,14 @@ func TestSettingsForRudderStack(t *testing.T) {
 		assert.Equal(t, "https://shop.example", w.Header().Get("Access-Control-Allow-Origin"))
 		assert.Equal(t, "public, max-age=60", w.Header().Get("Cache-Control"))
 	}
-	assert.Equal(t, 200, ask(h, "GET", "/sourceConfig/", func(r *http.Request) { r.SetBasicAuth("wk", "") }).Code)
+	authorized := ask(h, "GET", "/sourceConfig/", func(r *http.Request) { r.SetBasicAuth("wk", "") })
+	assert.Equal(t, 200, authorized.Code)
+	assert.Contains(t, authorized.Header().Values("Vary"), "Authorization", "a cache must not give it to others")
 	for _, path := range []string{"/sourceConfig/", "/sourceConfig/?writeKey=", "/sourceConfig/?writeKey=no", "/sourceConfig/more?writeKey=wk"} {
-		assert.Equal(t, 404, ask(h, "GET", path).Code, path)
+		w := ask(h, "GET", path)
+		assert.Equal(t, 404, w.Code, path)
+		assert.Equal(t, "no-store", w.Header().Get("Cache-Control"), path)
+		assert.NotContains(t, w.Body.String(), "{", path)
 	}
 }
 

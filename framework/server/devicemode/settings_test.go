@@ -96,18 +96,22 @@ func TestCopyOfAnalyticsJS(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "secret.js"), []byte("outside"), 0o600))
 	umd := filepath.Join(dir, "umd")
 	require.NoError(t, os.Mkdir(umd, 0o700))
-	for name, text := range map[string]string{"standalone.js": "the script", "a.bundle.1.js": "a chunk", "index.js.map": "a map"} {
+	for name, text := range map[string]string{"standalone.js": "let everything", "a.bundle.1.js": "a chunk", "index.js.map": "a map"} {
 		require.NoError(t, os.WriteFile(filepath.Join(umd, name), []byte(text), 0o600))
 	}
 	require.NoError(t, os.Symlink(filepath.Join(dir, "secret.js"), filepath.Join(umd, "link.js")))
 	h := newHandler(t, devicemode.Site{PublicURL: "https://events.example", Sources: oneSource, AnalyticsJS: umd})
-	for path, want := range map[string]string{"/analytics.js/v1/wk/analytics.min.js": "the script", "/analytics-next/bundles/a.bundle.1.js": "a chunk"} {
+	for path, want := range map[string]string{"/analytics.js/v1/wk/analytics.min.js": "let everything", "/analytics.js/v1/wk/analytics.js": "let everything", "/analytics-next/bundles/a.bundle.1.js": "a chunk"} {
 		w := ask(h, "GET", path)
 		assert.Equal(t, []any{200, want, "text/javascript; charset=utf-8"}, []any{w.Code, w.Body.String(), w.Header().Get("Content-Type")}, path)
 	}
 	for _, path := range []string{"analytics.js/v1/no/analytics.min.js", "analytics.js/v1/wk/a.bundle.1.js", "analytics-next/bundles/index.js.map",
 		"analytics-next/bundles/link.js", "analytics-next/bundles/none.js", "analytics-next/bundles/..%2Fsecret.js", "analytics-next/bundles/.js"} {
-		assert.Equal(t, 404, ask(h, "GET", "/"+path).Code, path)
+		w := ask(h, "GET", "/"+path)
+		assert.Equal(t, 404, w.Code, path)
+		for _, text := range []string{"let everything", "a chunk", "a map", "outside"} {
+			assert.NotContains(t, w.Body.String(), text, path)
+		}
 	}
 	none := newHandler(t, devicemode.Site{PublicURL: "https://events.example", Sources: oneSource})
 	assert.Contains(t, ask(none, "GET", "/analytics.js/v1/wk/analytics.min.js").Body.String(), "ingest.analyticsJS")
