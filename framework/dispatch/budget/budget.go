@@ -13,7 +13,6 @@ type Budget struct {
 	store Store
 
 	mu          sync.Mutex
-	limits      Limits
 	meters      []*meter
 	waiting     waiters
 	wake        [classes]time.Time // when the next request of a class may have its tokens
@@ -57,7 +56,6 @@ func (b *Budget) setLimits(limits Limits) {
 	if limits.Background <= 0 || limits.Background > 1 {
 		limits.Background = DefaultBackground
 	}
-	b.limits = limits
 	known := map[string]*meter{}
 	for _, m := range b.meters {
 		known[m.name] = m

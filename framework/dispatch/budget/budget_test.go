@@ -341,6 +341,58 @@ func TestAPauseHoldsInOneProcess(t *testing.T) {
 	})
 }
 
+// TestWaitsThatCannotBeMetFailAtOnce checks that a request which could not be sent before its deadline is not held until then, and why.
+func TestWaitsThatCannotBeMetFailAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for cause, prepare := range map[budget.Cause]func(g *budget.Gate){
+			budget.CauseRemote: func(g *budget.Gate) {
+				done, err := g.Enter(t.Context(), budget.Request{})
+				require.NoError(t, err)
+				done(budget.Result{Status: 200, Known: true, Remaining: 0, Reset: 3 * time.Second})
+			},
+			budget.CausePaused: func(g *budget.Gate) {
+				done, err := g.Enter(t.Context(), budget.Request{})
+				require.NoError(t, err)
+				done(budget.Result{Status: 429, Wait: 3 * time.Second})
+			},
+		} {
+			g := newGate(budget.GateConfig{MaxWait: time.Minute})
+			prepare(g)
+			began := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			_, err := g.Enter(ctx, budget.Request{})
+			cancel()
+			var later *budget.WaitError
+			require.ErrorAs(t, err, &later)
+			assert.Equal(t, cause, later.Cause)
+			assert.Equal(t, 3*time.Second, later.Wait)
+			assert.Zero(t, time.Since(began))
+		}
+	})
+}
+
+// TestResumeLetsWaitingRequestsStart checks that a request which waits for the end of a pause is sent when an operator ends it.
+func TestResumeLetsWaitingRequestsStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(budget.GateConfig{MaxWait: time.Minute})
+		done, err := g.Enter(t.Context(), budget.Request{})
+		require.NoError(t, err)
+		done(budget.Result{Status: 429, Wait: 30 * time.Second})
+		began := time.Now()
+		var waiting sync.WaitGroup
+		waiting.Go(func() {
+			done, err := g.Enter(t.Context(), budget.Request{})
+			if assert.NoError(t, err) {
+				assert.Equal(t, time.Second, time.Since(began))
+				done(budget.Result{Status: 200})
+			}
+		})
+		time.Sleep(time.Second)
+		g.Resume()
+		waiting.Wait()
+	})
+}
+
 // TestStatusCountsWhatWasSent checks the numbers that operators see.
 func TestStatusCountsWhatWasSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
