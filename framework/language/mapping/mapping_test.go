@@ -111,6 +111,21 @@ func TestResolveErrors(t *testing.T) {
 	assert.EqualError(t, err, "mapping needs an object but got an array")
 }
 
+// TestErrorsInArgumentsAreKept checks that an argument which cannot be computed fails the mapping, in every directive that takes mappings.
+func TestErrorsInArgumentsAreKept(t *testing.T) {
+	const failing = `{"@path":{"@path":"$.n"}}`
+	for _, directive := range []string{
+		`{"@template":F}`, `{"@if":{"exists":F,"then":1}}`, `{"@if":{"exists":1,"then":F}}`, `{"@if":{"blank":F,"then":1}}`, `{"@if":{"exists":{"@path":"$.none"},"then":1,"else":F}}`,
+		`{"@case":{"operator":"upper","value":F}}`, `{"@replace":{"pattern":"a","value":F}}`, `{"@merge":{"direction":"left","objects":[{"a":1},F]}}`, `{"@flatten":{"value":F,"separator":"."}}`,
+		`{"@json":{"mode":"encode","value":F}}`, `{"@json":{"mode":"decode","value":F}}`, `{"@arrayPath":[F,{"a":1}]}`, `{"@arrayPath":["$.list",{"a":F}]}`, `{"@scalars":{"value":F}}`, `[1,F]`, `{"a":{"b":F}}`,
+	} {
+		m, err := mapping.Compile(event.MustParse(`{"v":` + strings.Replace(directive, "F", failing, 1) + `}`))
+		require.NoError(t, err, directive)
+		got, err := m.Resolve(event.MustParse(`{"n":5,"list":[{"n":6}]}`))
+		assert.ErrorContains(t, err, "needs a string but got a number", "%s gives %s", directive, got.JSON())
+	}
+}
+
 func TestLimits(t *testing.T) {
 	deep := strings.Repeat(`{"a":`, mapping.MaxDepth-1) + `{"@path":"x"}` + strings.Repeat("}", mapping.MaxDepth-1)
 	_, err := mapping.Compile(event.MustParse(deep))

@@ -130,6 +130,7 @@ func TestMistakesOfMappingsThatCompile(t *testing.T) {
 		`{"a": {"@arrayPath": ["$.x[", {"b": {"@path": "$.y"}}]}}`:   `/a/@arrayPath/0 has an unpaired [ in the path`,
 		`{"a": {"@arrayPath": ["$.x", {"b": {"@path": "$.y["}}]}}`:   `/a/@arrayPath/1/b/@path has an unpaired [ in the path`,
 		`{"a": {"@template": "{{x}} and {{y"}}`:                      `/a/@template has {{ without a closing }}, so it stays as text: "{{y"`,
+		`{"a": {"@template": "{{y"}}`:                                `/a/@template has {{ without a closing }}, so it stays as text: "{{y"`,
 		`{"a": {"@template": "{{x[}}"}}`:                             `/a/@template has an unpaired [ in the path`,
 		`{"a": {"@template": "{{{x]}}}"}}`:                           `/a/@template has an unpaired ] in the path`,
 	} {
