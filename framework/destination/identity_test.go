@@ -49,6 +49,29 @@ func TestAudiencesOfFields(t *testing.T) {
 	}
 }
 
+// TestChangesOfPayloads checks what a payload says about an audience: its properties go before the event.
+func TestChangesOfPayloads(t *testing.T) {
+	a := audienceFields().Audiences()
+	at := time.Date(2026, 1, 2, 2, 4, 5, 0, time.UTC)
+	for text, want := range map[string]destination.Change{
+		`{"id":"7","key":"vip","properties":{"vip":true},"time":"2026-01-02T03:04:05+01:00","user_id":"u1"}`: {Identity: "user_id:u1", Member: true, At: at},
+		`{"id":"7","key":"vip","properties":{"vip":false},"user_id":"u1"}`:                                   {Identity: "user_id:u1"},
+		`{"id":"7","key":"vip","properties":{"other":false},"alias":{"alias_name":"n","alias_label":"l"}}`:   {Identity: "alias:l:n", Member: true},
+		`{"id":"7","key":"vip","properties":{"vip":"perhaps"},"alias":{"alias_name":"n"},"user_id":"u1"}`:    {Identity: "user_id:u1", Member: true},
+	} {
+		audience, change, ok := a.Read(event.MustParse(text), func() destination.Membership { return destination.In })
+		assert.True(t, ok, text)
+		assert.Equal(t, destination.Audience{ID: "7", Name: "vip"}, audience, text)
+		assert.True(t, want.At.Equal(change.At), text)
+		want.At = change.At
+		assert.Equal(t, want, change, text)
+	}
+	for _, text := range []string{`{"key":"vip","user_id":"u1"}`, `{"id":"7","key":"vip"}`, `{"id":"7","alias":{"alias_name":"n"}}`} {
+		_, _, ok := a.Read(event.MustParse(text), func() destination.Membership { return destination.Out })
+		assert.False(t, ok, text)
+	}
+}
+
 // What Identity.String writes is what a payload is made of again, for any names and labels.
 func FuzzIdentity(f *testing.F) {
 	f.Add("u1", "")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"fmt"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -123,4 +124,15 @@ routes:
 	assert.Equal(t, "OK", send("id,email"))
 	assert.Equal(t, "Bad Request", send("id"))
 	assert.Contains(t, toJSON(t, api.State()), `"body":{"data":{"content":"id,email","filename":"a.csv"},"list":{"id":7}}`)
+}
+
+// TestDeclaredTexts checks bodies that are text, and rules without credentials.
+func TestDeclaredTexts(t *testing.T) {
+	api, err := sandbox.ParseDeclared("sandbox.yaml", []byte("refused: {status: 422, body: 'sorry: {{message}}'}\nroutes:\n  - {request: POST /a, body: {type: object, required: [id]}, response: {status: 202, body: accepted}}\n"), nil)
+	require.NoError(t, err)
+	for body, want := range map[string]string{`{"id":1}`: "202 accepted", `{}`: "422 sorry: missing properties: 'id'"} {
+		w := httptest.NewRecorder()
+		api.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/a", strings.NewReader(body)))
+		assert.Equal(t, want, fmt.Sprintf("%d %s", w.Code, w.Body))
+	}
 }

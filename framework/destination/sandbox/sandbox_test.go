@@ -169,3 +169,14 @@ func TestRecorderCountsByRoute(t *testing.T) {
 	}
 	assert.JSONEq(t, `{"requests":{"POST /a":2,"POST /b":1}}`, toJSON(t, r.State()))
 }
+
+func TestLargeBodiesAreRefused(t *testing.T) {
+	api := &counter{}
+	server := sandbox.New(sandbox.Config{API: api})
+	for size, want := range map[int]int{sandbox.MaxBody: http.StatusCreated, sandbox.MaxBody + 1: http.StatusRequestEntityTooLarge} {
+		w := httptest.NewRecorder()
+		server.ServeHTTP(w, httptest.NewRequest("POST", "/large", strings.NewReader(strings.Repeat("x", size))))
+		assert.Equal(t, want, w.Code, size)
+	}
+	assert.Equal(t, int64(1), api.n.Load())
+}
