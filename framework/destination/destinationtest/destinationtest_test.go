@@ -125,12 +125,19 @@ func TestInvalidDestinationFails(t *testing.T) {
 	case "case":
 		t.Chdir("testdata/acme")
 		destinationtest.RunCases(t, acme(definition, func(context.Context, call) (*destination.Response, error) { return nil, nil }))
+	case "unreadable for cases":
+		t.Chdir("testdata/acme")
+		destinationtest.RunCases(t, acme("name: [", send))
+	case "in its own directory":
+		t.Chdir("testdata/acme")
+		destinationtest.Run(t, acme("name: [", send))
 	case "valid case":
 		t.Chdir("testdata/acme")
 		destinationtest.RunCases(t, acme(definition, send))
 	default:
 		for run, want := range map[string]string{
 			"finding": "--- FAIL: TestInvalidDestinationFails/every_answer_has_its_class", "unreadable": "--- FAIL: TestInvalidDestinationFails", "case": "--- FAIL: TestInvalidDestinationFails/", "valid case": "PASS",
+			"unreadable for cases": "--- FAIL: TestInvalidDestinationFails", "in its own directory": "--- FAIL: TestInvalidDestinationFails",
 		} {
 			command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestInvalidDestinationFails$")
 			command.Env = append(os.Environ(), variable+"="+run)

@@ -29,6 +29,8 @@ func TestSetHasUserOf(t *testing.T) {
 	} {
 		assert.Equal(t, want, set.HasUserOf(event.MustParse(text)), text)
 	}
+	assert.False(t, set.Has(""))
+	assert.True(t, set.Has("u1"))
 	var none *identifier.Set
 	assert.False(t, none.HasUserOf(event.MustParse(`{"userId":"u1"}`)))
 	assert.False(t, none.HasIdentity("external_id:u1"))
