@@ -83,3 +83,16 @@ func TestSyncDirNeedsADirectory(t *testing.T) {
 	assert.NoError(t, textfile.SyncDir(dir))
 	assert.ErrorIs(t, textfile.SyncDir(filepath.Join(dir, "none")), os.ErrNotExist)
 }
+
+// TestReadAtMost checks that a file that is too large can be told from one that is not.
+func TestReadAtMost(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(path, []byte("12345"), 0o600))
+	for most, want := range map[int]string{3: "1234", 4: "12345", 5: "12345", 9: "12345"} {
+		text, err := textfile.ReadAtMost(path, most)
+		require.NoError(t, err)
+		assert.Equal(t, want, string(text), most)
+	}
+	_, err := textfile.ReadAtMost(path+"x", 3)
+	assert.ErrorIs(t, err, os.ErrNotExist)
+}
