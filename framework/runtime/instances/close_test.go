@@ -33,7 +33,9 @@ func TestCloseReportsEveryFailure(t *testing.T) {
 			return brokenConnection{failures[opened-1]}, nil
 		},
 		Actions: map[string]destination.Action{"send": destination.Handle(destination.Handler[anything, anything]{
-			Perform: func(context.Context, destination.Call[anything, anything]) (*destination.Response, error) { return nil, nil },
+			Perform: func(context.Context, destination.Call[anything, anything]) (*destination.Response, error) {
+				return nil, nil
+			},
 		})},
 	}
 	cfg := parse(t, `{destinations: [{id: a, destination: acme, subscriptions: [{name: All, action: send, subscribe: type = "track"}]},
