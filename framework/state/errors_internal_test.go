@@ -69,9 +69,16 @@ func TestClosedStateIsAnError(t *testing.T) {
 			assert.NoError(t, do(), name)
 		}
 	}
+	require.NoError(t, fillStore(t.Context(), l.store))
+	for name, do := range storeOperations(l.store) {
+		assert.NoError(t, do(t.Context()), name)
+	}
 	require.NoError(t, l.store.Close())
 	for name, do := range operations(t.Context(), l, file) {
 		assert.Error(t, do(), name)
+	}
+	for name, do := range storeOperations(l.store) {
+		assert.Error(t, do(t.Context()), name)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -140,8 +141,10 @@ func TestEveryFailureOfTheDatabaseIsAnError(t *testing.T) {
 			require.NoError(t, ledger.MarkUncertain(t.Context(), vipAudience, []destination.Change{{Identity: "u3", At: second(n)}}))
 		}
 	}
+	require.NoError(t, fillStore(t.Context(), s))
 	a := vipAudience
-	for name, do := range map[string]func(context.Context) error{
+	operations := storeOperations(s)
+	maps.Copy(operations, map[string]func(context.Context) error{
 		"lookup":   func(ctx context.Context) error { _, err := l.Lookup(ctx, a.ID, []string{"u1", "u9"}); return err },
 		"find":     func(ctx context.Context) error { _, _, _, err := l.Find(ctx, a.ID, "u1"); return err },
 		"each":     func(ctx context.Context) error { return l.Each(ctx, a.ID, "", func(Membership) error { return nil }) },
@@ -180,7 +183,8 @@ func TestEveryFailureOfTheDatabaseIsAnError(t *testing.T) {
 		"forget":    l.Forget,
 		"check":     func(ctx context.Context) error { _, err := s.Check(ctx); return err },
 		"backup":    func(ctx context.Context) error { return s.Backup(ctx, fmt.Sprint(dir, "/copy", f.failAt, n)) },
-	} {
+	})
+	for name, do := range operations {
 		for at := 1; ; at++ {
 			fill()
 			s.recent = map[recentKey]*recentRows{} // as in a new process

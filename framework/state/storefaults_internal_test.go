@@ -56,7 +56,6 @@ func storeOperations(s *Store) map[string]func(context.Context) error {
 		},
 		"hold erasures":  func(ctx context.Context) error { _, err := s.HoldErasures(ctx, "me", time.Minute); return err },
 		"leave erasures": func(ctx context.Context) error { return s.ReleaseErasures(ctx, "me") },
-		"clock":          func(ctx context.Context) error { _, err := s.ClockSkew(ctx); return err },
 	}
 }
 
