@@ -393,6 +393,52 @@ func TestResumeLetsWaitingRequestsStart(t *testing.T) {
 	})
 }
 
+// TestAShorterPauseOfAnotherProcessEndsNoLongerOne checks that the longest pause that a process was asked for holds for all.
+func TestAShorterPauseOfAnotherProcessEndsNoLongerOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := evenStore{budget.NewMemoryStore()}
+		gate := func() *budget.Gate {
+			return budget.NewGate("a", budget.New("b", budget.Limits{Windows: []budget.Window{{Limit: 100, Per: time.Hour}}}, store), budget.GateConfig{})
+		}
+		one, two, three := gate(), gate(), gate()
+		var results []func(budget.Result)
+		for _, g := range []*budget.Gate{one, two} {
+			done, err := g.Enter(t.Context(), budget.Request{})
+			require.NoError(t, err)
+			results = append(results, done)
+		}
+		until := time.Now().Add(30 * time.Second)
+		results[0](budget.Result{Status: 429, Wait: 30 * time.Second})
+		results[1](budget.Result{Status: 429, Wait: 10 * time.Second})
+		_, err := three.Enter(t.Context(), budget.Request{})
+		var later *budget.WaitError
+		require.ErrorAs(t, err, &later)
+		assert.WithinDuration(t, until, time.Now().Add(later.Wait), time.Millisecond)
+	})
+}
+
+// TestUnreadableRecordsCountAsEmpty checks that a record which another version or a fault has left stops nothing.
+func TestUnreadableRecordsCountAsEmpty(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, text := range []string{`{`, `[]`, `{"meters":{"requests/1h0m0s":{"0":[100,0]}},"pausedUntil":"soon"}`, `null`} {
+			store := budget.NewMemoryStore()
+			revision, err := store.Save(t.Context(), "b", []byte(text), 0)
+			require.NoError(t, err)
+			_, loaded, err := store.Load(t.Context(), "b")
+			require.NoError(t, err)
+			assert.Equal(t, revision, loaded)
+			_, err = store.Save(t.Context(), "b", nil, revision-1)
+			require.ErrorIs(t, err, budget.ErrConflict)
+			g := budget.NewGate("a", budget.New("b", budget.Limits{Windows: []budget.Window{{Limit: 1, Per: time.Hour}}}, store), budget.GateConfig{})
+			done, err := g.Enter(t.Context(), budget.Request{})
+			require.NoError(t, err, text)
+			done(budget.Result{Status: 200})
+			_, err = g.Enter(t.Context(), budget.Request{})
+			require.Error(t, err, text)
+		}
+	})
+}
+
 // TestStatusCountsWhatWasSent checks the numbers that operators see.
 func TestStatusCountsWhatWasSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -53,7 +53,7 @@ func TestEvalErrors(t *testing.T) {
 	cases := map[string]string{
 		`1 / 0`: "produces +Inf", `n + userId`: "+ cannot be used on a number and a text", `tags[9]`: "there is no item 9 in a list of",
 		`repeat("x", 1000000000)`: "memory budget", `map(1..100000000, #)`: "memory budget", `upper`: "",
-		`int("x")`: "the text is not a number", `{"a": {"b": 1 / 0}}`: "produces +Inf", `[[1 / 0]]`: "produces +Inf",
+		`int("x")`: "the text is not a number", `convertDates(tags, "^[0-9]", "seconds", "no")`: "inLists should be true or false", `fromBase64("/w==")`: "not UTF-8", `repeat("xx", 5000000000000000000)`: "memory budget", `{"a": {"b": 1 / 0}}`: "produces +Inf", `[[1 / 0]]`: "produces +Inf",
 	}
 	for text, want := range cases {
 		p, err := expression.Compile(text)
