@@ -313,6 +313,29 @@ func TestNothingIsSentWithoutLoginAfterAnOwnerEnds(t *testing.T) {
 	})
 }
 
+// A lane whose limit is used up waits as long as it is told. Other lanes go on, and the wait counts as no attempt.
+func TestLimitsDelayTheirLaneOnly(t *testing.T) {
+	withHost(t, dispatch.Config{MaxAttempts: 1, Linger: time.Millisecond}, func(t *testing.T, s *scripted) {
+		deferred := 2
+		s.answer = func(values []string) []dispatch.Result {
+			results := make([]dispatch.Result, len(values))
+			if values[0] == "a" && deferred > 0 {
+				deferred--
+				results[0] = dispatch.Result{Outcome: dispatch.NotSent, RetryAfter: time.Minute}
+			}
+			return results
+		}
+		s.Add(in("limited", "a", "a", 10))
+		s.Add(in("other", "b", "b", 10))
+		s.wait(t)
+		assert.Equal(t, 3, len(s.requests)-1, "no request between")
+		assert.Equal(t, 2*time.Minute, s.finished["a"].Truncate(time.Second))
+		assert.Less(t, s.finished["b"], time.Second)
+		assert.False(t, s.Stats().Suspended)
+		assert.Zero(t, s.retried)
+	})
+}
+
 func TestPendingTasksArePolled(t *testing.T) {
 	withHost(t, dispatch.Config{PollFor: time.Hour}, func(t *testing.T, s *scripted) {
 		polls := 4

@@ -1,0 +1,46 @@
+package dispatch
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// accepting is a host whose remote accepts everything but the first attempt of each task.
+type accepting struct{ failed map[string]bool }
+
+func (a *accepting) Send(b *Batch[string]) {
+	results := make([]Result, len(b.Tasks))
+	for i, t := range b.Tasks {
+		if !a.failed[t.Value] {
+			a.failed[t.Value], results[i].Outcome = true, Retry
+		}
+	}
+	go b.Done(results)
+}
+
+func (*accepting) Finished(*Task[string], Result)                {}
+func (*accepting) Retried(*Task[string], Result)                 {}
+func (*accepting) Exhausted(tasks []*Task[string], _ Result) int { return len(tasks) }
+
+// TestIdleLanesAreForgotten checks that a lane which has nothing to send any more needs no memory: there may be one for each user.
+func TestIdleLanesAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := New[string](Config{MaxBatches: 4}, &accepting{map[string]bool{}})
+		for i := range 100 {
+			name := fmt.Sprint(i)
+			d.Add(&Task[string]{Value: name, Lane: Lane{Name: name}, Key: name, MaxBatch: 1})
+		}
+		require.NoError(t, d.Wait(t.Context(), func(held, _ int) bool { return held == 0 }))
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		d.Lock()
+		assert.Empty(t, d.lanes)
+		d.Unlock()
+		d.Stop()
+	})
+}
