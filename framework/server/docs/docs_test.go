@@ -125,3 +125,33 @@ func TestSearch(t *testing.T) {
 	assert.NotContains(t, string(site.Find("b").html), "<script>")
 	assert.Contains(t, string(site.Find("a").html), `href="/b.md#x"`)
 }
+
+// TestSearchRanksHeadingsAndPhrases checks which of several sections a reader wants first.
+func TestSearchRanksHeadingsAndPhrases(t *testing.T) {
+	site, err := New(fstest.MapFS{
+		"limits.md": {Data: []byte("# Limits\n\nWhat a remote\nallows in a\\\nwhile.\n\n## Budgets\n\nShared by instances.\n\n## Rates\n\nA rate limit is a limit, and a limit of a rate.\n")},
+		"other.md":  {Data: []byte("# Other\n\nBudgets, budgets, budgets, budgets, budgets and budgets.\n\n## More\n\nA limit, or the limits, of the rate of a limit. The rate.\n")},
+	}, elsewhere)
+	require.NoError(t, err)
+	for query, want := range map[string]string{"budgets": "limits.md#budgets", "limit": "limits.md#", "rate limit": "limits.md#rates"} {
+		results := site.Search(query)
+		require.Greater(t, len(results), 1, query)
+		assert.Equal(t, want, results[0].Page+"#"+results[0].ID, query)
+	}
+	assert.Equal(t, "What a remote allows in a while.", site.Find("limits").Lead)
+	w := httptest.NewRecorder()
+	site.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/other.md", nil))
+	assert.Contains(t, w.Body.String(), `href="/limits.md"`, "each page lists the others")
+}
+
+// TestExcerptsAreCutAtWords checks that the part of a text that is shown has what was found, and no part of a word before it.
+func TestExcerptsAreCutAtWords(t *testing.T) {
+	words := strings.Repeat("früher ", 100)
+	text := words + "needle " + words
+	part := excerpt(text, []string{"none", "needle"})
+	assert.Contains(t, part, "needle")
+	assert.True(t, strings.HasPrefix(part, "… früher "), part)
+	assert.True(t, strings.HasSuffix(part, " …"), part)
+	assert.Less(t, len(part), excerptLen+40)
+	assert.Equal(t, "a needle", excerpt("a  needle", []string{"needle"}))
+}
