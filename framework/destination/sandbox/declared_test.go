@@ -58,19 +58,30 @@ func TestDeclaredRules(t *testing.T) {
 // TestDeclaredCredentials sends a credential in each place that rules can name.
 func TestDeclaredCredentials(t *testing.T) {
 	const form, object = "application/x-www-form-urlencoded", "application/json"
-	for _, c := range []struct{ auth, url, contentType, body, want string }{
+	for _, c := range []struct{ auth, url, header, body, want string }{
 		{"query: key", "/a?key=k1", object, `{}`, "OK"},
 		{"query: key", "/a?key=k2", object, `{"key":"k1"}`, "Unauthorized"},
 		{"field: key", "/a", object, `{"key":"k1"}`, "OK"},
 		{"field: key", "/a", object, `{"key":"k2"}`, "Unauthorized"},
 		{"field: key", "/a", object, `["k1"]`, "Unauthorized"},
 		{"field: key", "/a", form, `key=k1&list=%5B1%5D`, "OK"},
+		{"header: X-Key", "/a", "X-Key: k1", `{}`, "OK"},
+		{"header: X-Key", "/a", "X-Key: k2", `{}`, "Unauthorized"},
+		{"header: X-Key", "/a", object, `{}`, "Unauthorized"},
+		{"header: Authorization, scheme: Bearer", "/a", "Authorization: Bearer k1", `{}`, "OK"},
+		{"header: Authorization, scheme: Bearer", "/a", "Authorization: Bearer k2", `{}`, "Unauthorized"},
+		{"header: Authorization, scheme: Bearer", "/a", "Authorization: Basic k1", `{}`, "Unauthorized"},
+		{"header: Authorization, scheme: Basic", "/a", "Authorization: Basic azE=", `{}`, "OK"},
 		{"field: key", "/a?key=k1", form, `list=%5B1%5D`, "Unauthorized"},
 	} {
 		api, err := sandbox.ParseDeclared("sandbox.yaml", []byte(`{auth: {`+c.auth+`}, routes: [{request: POST /a}]}`), []string{"k1"})
 		require.NoError(t, err)
 		r := httptest.NewRequest(http.MethodPost, c.url, strings.NewReader(c.body))
-		r.Header.Set("Content-Type", c.contentType)
+		r.Header.Set("Content-Type", c.header)
+		if name, value, ok := strings.Cut(c.header, ": "); ok {
+			r.Header.Set("Content-Type", object)
+			r.Header.Set(name, value)
+		}
 		w := httptest.NewRecorder()
 		api.ServeHTTP(w, r)
 		assert.Equal(t, c.want, http.StatusText(w.Code), "%s %s %s", c.auth, c.url, c.body)

@@ -110,6 +110,12 @@ func TestControlsRefuseInvalidRequests(t *testing.T) {
 			assert.Equal(t, 400, answer.StatusCode, body)
 			assert.Contains(t, string(raw), want, body)
 		}
+		many := func(n int) string { return "[" + strings.Repeat(`{"status":500},`, n-1) + `{"status":500}]` }
+		for _, c := range []struct{ n, status int }{{1000, 200}, {1, 400}} {
+			answer, err := call("POST", "/__sandbox/faults", many(c.n))
+			require.NoError(t, err)
+			assert.Equal(t, c.status, answer.StatusCode, "%d faults", c.n)
+		}
 		answer, err := call("GET", "/__sandbox/nothing", "")
 		require.NoError(t, err)
 		assert.Equal(t, 404, answer.StatusCode)
