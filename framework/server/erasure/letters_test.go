@@ -71,3 +71,32 @@ func TestAStateThatFailsEndsTheErasure(t *testing.T) {
 	require.Error(t, err)
 	assert.Len(t, steps, 2)
 }
+
+// TestAClosedStateAcceptsNoOrders checks that no order is called accepted, and no list complete, without the state.
+func TestAClosedStateAcceptsNoOrders(t *testing.T) {
+	w := newWorld(t)
+	id := w.request(gone)[0].ID
+	require.NoError(t, w.store.Close())
+	_, err := w.desk().Request(t.Context(), erasure.Order{Users: []erasure.User{gone}, By: "test"})
+	assert.Error(t, err)
+	_, err = w.desk().List(t.Context())
+	assert.Error(t, err)
+	_, err = w.desk().List(t.Context(), "gone-1")
+	assert.Error(t, err)
+	_, err = w.desk().Find(t.Context(), id)
+	assert.Error(t, err)
+	assert.Error(t, erasure.RunOnce(t.Context(), w.config()))
+}
+
+// TestAnEndedContextEndsTheErasure checks that a server which stops leaves the rest to another.
+func TestAnEndedContextEndsTheErasure(t *testing.T) {
+	w := newWorld(t)
+	w.fill("gone-1", "stays-1")
+	id := w.request(gone)[0].ID
+	ctx, cancel := context.WithCancel(t.Context())
+	err := erasure.RunUntil(ctx, w.config(), func(string) error { cancel(); return nil })
+	require.ErrorIs(t, err, context.Canceled)
+	assert.NotEqual(t, "done", w.receipt(id).State())
+	require.NoError(t, erasure.RunOnce(t.Context(), w.config()))
+	assert.Equal(t, "done", w.receipt(id).State())
+}
