@@ -63,8 +63,12 @@ func TestDeliveredEventsWithoutVerdicts(t *testing.T) {
 	r := newRecords(t)
 	r.accept(entry{user: "early", name: enters, at: at(0)})
 	r.deliver(configText)
-	r.accept(entry{user: "member", name: enters, at: at(0)})
-	r.accept(entry{user: "poison", name: enters, at: at(0)})
+	var page []delivery.NewEvent // stored together
+	for _, user := range []string{"poison", "member"} {
+		raw := strings.ReplaceAll(`{"type":"track","messageId":"m-U","userId":"U","event":"Audience Entered","timestamp":"2026-01-02T03:04:05Z","properties":{"audience_key":"vip","vip":true},"context":{"personas":{"computation_class":"audience","computation_id":"aud_vip","computation_key":"vip"}}}`, "U", user)
+		page = append(page, delivery.NewEvent{Source: "web", Key: "u:" + user, Raw: []byte(raw)})
+	}
+	require.NoError(t, r.queue.Append(t.Context(), page))
 	r.accept(entry{user: "left", name: enters, at: at(0)})
 	r.accept(entry{user: "left", name: exits, at: at(1)})
 	r.accept(entry{user: "unmatched", name: "Order Completed", at: at(0)})
@@ -86,6 +90,7 @@ func TestDeliveredEventsWithoutVerdicts(t *testing.T) {
 		assert.Contains(t, report.Answer.Text, c.says, user)
 	}
 	dead := r.ask(why.Question{User: "poison"}).Timeline
+	assert.Len(t, dead, 3, "accepted, mapped, and a dead letter")
 	last := dead[len(dead)-1]
 	assert.Equal(t, []any{why.KindDead, "dead", "main", "Audiences"}, []any{last.Kind, last.Outcome, last.Instance, last.Subscription})
 	assert.NotEmpty(t, last.Letter)

@@ -152,6 +152,7 @@ func TestAnswers(t *testing.T) {
 			r.change(user, false, at(1))
 		},
 		"late": func(user string) {
+			r.decide(r.accept(entry{user: user, name: exits, at: at(-1)}), "delivered", "", "")
 			r.decide(r.accept(entry{user: user, name: exits, at: at(1)}), "delivered", "", "")
 			r.decide(enter(user), "skipped", fault.CauseSuperseded, "superseded by a newer event")
 			r.change(user, false, at(1))
@@ -207,6 +208,9 @@ func TestAnswers(t *testing.T) {
 		assert.Empty(t, report.Problems)
 	}
 	assert.Contains(t, r.ask(why.Question{User: "emptied"}).Answer.Text, "by ana")
+	assert.Contains(t, r.ask(why.Question{User: "late"}).Answer.Text, "the exit of "+at(1).UTC().Format("2006-01-02 15:04:05 UTC"))
+	assert.True(t, r.ask(why.Question{User: "unmatched"}).Answer.Recomputed)
+	assert.False(t, r.ask(why.Question{User: "left"}).Answer.Recomputed, "it is recorded")
 	none := r.ask(why.Question{User: "member", Instance: "other"})
 	assert.Equal(t, why.NoInstance, none.Answer.Reason)
 	assert.Contains(t, none.Answer.Text, "no enabled instance other")
@@ -230,8 +234,11 @@ func TestLettersThatAreGone(t *testing.T) {
 		history.ActionReplay: {why.Waiting, "was replayed by ana"},
 	} {
 		r := newRecords(t)
+		r.operate(action, "instance", "main")
+		r.source.Flush(t.Context())
 		e := r.accept(entry{user: "u1", name: enters, at: at(0)})
 		r.decide(e, "dead", fault.CauseRefused, "unknown list")
+		r.operate("event.send", "instance", "main")
 		r.operate(action, "instance", "other")
 		r.operate(action, "instance", "main", "id", "77-0-abc")
 		before := r.ask(why.Question{User: "u1"})
@@ -243,6 +250,13 @@ func TestLettersThatAreGone(t *testing.T) {
 		last := report.Timeline[len(report.Timeline)-1]
 		assert.Equal(t, why.KindOperator, last.Kind)
 		assert.Contains(t, last.Text, "by ana")
+		operators := 0
+		for _, entry := range report.Timeline {
+			if entry.Kind == why.KindOperator {
+				operators++
+			}
+		}
+		assert.Equal(t, 1, operators, "what an operator did before, with other letters, or with an event of their own says nothing")
 	}
 }
 
