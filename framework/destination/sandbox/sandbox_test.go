@@ -102,7 +102,7 @@ func TestControlsRefuseInvalidRequests(t *testing.T) {
 	ways(t, func(t *testing.T, call func(method, path, body string) (*http.Response, error), _ *counter) {
 		for body, want := range map[string]string{
 			`{`: "this is not a valid fault", `{"status":99}`: "status should be from 200 to 599", `{}`: "a fault needs a status, a delay_ms or drop",
-			`{"drop":true,"times":-1}`: "times should be at least 1", `{"delay_ms":99999}`: "delay_ms should be from 0 to 60000", `{"statsu":500}`: "unknown field",
+			`{"drop":true,"times":-1}`: "times should be at least 1", `{"delay_ms":99999}`: "delay_ms should be from 0 to 60000", `{"statsu":500}`: "unknown field", `{"status":500} {"status":500}`: "text after it",
 		} {
 			answer, err := call("POST", "/__sandbox/faults", body)
 			require.NoError(t, err)

@@ -420,7 +420,7 @@ func TestAShorterPauseOfAnotherProcessEndsNoLongerOne(t *testing.T) {
 // TestUnreadableRecordsCountAsEmpty checks that a record which another version or a fault has left stops nothing.
 func TestUnreadableRecordsCountAsEmpty(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, text := range []string{`{`, `[]`, `{"meters":{"requests/1h0m0s":{"0":[100,0]}},"pausedUntil":"soon"}`, `null`} {
+		for _, text := range []string{`{`, `[]`, fmt.Sprintf(`{"meters":{"requests/1h0m0s":{"%d":[100,0]}},"pausedUntil":"soon"}`, time.Now().Unix()/60), `null`} {
 			store := budget.NewMemoryStore()
 			revision, err := store.Save(t.Context(), "b", []byte(text), 0)
 			require.NoError(t, err)
