@@ -11,6 +11,8 @@ import (
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/builtin"
+
+	"github.com/landfall-dev/landfall/framework/event"
 )
 
 // budget limits one evaluation: the number of predicate evaluations, and the total bytes of the texts, lists and maps that it
@@ -306,6 +308,8 @@ func deepSize(x any, depth, maxSize int) (int, error) {
 		}
 	case []int:
 		size += elementBytes * len(x)
+	case event.Value:
+		size += x.Size()
 	case json.RawMessage, time.Time, time.Duration:
 	}
 	if size > maxSize {

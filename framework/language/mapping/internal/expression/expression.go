@@ -7,13 +7,9 @@ package expression
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
-	"time"
-	"unicode/utf8"
 
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
@@ -40,8 +36,15 @@ const (
 
 // Program is a compiled expression.
 type Program struct {
+	machineProgram
+	whole *machineProgram // the same expression without passed parts; nil if it has none
+}
+
+// machineProgram is a program of the virtual machine, with what it needs of the input.
+type machineProgram struct {
 	program   *vm.Program
-	variables []variable // that the expression reads
+	variables []variable
+	passed    []passed
 }
 
 // Compile compiles an expression. The error is a fault.Problems with the line and column of the mistake.
@@ -50,12 +53,13 @@ func Compile(text string) (*Program, error) {
 		return nil, fault.Problems{{Message: fmt.Sprintf("should be at most %d bytes long", MaxLength)}}
 	}
 	names, calls := newNames(), newCallPatcher()
-	program, err := compile(text, calls, names, variablePatcher{}) // without the patches below, which hide type errors
+	_, err := compile(text, calls, names, variablePatcher{}) // without the patches below, which hide type errors
 	if err == nil && calls.problem != nil {
 		return nil, fault.Problems{*calls.problem}
 	}
+	whole := &machineProgram{variables: variablesOf(names)}
 	if err == nil {
-		program, err = compile(text, calls, variablePatcher{}, budgetPatcher{map[ast.Node]bool{}}, exactPatcher{})
+		whole.program, err = compile(text, calls, variablePatcher{}, budgetPatcher{map[ast.Node]bool{}}, exactPatcher{})
 	}
 	if err != nil {
 		return nil, fault.Problems{problemOf(text, err)}
@@ -66,7 +70,29 @@ func Compile(text string) (*Program, error) {
 			Message: fmt.Sprintf("unknown function %q%s", call.Value, fault.DidYouMean(call.Value, slices.Concat(builtin.Names, functionNames()))),
 		}}
 	}
-	return &Program{program: program, variables: variablesOf(names)}, nil
+	return withPassed(text, whole)
+}
+
+// withPassed returns a program that passes the parts of the input whose content the expression does not read.
+func withPassed(text string, whole *machineProgram) (*Program, error) {
+	tree, config, err := parse(text, newCallPatcher())
+	if err != nil {
+		return nil, err
+	}
+	parts := &passPatcher{names: newNames()}
+	ast.Walk(&tree.Node, parts.names)
+	if parts.visit(&tree.Node); len(parts.list) == 0 {
+		return &Program{machineProgram: *whole}, nil
+	}
+	read := newNames()
+	for _, patch := range []ast.Visitor{read, variablePatcher{}, budgetPatcher{map[ast.Node]bool{}}, exactPatcher{}} {
+		ast.Walk(&tree.Node, patch)
+	}
+	program, err := compileTree(tree, config)
+	if err != nil {
+		return nil, fault.Problems{problemOf(text, err)}
+	}
+	return &Program{machineProgram{program, variablesOf(read), parts.list}, whole}, nil
 }
 
 // Paths returns the paths that an expression reads from its input, as far as they are constant: settings.region and
@@ -113,6 +139,10 @@ func compile(text string, patches ...ast.Visitor) (*vm.Program, error) {
 	if err != nil {
 		return nil, err
 	}
+	return compileTree(tree, config)
+}
+
+func compileTree(tree *parser.Tree, config *conf.Config) (*vm.Program, error) {
 	if _, err := checker.Check(tree, config); err != nil {
 		return nil, err
 	}
@@ -227,6 +257,21 @@ func (e *evaluation) release() {
 	evaluations.Put(e)
 }
 
+// setVariables sets what the program reads. It returns false if the input lacks the objects that hold passed parts.
+func (p *machineProgram) setVariables(env map[string]any, input event.Value) bool {
+	for _, part := range p.passed {
+		value, ok := part.valueIn(input)
+		if !ok {
+			return false
+		}
+		env[part.key] = value
+	}
+	for _, variable := range p.variables {
+		env[variable.key] = variable.nativeIn(input)
+	}
+	return true
+}
+
 // Eval evaluates the expression for an event. A nil result is absent. Times become RFC 3339 texts.
 func (p *Program) Eval(v event.Value) (result event.Value, err error) {
 	defer func() {
@@ -237,10 +282,12 @@ func (p *Program) Eval(v event.Value) (result event.Value, err error) {
 	e := evaluations.Get().(*evaluation)
 	e.spent = budget{}
 	e.env[budgetName] = &e.spent
-	for _, variable := range p.variables {
-		e.env[variable.key] = variable.nativeIn(v)
+	program := &p.machineProgram
+	if !program.setVariables(e.env, v) {
+		program = p.whole
+		program.setVariables(e.env, v)
 	}
-	out, err := e.machine.Run(p.program, e.env)
+	out, err := e.machine.Run(program.program, e.env)
 	if err != nil {
 		err = evalError(err)
 	} else if _, err = deepSize(out, 0, maxBytes); err == nil {
@@ -248,109 +295,4 @@ func (p *Program) Eval(v event.Value) (result event.Value, err error) {
 	}
 	e.release()
 	return result, err
-}
-
-// wholeNumber holds the digits of an integer that does not fit an int. It can be passed through and compared for equality.
-// Arithmetic with it is an error; it is never rounded.
-type wholeNumber string
-
-func isWhole(digits string) bool { return !strings.ContainsAny(digits, ".eE") }
-
-// toNative converts a value for the virtual machine. Integers that fit become ints.
-func toNative(v event.Value) any {
-	switch v.Kind() {
-	case event.True, event.False:
-		return v.Kind() == event.True
-	case event.Number:
-		if n, err := strconv.Atoi(v.Digits()); err == nil {
-			return n
-		}
-		if isWhole(v.Digits()) {
-			return wholeNumber(v.Digits())
-		}
-		return v.Float()
-	case event.String:
-		return v.Str()
-	case event.Array:
-		list := make([]any, 0, v.Len())
-		for _, item := range v.Items() {
-			list = append(list, toNative(item))
-		}
-		return list
-	case event.Object:
-		object := make(map[string]any)
-		for key, m := range v.Members() {
-			object[key] = toNative(m)
-		}
-		return object
-	}
-	return nil
-}
-
-// toValue converts a result of the virtual machine to a value. nil inside of lists and maps becomes null.
-func toValue(x any, depth int) (event.Value, error) {
-	if depth > event.MaxDepth {
-		return event.Value{}, fmt.Errorf("produces a value nested deeper than %d", event.MaxDepth)
-	}
-	switch x := x.(type) {
-	case nil:
-		if depth == 0 {
-			return event.Value{}, nil
-		}
-		return event.NewNull(), nil
-	case string:
-		if !utf8.ValidString(x) {
-			return event.Value{}, errors.New("produces a text that is not UTF-8")
-		}
-		return event.NewString(x), nil
-	case float64:
-		if math.IsNaN(x) || math.IsInf(x, 0) {
-			return event.Value{}, fmt.Errorf("produces %v, which is not a number in JSON", x)
-		}
-		return event.NewFloat(x), nil
-	case time.Time:
-		return event.NewString(x.Format(time.RFC3339Nano)), nil
-	case time.Duration:
-		return event.NewString(x.String()), nil
-	case []any:
-		items := make([]event.Value, len(x))
-		for i, inner := range x {
-			item, err := toValue(inner, depth+1)
-			if err != nil {
-				return event.Value{}, err
-			}
-			items[i] = item
-		}
-		return event.NewArray(items), nil
-	case map[string]any:
-		return toObject(x, depth)
-	case wholeNumber:
-		return event.ParseString(string(x))
-	case bool, int, int64:
-		return event.From(x)
-	case *budget:
-		return event.Value{}, errors.New("produces a value that has no JSON form")
-	}
-	return collectionValue(x, depth)
-}
-
-func toObject(m map[string]any, depth int) (event.Value, error) {
-	members := make([]event.Member, 0, len(m))
-	for key, inner := range m {
-		if key == budgetName {
-			continue
-		}
-		v, err := toValue(inner, depth+1)
-		if err != nil {
-			return event.Value{}, err
-		}
-		members = append(members, event.Member{Key: key, Value: v})
-	}
-	slices.SortFunc(members, func(a, b event.Member) int {
-		if a.Key < b.Key {
-			return -1
-		}
-		return 1
-	})
-	return event.NewObject(members), nil
 }

@@ -6,8 +6,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"iter"
+	"maps"
 	"math"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -209,59 +212,86 @@ func timeFunction(convert func(time.Time) any) func([]any) (any, error) {
 	}
 }
 
-// toMap returns an object. fromPairs and groupBy make maps with keys of any type.
-func toMap(x any) (map[string]any, bool) {
-	if object, ok := x.(map[string]any); ok {
-		return object, true
-	}
-	pairs, ok := x.(map[any]any)
-	if !ok {
-		return nil, false
-	}
-	object := make(map[string]any, len(pairs))
-	for key, v := range pairs {
-		name, err := keyText(key)
-		if err != nil {
-			return nil, false
+// objectMembers returns the members of an object: of a map, also one with keys of any type, which fromPairs and groupBy make, or of a part of the input that
+// is passed on.
+func objectMembers(x any) (members iter.Seq2[string, any], ok bool) {
+	switch x := x.(type) {
+	case map[string]any:
+		return maps.All(x), true
+	case event.Value:
+		return passedMembers(x), x.Kind() == event.Object
+	case map[any]any:
+		object := make(map[string]any, len(x))
+		for key, v := range x {
+			name, err := keyText(key)
+			if err != nil {
+				return nil, false
+			}
+			object[name] = v
 		}
-		object[name] = v
+		return maps.All(object), true
 	}
-	return object, true
+	return nil, false
+}
+
+// argumentKind returns what an argument is, for messages.
+func argumentKind(x any) string {
+	if _, ok := x.(event.Value); ok {
+		return "a list" // as passed objects are objects
+	}
+	return typeInWords(fmt.Sprintf("%T", x))
 }
 
 func mergeObjects(args []any) (any, error) {
 	merged := map[string]any{}
 	for _, arg := range args {
-		object, ok := toMap(arg)
-		if !ok && arg != nil {
-			return nil, fmt.Errorf("merge needs objects, not %T", arg)
+		if arg == nil {
+			continue
 		}
-		for key, v := range object {
-			merged[key] = v
+		members, ok := objectMembers(arg)
+		if !ok {
+			return nil, fmt.Errorf("merge needs objects, not %s", argumentKind(arg))
 		}
+		maps.Insert(merged, members)
 	}
 	return merged, nil
 }
 
-// objectAndKeys returns the arguments of omit and pick. object is nil if the first one is.
-func objectAndKeys(args []any) (object map[string]any, keys map[string]bool, err error) {
-	object, ok := toMap(args[0])
-	if !ok && args[0] != nil {
-		return nil, nil, fmt.Errorf("an object is needed, not %T", args[0])
-	}
-	list, ok := args[1].([]any)
+// keySet is a list of keys that omit and pick are called with.
+type keySet struct {
+	list  []any
+	index map[string]bool // of a long list
+}
+
+// shortList is the number of keys up to which searching them one by one is faster.
+const shortList = 16
+
+func newKeySet(x any) (keys keySet, err error) {
+	list, ok := x.([]any)
 	if !ok {
-		return nil, nil, fmt.Errorf("a list of keys is needed, not %T", args[1])
+		return keys, fmt.Errorf("a list of keys is needed, not %s", argumentKind(x))
 	}
-	keys = map[string]bool{}
+	keys.list = list
+	if len(list) > shortList {
+		keys.index = make(map[string]bool, len(list))
+	}
 	for _, key := range list {
 		text, ok := key.(string)
 		if !ok {
-			return nil, nil, fmt.Errorf("a key is a text, not %T", key)
+			return keys, fmt.Errorf("a key is a text, not %s", argumentKind(key))
 		}
-		keys[text] = true
+		if keys.index != nil {
+			keys.index[text] = true
+		}
 	}
-	return object, keys, nil
+	return keys, nil
+}
+
+func (k keySet) contains(key string) bool {
+	if k.index != nil {
+		return k.index[key]
+	}
+	return slices.ContainsFunc(k.list, func(listed any) bool { return listed.(string) == key })
 }
 
 func omitKeys(args []any) (any, error) { return selectKeys(args, false) }
@@ -269,13 +299,17 @@ func omitKeys(args []any) (any, error) { return selectKeys(args, false) }
 func pickKeys(args []any) (any, error) { return selectKeys(args, true) }
 
 func selectKeys(args []any, wanted bool) (any, error) {
-	object, keys, err := objectAndKeys(args)
-	if err != nil || object == nil {
+	members, ok := objectMembers(args[0])
+	if !ok && args[0] != nil {
+		return nil, fmt.Errorf("an object is needed, not %s", argumentKind(args[0]))
+	}
+	keys, err := newKeySet(args[1])
+	if err != nil || args[0] == nil {
 		return nil, err
 	}
 	selected := map[string]any{}
-	for key, v := range object {
-		if keys[key] == wanted {
+	for key, v := range members {
+		if keys.contains(key) == wanted {
 			selected[key] = v
 		}
 	}
@@ -294,29 +328,30 @@ func toJSONText(args []any) (any, error) {
 }
 
 func compactValue(args []any) (any, error) {
-	value := args[0]
-	if object, ok := toMap(value); ok {
-		value = object
-	}
-	switch x := value.(type) {
-	case nil:
+	if args[0] == nil {
 		return nil, nil
-	case map[string]any:
+	}
+	if members, ok := objectMembers(args[0]); ok {
 		kept := map[string]any{}
-		for key, v := range x {
+		for key, v := range members {
 			if v != nil {
 				kept[key] = v
 			}
 		}
 		return kept, nil
-	case []any:
-		kept := []any{}
-		for _, v := range x {
-			if v != nil {
-				kept = append(kept, v)
-			}
-		}
-		return kept, nil
 	}
-	return nil, fmt.Errorf("compact needs an object or a list, not %T", args[0])
+	list, ok := args[0].([]any)
+	if passed, isPassed := args[0].(event.Value); isPassed {
+		list, ok = passedItems(passed), true
+	}
+	if !ok {
+		return nil, fmt.Errorf("compact needs an object or a list, not %s", argumentKind(args[0]))
+	}
+	kept := []any{}
+	for _, v := range list {
+		if v != nil {
+			kept = append(kept, v)
+		}
+	}
+	return kept, nil
 }

@@ -40,6 +40,9 @@ func TestOnlyWhatIsReadIsConverted(t *testing.T) {
 	} {
 		p, err := Compile(text)
 		require.NoError(t, err, text)
+		if p.whole != nil {
+			p = &Program{machineProgram: *p.whole}
+		}
 		var keys []string
 		for i := range p.variables {
 			if p.variables[i].name == "payload" {
