@@ -116,14 +116,17 @@ func newAction(s streams) *cobra.Command {
 		Use:   "action DESTINATION KEY",
 		Short: "Create an action of a destination",
 		Long: "Adds an action to a destination: a handler, a case, and its place in destination.yaml and plugin.go. Both keep their\n" +
-			"comments and their order.",
+			"comments and their order. In a destination without code it adds a request to destination.yaml, a route to sandbox.yaml and a case.",
 		Example: "  landfall new action acme deleteContact\n  landfall new action acme trackEvent --batch=false",
 		Args:    exactArgs(2, "the slug of the destination and the key of the action, such as acme createContact"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			n.Slug, n.Action = args[0], args[1]
-			made, err := scaffold.Action(n)
+			made, declared, err := scaffold.Action(n)
 			if err != nil {
 				return err
+			}
+			if declared {
+				return printDeclaredSteps(s, n, made)
 			}
 			return printNextSteps(s, n, made)
 		},

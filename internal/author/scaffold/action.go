@@ -26,54 +26,59 @@ var used = []string{
 }
 
 // Action adds an action to a destination: a handler, a case, and entries in the definition and in plugin.go, whose other content does
-// not change. It returns the new and changed files, relative to Dir.
-func Action(n New) ([]string, error) {
+// not change. In a destination without code the definition has its request, and the simulated API a route; declared reports that. It
+// returns the new and changed files, relative to Dir.
+func Action(n New) (made []string, declared bool, err error) {
 	dir := filepath.Join(n.Dir, n.Slug)
 	file := filepath.Join(dir, destination.DefinitionFile)
-	if exists(file) && !exists(filepath.Join(n.Dir, registryFile)) {
-		return nil, fmt.Errorf("%s is a destination without code: add the action to its actions in %s, and a case of it to %s", n.Slug, file, filepath.Join(dir, "testdata", "cases"))
-	}
-	m, err := findLocation(n.Dir)
-	if err != nil {
-		return nil, err
-	}
 	text, err := textfile.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no destination %q in %s: make it with %s new destination %s", n.Slug, n.Dir, n.programName(), n.Slug)
+		return nil, false, fmt.Errorf("there is no destination %q in %s: make it with %s new destination %s", n.Slug, n.Dir, n.programName(), n.Slug)
 	} else if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	d, err := destination.ParseDefinition(file, text)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	n.Name, n.Scheme = d.Name, string(d.Scheme)
 	if err := n.checkNewAction(d, dir); err != nil {
-		return nil, err
+		return nil, false, err
+	}
+	if declared, err = hasRequests(d, dir); err != nil {
+		return nil, false, err
+	}
+	if declared {
+		made, err = declaredAction(n, d, dir, text)
+		return made, true, err
+	}
+	m, err := findLocation(n.Dir)
+	if err != nil {
+		return nil, false, err
 	}
 	v := n.view(m)
 	block, err := v.execute("action.yaml.tmpl")
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	grown, err := withAction(d, text, string(block))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	handle, err := v.execute("handle.tmpl")
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	plugin := filepath.Join(dir, "plugin.go")
 	code, err := withHandler(plugin, n.Action, string(handle), n.programName())
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	made, err := n.write(v, map[string]string{n.actionFile(): "action.go", n.caseFile(): "case.yaml"})
+	made, err = n.write(v, map[string]string{n.actionFile(): "action.go", n.caseFile(): "case.yaml"})
 	if err == nil {
 		err = errors.Join(textfile.Update(file, grown, 0o644), textfile.Update(plugin, code, 0o644))
 	}
-	return append(made, filepath.Join(n.Slug, destination.DefinitionFile), filepath.Join(n.Slug, "plugin.go")), err
+	return append(made, filepath.Join(n.Slug, destination.DefinitionFile), filepath.Join(n.Slug, "plugin.go")), false, err
 }
 
 func (n New) checkNewAction(d *destination.Definition, dir string) error {

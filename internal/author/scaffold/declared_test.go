@@ -118,3 +118,67 @@ func TestMetadataBecomesADestination(t *testing.T) {
 		assert.ErrorContains(t, err, want)
 	}
 }
+
+// TestActionsOfDeclaredDestinations adds actions to destinations without code, of which one is not like those of Declared.
+func TestActionsOfDeclaredDestinations(t *testing.T) {
+	dir := t.TempDir()
+	for i, scheme := range scaffold.Schemes() {
+		n := scaffold.New{Dir: dir, Slug: "acme-" + scheme, Scheme: scheme, Batch: i%2 == 0}
+		_, err := scaffold.Declared(n)
+		require.NoError(t, err)
+		for key, batch := range map[string]bool{"deleteContact": true, "putOrder": false} {
+			made, declared, err := scaffold.Action(scaffold.New{Dir: dir, Slug: n.Slug, Action: key, Batch: batch})
+			require.NoError(t, err)
+			assert.True(t, declared)
+			assert.Len(t, made, 3, "a case, the definition and the sandbox")
+		}
+		checkDeclared(t, filepath.Join(dir, n.Slug))
+	}
+
+	own := filepath.Join(dir, "own")
+	write := func(name, text string) {
+		require.NoError(t, os.MkdirAll(own, 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(own, name), []byte(text), 0o644))
+	}
+	definition := `name: Own
+slug: own
+mode: cloud
+description: Ours.
+authentication: {scheme: custom, fields: {token: {label: Token, description: T., type: password, required: true}, size: {label: Size, description: S., type: integer, minimum: 5, required: true}}}
+request: {baseUrl: "https://own.example/api/", headers: {X-Token: "{{settings.token}}"}}
+actions: # all of them
+  send:
+    title: Send
+    description: Sends.
+    fields: {id: {label: ID, description: I., type: string, required: true, default: {"@path": $.userId}}}
+    request: {url: /send, body: {"@path": $.payload}}
+# the end
+`
+	action := func() error {
+		_, _, err := scaffold.Action(scaffold.New{Dir: dir, Slug: "own", Action: "editUser", Batch: true})
+		return err
+	}
+	write(destination.DefinitionFile, definition)
+	assert.ErrorContains(t, action(), "a new action is tried with the simulated API: open "+filepath.Join(own, "sandbox.yaml"))
+	write(destination.SandboxFile, "# ours\nauth: {header: X-Token}\nrefused: {status: 422, body: {message: \"{{message}}\"}}\nroutes:\n  - {request: POST /api/send, response: {status: 200}}\n")
+	require.NoError(t, action())
+	for name, want := range map[string]string{
+		destination.DefinitionFile:                           "      errors: {path: errors, index: index, status: status, message: message}\n# the end\n",
+		destination.SandboxFile:                              "# ours\nauth: {header: X-Token}\n",
+		filepath.Join("testdata", "cases", "edit-user.yaml"): "url: https://own.example/api/edit-user",
+	} {
+		text, err := os.ReadFile(filepath.Join(own, name))
+		require.NoError(t, err)
+		assert.Contains(t, string(text), want)
+	}
+	findings, err := suite.Find(destination.InFolder(own), own, suite.Options{})
+	require.NoError(t, err)
+	for _, f := range findings {
+		assert.NotContains(t, f.String(), "editUser", f.Check)
+	}
+
+	require.NoError(t, os.RemoveAll(own))
+	write(destination.DefinitionFile, strings.Replace(definition, "https://own.example/api/", "https://{{settings.size}}.example", 1))
+	write(destination.SandboxFile, "routes: []\n")
+	assert.ErrorContains(t, action(), "have no fixed request.baseUrl: add the action to its actions in "+filepath.Join(own, destination.DefinitionFile))
+}

@@ -158,7 +158,7 @@ func TestExistingDefinitionGetsAPluginOnce(t *testing.T) {
 
 	_, err = scaffold.Destination(scaffold.New{Dir: dir, Slug: "login"})
 	assert.ErrorContains(t, err, "holds a definition without a plugin: make the plugin with landfall new destination --from "+file)
-	_, err = scaffold.Action(scaffold.New{Dir: dir, Slug: "login", Action: "more"})
+	_, _, err = scaffold.Action(scaffold.New{Dir: dir, Slug: "login", Action: "more"})
 	assert.ErrorContains(t, err, "make the plugin with landfall new destination --from "+file)
 	assert.NoFileExists(t, filepath.Join(dir, "login", "more.go"))
 
@@ -176,7 +176,7 @@ func TestExistingDefinitionGetsAPluginOnce(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(dir, "login-two", destination.DefinitionFile))
 	require.NoError(t, err)
 	assert.Equal(t, strings.Replace(definitions["login"], "slug: login\n", "slug: login-two\n", 1), string(text))
-	_, err = scaffold.Action(scaffold.New{Dir: dir, Slug: "login", Action: "more", Batch: false})
+	_, _, err = scaffold.Action(scaffold.New{Dir: dir, Slug: "login", Action: "more", Batch: false})
 	assert.NoError(t, err, "an action can be added to what was made")
 }
 

@@ -52,6 +52,8 @@ type view struct {
 	New
 	Package, Import, Framework, Schema string
 	Host                               string
+	Base                               string // what the addresses of requests begin with
+	Settings                           string // of cases, as JSON; "" for those of a new destination
 	Title, Payload, Path, TooLong      string
 	Method, EventType                  string // the HTTP method as net/http names it, such as Post, and the events that the action takes
 	Deletes                            bool
@@ -81,6 +83,7 @@ func (n New) view(m location) view {
 		Path: strings.ToLower(strings.ReplaceAll(titleWords(n.Action), " ", "-")), TooLong: strings.Repeat("x", 65),
 		Schema: "https://landfall.dev/schemas/destination.schema.json",
 	}
+	v.Base = "https://" + v.Host + "/v1"
 	v.Method, v.EventType = methodOf(n.Action), "identify"
 	if v.Deletes = v.Method == "Delete"; v.Deletes {
 		v.EventType = "delete"

@@ -49,7 +49,7 @@ func TestNewDestinationPassesEveryCheck(t *testing.T) {
 		require.NoError(t, err)
 		for action, method := range map[string]string{"trackEvent": "Post", "deleteContact": "Delete", "updateContact": "Patch"} {
 			n.Action, n.Batch = action, !n.Batch
-			_, err = scaffold.Action(n)
+			_, _, err = scaffold.Action(n)
 			require.NoError(t, err)
 			code, err := os.ReadFile(filepath.Join(dir, n.Slug, strings.ToLower(action)+".go"))
 			require.NoError(t, err)
@@ -61,7 +61,7 @@ func TestNewDestinationPassesEveryCheck(t *testing.T) {
 		_, err := scaffold.Destination(n)
 		require.NoError(t, err)
 		n.Action, n.Audience, n.Batch = "trackEvent", false, true
-		_, err = scaffold.Action(n)
+		_, _, err = scaffold.Action(n)
 		require.NoError(t, err)
 	}
 	_, err := generate.All(dir, "destinations", "example.com/crm/destinations")
@@ -126,7 +126,7 @@ mode: cloud
 authentication: {scheme: none}
 `
 	require.NoError(t, os.WriteFile(file, []byte(before), 0o644))
-	made, err := scaffold.Action(scaffold.New{Dir: dir, Slug: "acme", Action: "dropNote", Batch: true})
+	made, _, err := scaffold.Action(scaffold.New{Dir: dir, Slug: "acme", Action: "dropNote", Batch: true})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"acme/dropnote.go", "acme/testdata/cases/drop-note.yaml", "acme/destination.yaml", "acme/plugin.go"}, made)
 	after, err := os.ReadFile(file)
@@ -177,7 +177,7 @@ func TestInvalidInputIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 		`the key of an action cannot be "range"`:             {Slug: "acme", Action: "range"},
 	} {
 		n.Dir = dir
-		_, err := scaffold.Action(n)
+		_, _, err := scaffold.Action(n)
 		assert.ErrorContains(t, err, want)
 	}
 }
