@@ -16,8 +16,8 @@ import (
 
 // The names of the checks that Lint makes.
 const (
-	CheckNames        = "names are as they should be"
-	CheckDescriptions = "everything is described"
+	CheckNames        = "names follow the rules"
+	CheckDescriptions = "everything has a description"
 	CheckSecrets      = "secrets are passwords"
 	CheckDefaults     = "defaults are values of their fields"
 	CheckFields       = "fields can be filled in"

@@ -165,16 +165,16 @@ func breakages(t *testing.T) []breakage {
 	t.Cleanup(func() { close(stop) })
 	var counter atomic.Int64
 	return []breakage{
-		{name: "slug", check: "names are as they should be", text: replace("slug: acme", "slug: acme-two\naliases: [acme]")},
-		{name: "labels", check: "names are as they should be", text: replace("label: Email", "label: ID")},
-		{name: "description", check: "everything is described", text: replace("description: How old they are., ", "")},
-		{name: "full stop", check: "everything is described", text: replace("Creates a contact.", "Creates a contact")},
+		{name: "slug", check: "names follow the rules", text: replace("slug: acme", "slug: acme-two\naliases: [acme]")},
+		{name: "labels", check: "names follow the rules", text: replace("label: Email", "label: ID")},
+		{name: "description", check: "everything has a description", text: replace("description: How old they are., ", "")},
+		{name: "full stop", check: "everything has a description", text: replace("Creates a contact.", "Creates a contact")},
 		{name: "secret", check: "secrets are passwords", text: replace("type: password", "type: string")},
 		{name: "default", check: "defaults are values of their fields", text: replace("default: us", "default: mars")},
 		{name: "preset of a field that is not there", check: "defaults are values of their fields", text: replace(`type = "identify"}`, `type = "identify", mapping: {nmae: x}}`)},
 		{name: "bounds", check: "fields can be filled in", text: replace("maximum: 40", "minimum: 50, maximum: 40")},
-		{name: "preset", check: "a preset takes an event of its action", text: replace(`type = "identify"`, `type = "page"`)},
-		{name: "no sandbox", check: "the sandbox takes what each action sends", plugin: func(p *destination.Plugin) { p.Sandbox = nil }},
+		{name: "preset", check: "presets select events of their action", text: replace(`type = "identify"`, `type = "page"`)},
+		{name: "no sandbox", check: "the sandbox accepts what each action sends", plugin: func(p *destination.Plugin) { p.Sandbox = nil }},
 		{name: "no test", check: "credentials can be tested", plugin: func(p *destination.Plugin) { p.Test = nil }},
 		{name: "no case", check: "every action has a case", text: replace("createContact:", "other: {title: Other, description: Other., fields: {}}\n  createContact:"),
 			plugin: func(p *destination.Plugin) { p.Actions["other"] = p.Actions["createContact"] }},
@@ -192,25 +192,25 @@ func breakages(t *testing.T) []breakage {
 			c.Log.Info("sending", "key", c.Settings.Get("api_key").Str())
 			return send(ctx, c)
 		}},
-		{name: "an error without its status", check: "every answer has its class", perform: func(ctx context.Context, c call) (*destination.Response, error) {
+		{name: "an error without its status", check: "every status leads to the right outcome", perform: func(ctx context.Context, c call) (*destination.Response, error) {
 			_, err := send(ctx, c)
 			if err != nil {
 				return nil, errors.New("it did not work: " + err.Error())
 			}
 			return nil, nil
 		}},
-		{name: "an error passed over", check: "every answer has its class", perform: func(ctx context.Context, c call) (*destination.Response, error) {
+		{name: "an error passed over", check: "every status leads to the right outcome", perform: func(ctx context.Context, c call) (*destination.Response, error) {
 			_, _ = send(ctx, c)
 			return nil, nil
 		}},
-		{name: "the wait is lost", check: "every answer has its class", perform: func(ctx context.Context, c call) (*destination.Response, error) {
+		{name: "the wait is lost", check: "every status leads to the right outcome", perform: func(ctx context.Context, c call) (*destination.Response, error) {
 			response, err := send(ctx, c)
 			if e := fault.As(err); e != nil {
 				return nil, fault.FromStatus(e.Status, e.Error())
 			}
 			return response, nil
 		}},
-		{name: "a deletion passed over", check: "deletions have the class of their answer", plugin: func(p *destination.Plugin) {
+		{name: "a deletion passed over", check: "deletions have the right outcome", plugin: func(p *destination.Plugin) {
 			p.OnDelete = func(ctx context.Context, in destination.DeleteInput) error {
 				_, _ = in.Client.Do(ctx, destination.Request{Method: http.MethodDelete, URL: "https://eu.api.acme.test/contacts/" + in.UserID})
 				return nil
@@ -227,17 +227,17 @@ func breakages(t *testing.T) []breakage {
 				return "", each([]string{"id:u1"})
 			}}
 		}},
-		{name: "a panic of a strange answer", check: "strange answers break nothing", perform: func(ctx context.Context, c call) (*destination.Response, error) {
+		{name: "a panic of a strange answer", check: "unexpected responses are handled", perform: func(ctx context.Context, c call) (*destination.Response, error) {
 			response, err := send(ctx, c)
 			if err == nil && response.Body.Kind() == event.Array {
 				_ = []string{}[response.Body.Len()]
 			}
 			return response, err
 		}},
-		{name: "results out of their order", check: "an event fares in a batch as it does alone", plugin: func(p *destination.Plugin) {
+		{name: "results out of their order", check: "an event has the same result in a batch and alone", plugin: func(p *destination.Plugin) {
 			p.Actions["createContact"] = destination.Handle(destination.Handler[raw, raw]{PerformBatch: backwards})
 		}},
-		{name: "shared", check: "plans run beside each other", perform: func(ctx context.Context, c call) (*destination.Response, error) {
+		{name: "shared", check: "plans run concurrently", perform: func(ctx context.Context, c call) (*destination.Response, error) {
 			response, err := send(ctx, c)
 			if _, known, _ := c.State.Get(ctx, "seen"); known && err == nil {
 				err = fault.Invalid("seen before")
@@ -245,14 +245,14 @@ func breakages(t *testing.T) []breakage {
 			_ = c.State.Put(ctx, "seen", "yes")
 			return response, err
 		}},
-		{name: "its own time", check: "what is cancelled ends", perform: func(ctx context.Context, c call) (*destination.Response, error) {
+		{name: "its own time", check: "cancelled calls end", perform: func(ctx context.Context, c call) (*destination.Response, error) {
 			response, err := send(context.WithoutCancel(ctx), c)
 			if ctx.Err() != nil {
 				return nil, nil
 			}
 			return response, err
 		}},
-		{name: "a goroutine", check: "no goroutine is left over", perform: func(ctx context.Context, c call) (*destination.Response, error) {
+		{name: "a goroutine", check: "no goroutine leaks", perform: func(ctx context.Context, c call) (*destination.Response, error) {
 			if counter.Add(1) == 20 {
 				go func() {
 					select {
@@ -303,7 +303,7 @@ func TestEachViolationIsFound(t *testing.T) {
 		})
 	}
 	elsewhere := []string{
-		"the source does no plumbing",
+		"clients and clocks come from the framework",
 		// These test the framework: a plugin cannot bypass its schema, and its errors about settings are redacted.
 		"bad payloads are refused by name and place", "unknown keys do not reach the handler", "bad settings are refused by name and place",
 	}
@@ -324,7 +324,7 @@ func TestPlumbingIsFound(t *testing.T) {
 	require.NoError(t, err)
 	var lines []string
 	for _, f := range findings {
-		if f.Check == "the source does no plumbing" {
+		if f.Check == "clients and clocks come from the framework" {
 			lines = append(lines, f.String())
 		}
 	}
@@ -356,11 +356,12 @@ func TestReadme(t *testing.T) {
 
 func TestWaivers(t *testing.T) {
 	for name, c := range map[string]struct{ waivers, err string }{
-		"waived":    {"- {check: everything is described, of: createContact.age, reason: the label says it}", ""},
-		"whole":     {"- {check: everything is described, reason: labels say it}", ""},
-		"stale":     {"- {check: everything is described, of: createContact.age, reason: the label says it}\n- {check: cases pass, reason: none}", "waivers.yaml:2: the waiver waives nothing: remove it"},
-		"no reason": {"- {check: everything is described}", "waivers.yaml:1:3: /0 needs a reason"},
-		"no check":  {"- {check: evrything is described, reason: x}", `is not the name of a check: "evrything is described" (did you mean "everything is described"?)`},
+		"former":    {"- {check: everything is described, of: createContact.age, reason: the label says it}", ""},
+		"waived":    {"- {check: everything has a description, of: createContact.age, reason: the label says it}", ""},
+		"whole":     {"- {check: everything has a description, reason: labels say it}", ""},
+		"stale":     {"- {check: everything has a description, of: createContact.age, reason: the label says it}\n- {check: cases pass, reason: none}", "waivers.yaml:2: the waiver waives nothing: remove it"},
+		"no reason": {"- {check: everything has a description}", "waivers.yaml:1:3: /0 needs a reason"},
+		"no check":  {"- {check: evrything has a description, reason: x}", `is not the name of a check: "evrything has a description" (did you mean "everything has a description"?)`},
 		"no list":   {"check: x", "should be a list"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -56,25 +56,25 @@ func allChecks() []check {
 	return []check{
 		lintCheck(destination.CheckNames), lintCheck(destination.CheckDescriptions), lintCheck(destination.CheckSecrets),
 		lintCheck(destination.CheckDefaults), lintCheck(destination.CheckFields),
-		{"the source does no plumbing", checkPlumbing},
+		{"clients and clocks come from the framework", checkPlumbing},
 		{"every action has a case", checkActionsHaveCases},
 		{CasesPass, checkCasesPass},
-		{"the sandbox takes what each action sends", checkSandboxAccepts},
-		{"a preset takes an event of its action", checkPresets},
+		{"the sandbox accepts what each action sends", checkSandboxAccepts},
+		{"presets select events of their action", checkPresets},
 		{"bad settings are refused by name and place", checkBadSettings},
 		{"bad payloads are refused by name and place", checkBadPayloads},
 		{"unknown keys do not reach the handler", checkUnknownKeys},
 		{"secrets do not show", checkSecrets},
 		{"credentials can be tested", ofRemotes(checkCredentials)},
-		{"every answer has its class", ofRemotes(checkStatusClasses)},
-		{"deletions have the class of their answer", ofRemotes(checkDeletions)},
+		{"every status leads to the right outcome", ofRemotes(checkStatusClasses)},
+		{"deletions have the right outcome", ofRemotes(checkDeletions)},
 		{"choices come from the remote", ofRemotes(checkChoices)},
 		{"the remote lists the members of an audience", ofRemotes(checkMemberList)},
-		{"strange answers break nothing", ofRemotes(checkStrangeResponses)},
-		{"an event fares in a batch as it does alone", checkBatches},
-		{"plans run beside each other", checkConcurrentPlans},
-		{"what is cancelled ends", ofRemotes(checkCancellation)},
-		{"no goroutine is left over", func(s *subject) {
+		{"unexpected responses are handled", ofRemotes(checkStrangeResponses)},
+		{"an event has the same result in a batch and alone", checkBatches},
+		{"plans run concurrently", checkConcurrentPlans},
+		{"cancelled calls end", ofRemotes(checkCancellation)},
+		{"no goroutine leaks", func(s *subject) {
 			for _, p := range s.plans {
 				if err := p.Close(s.baseContext()); err != nil {
 					s.addFinding("", "closing an instance: %v", err)
