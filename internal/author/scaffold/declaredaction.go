@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -31,7 +30,7 @@ func hasRequests(d *destination.Definition, dir string) (bool, error) {
 func declaredAction(n New, d *destination.Definition, dir string, text []byte) ([]string, error) {
 	n.Declared = true
 	sandboxFile := filepath.Join(dir, destination.SandboxFile)
-	rules, err := os.ReadFile(sandboxFile)
+	rules, err := textfile.ReadFile(sandboxFile)
 	if err != nil {
 		return nil, fmt.Errorf("a new action is tried with the simulated API: %w", err)
 	}
