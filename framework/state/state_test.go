@@ -318,6 +318,7 @@ func TestUnavailableDatabaseIsRetryable(t *testing.T) {
 		"Annotate": l.Annotate(ctx, a, []destination.Note{{Identity: "u"}}), "Audience": audienceErr, "CheckTarget": l.CheckTarget(ctx, targetAt("one")),
 		"Claim": errorOf(l.Claim(ctx, targetAt("one"))), "Compare": l.Compare(ctx, "a", scratch, func(string, bool, state.Membership) error { return nil }),
 		"CompareStates": l.CompareStates(ctx, "a", scratch, func(string, bool, state.MemberState) error { return nil }),
+		"EachChanged":   l.EachChanged(ctx, "a", at(1), func(string) error { return nil }),
 		"Memberships":   errorOf(l.Memberships(ctx, "a", []string{"u"})), "Content": errorOf(l.Content(ctx)), "Decide": errorOf(l.Decide(ctx, a, changes)), "DecideAll": l.DecideAll(ctx, a, at(1)), "Each": l.Each(ctx, "a", "", visit),
 		"Find": findErr, "Forget": l.Forget(ctx), "Get": getErr, "Lookup": errorOf(l.Lookup(ctx, "a", []string{"u"})), "MarkUncertain": l.MarkUncertain(ctx, a, changes),
 		"Purge": l.Purge(ctx, a, at(1)), "Put": l.Put(ctx, "k", "v"), "Record": l.Record(ctx, a, changes), "Rename": l.Rename(ctx, "other"),
@@ -332,7 +333,7 @@ func TestUnavailableDatabaseIsRetryable(t *testing.T) {
 		}
 	}
 	for i := range reflect.TypeOf(l).NumMethod() {
-		assert.Contains(t, "Annotate Audience CheckTarget Claim Compare CompareStates Content Decide DecideAll Each Find Forget Get Lookup MarkUncertain Memberships Purge Put Record Rename Retarget Sizes Swap Target",
+		assert.Contains(t, "Annotate Audience CheckTarget Claim Compare CompareStates Content Decide DecideAll Each EachChanged Find Forget Get Lookup MarkUncertain Memberships Purge Put Record Rename Retarget Sizes Swap Target",
 			reflect.TypeOf(l).Method(i).Name, "a new method of the ledger needs a line above")
 	}
 }
