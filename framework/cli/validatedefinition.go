@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"fmt"
 	"path/filepath"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
 // checkDefinition finds the mistakes in a destination's definition: those that keep it from being loaded, and what the suite of
@@ -22,7 +24,23 @@ func (c *validateCommand) checkDefinition(path string, text []byte) (problems, w
 			problems = append(problems, p)
 		}
 	}
+	problems = append(problems, undeliverablePresets(path, d)...)
 	return d.Document.Locate(problems), d.Document.Locate(warnings)
+}
+
+// undeliverablePresets returns a problem for each part of a preset for which every event is refused.
+func undeliverablePresets(path string, d *destination.Definition) (problems fault.Problems) {
+	for i, p := range d.Presets {
+		if p.Type != "automatic" { // others are completed by the user
+			continue
+		}
+		action := d.Action(p.Action)
+		wrong, _ := runtime.CheckMapping(action.Fields, destination.Overlay(action.DefaultMapping(), p.Mapping))
+		for _, w := range wrong {
+			problems = append(problems, fault.Problem{File: path, Pointer: fmt.Sprintf("/presets/%d/mapping%s", i, w.Pointer), Message: w.Message})
+		}
+	}
+	return problems
 }
 
 // lintOptions returns what is known about a definition from its location: destination.yaml is in a directory with the

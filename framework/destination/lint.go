@@ -45,7 +45,7 @@ type LintOptions struct {
 func (d *Definition) Lint(o LintOptions) []Finding {
 	l := linter{d: d}
 	l.checkNames(o.Directory)
-	l.checkFields("settings", "/authentication/fields", d.Settings)
+	l.checkFields("settings", "/authentication/fields", d.Settings, d.Settings)
 	for _, f := range d.Settings {
 		l.checkSecret(f)
 		l.checkDescription("settings."+f.Key, "/authentication/fields"+fault.PointerKey(f.Key), "the setting", f.Description)
@@ -95,7 +95,7 @@ func (l *linter) checkNames(directory string) {
 func (l *linter) checkAction(a ActionDefinition, performs func(string) bool) {
 	place := "/actions" + fault.PointerKey(a.Key)
 	l.checkDescription(a.Key, place+"/description", "the action", a.Description)
-	l.checkFields(a.Key, place+"/fields", a.Fields)
+	l.checkFields(a.Key, place+"/fields", a.Fields, a.Fields)
 	l.checkBatchSize(a, place)
 	for _, f := range a.Fields {
 		l.checkDescription(a.Key+"."+f.Key, place+"/fields"+fault.PointerKey(f.Key), "the field", f.Description)
@@ -125,8 +125,8 @@ func (l *linter) checkBatchSize(a ActionDefinition, place string) {
 	}
 }
 
-// checkFields checks fields and, recursively, their properties.
-func (l *linter) checkFields(of, place string, fields fieldschema.Fields) {
+// checkFields checks fields and, recursively, their properties. whole are all fields of the action.
+func (l *linter) checkFields(of, place string, fields, whole fieldschema.Fields) {
 	labels := map[string]string{}
 	for _, f := range fields {
 		of, place := of+"."+f.Key, place+fault.PointerKey(f.Key)
@@ -141,7 +141,9 @@ func (l *linter) checkFields(of, place string, fields fieldschema.Fields) {
 			l.addFinding(CheckFields, of, place+"/minimum", "the minimum %s is above the maximum %s, so no value is valid", f.Minimum.JSON(), f.Maximum.JSON())
 		}
 		l.checkDefault(of, place, f)
-		l.checkFields(of, place+"/properties", f.Properties)
+		l.checkChoices(of, place, f)
+		l.checkConditions(of, place, f, fields, whole)
+		l.checkFields(of, place+"/properties", f.Properties, whole)
 	}
 	l.checkCycles(of, place, fields)
 }

@@ -65,6 +65,11 @@ func TestLint(t *testing.T) {
 		{name: "batch size raised by its maximum", fields: `batch_size: {label: B, description: B., type: integer, default: 5000, maximum: 5000}`},
 		{name: "batch size above its maximum", fields: `batch_size: {label: B, description: B., type: integer, default: 5001, maximum: 5000}`, want: "/actions/create/fields/batch_size/default"},
 		{name: "maximum of the batch size above the bound", fields: `batch_size: {label: B, description: B., type: integer, maximum: 10001}`, want: "/actions/create/fields/batch_size/maximum the maximum is 10001, but a batch holds at most 10000 payloads"},
+		{name: "a misspelled key of a choice", fields: `a: {label: A, description: A., type: string, choices: [{lable: X, value: x}]}`, want: `/actions/create/fields/a/choices/0/lable is not a known key (did you mean "label"?)`},
+		{name: "a choice without a value", settings: `a: {label: A, description: A., type: string, choices: [{label: X}]}`, want: `/authentication/fields/a/choices/0 should have the key "value"`},
+		{name: "choices", fields: `a: {label: A, description: A., type: string, choices: [x, {label: X, value: y}, {value: 0}]}`},
+		{name: "a condition on no field", fields: `a: {label: A, description: A., type: string, depends_on: {conditions: [{fieldKey: idd, operator: is, value: x}]}}`, want: `/actions/create/fields/a/depends_on/conditions/0/fieldKey there is no field "idd" (did you mean "id"?)`},
+		{name: "conditions on fields", fields: `a: {label: A, description: A., type: object, properties: {b: {label: B, type: string, depends_on: {conditions: [{fieldKey: id, operator: is, value: x}, {fieldKey: c, operator: is, value: x}, {type: syncMode, operator: is, value: add}, {fieldKey: __segment_internal_sync_mode, operator: is, value: add}]}}, c: {label: C, type: string}}}`},
 		{name: "a label twice", fields: `a: {label: ID, description: A., type: string}`, want: "/actions/create/fields/a/label has the same label as id"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

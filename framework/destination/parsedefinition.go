@@ -284,5 +284,6 @@ func (p *parser) checkMapping(v event.Value, place string) {
 	p.problems.AddUnder(place, err)
 	if err == nil {
 		p.problems.AddUnder(place, m.Warnings().Err())
+		p.problems.AddUnder(place, mapping.Mistakes(v).Err())
 	}
 }

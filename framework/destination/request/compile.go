@@ -112,6 +112,7 @@ func (c *compiler) compileMapping(v event.Value, place string) *mapping.Mapping 
 	c.problems.AddUnder(place, err)
 	if err == nil {
 		c.problems.AddUnder(place, m.Warnings().Err())
+		c.problems.AddUnder(place, mapping.Mistakes(v).Err())
 	}
 	c.checkReferences(v, place)
 	return m
