@@ -12,7 +12,7 @@ import (
 func TestPathRead(t *testing.T) {
 	v := MustParse(`{"a":{"b":{"c":1},"f g":3,"arr":[{"x":1},{"x":2}],"n":null,"z":0,"f":false,"s":"","str":"hello","it's":4},"[t] x":{"y":5},"😀":"😀b"}`)
 	cases := map[string]string{
-		"$.a.b.c": "1", "a.b.c": "1", "a..b.c": "1", ".a.b.c": "1", `a['b']["c"]`: "1", `['a'].b.c`: "1",
+		"$.a.b.c": "1", "a.b.c": "1", "a..b.c": "1", ".a.b.c": "1", `a['b']["c"]`: "1", `['a'].b.c`: "1", `$['a'].b.c`: "1", `$["a"]["b"].c`: "1",
 		`a["f g"]`: "3", `a['f g']`: "3", "a.f g": "3", "a.it's": "4",
 		"a.arr[0].x": "1", "a.arr.0.x": "1", "a.arr[1].x": "2",
 		"a.arr[-1].x": "", "a.arr[9].x": "", "a.arr[01].x": "", "a.arr.x": "", "a.missing.x": "", "a.b.c.d": "",

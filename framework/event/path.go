@@ -19,7 +19,7 @@ type segment struct {
 // MaxPathSegments is the maximum number of segments of a path. Later segments are dropped: an event is never that deep.
 const MaxPathSegments = MaxDepth + 8
 
-// NewPath compiles a path. Every text is a valid path. A leading $. is optional. The text is split at dots and at brackets that
+// NewPath compiles a path. Every text is a valid path. A leading $. is optional, as is $ before ['…']. The text is split at dots and at brackets that
 // hold a digit or a quote. Empty segments are dropped, and the quotes around a key in brackets are removed. In ['…'] and ["…"] a
 // key may hold dots and brackets.
 func NewPath(text string) Path {
@@ -28,6 +28,9 @@ func NewPath(text string) Path {
 		rest = ""
 	}
 	rest = strings.TrimPrefix(rest, "$.")
+	if strings.HasPrefix(rest, "$") && quotedKey(rest[1:]) > 0 {
+		rest = rest[1:]
+	}
 	p := Path{text: text}
 	start := 0
 	for i := 0; i <= len(rest); i++ {

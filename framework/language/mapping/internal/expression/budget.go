@@ -47,19 +47,20 @@ const (
 	chargeDeepName    = internalPrefix + "nest"
 	callName          = internalPrefix + "call"
 	exactName         = internalPrefix + "exact"
+	orderedName       = internalPrefix + "ordered"
 )
 
 func budgetFunctions() []expr.Option {
 	return []expr.Option{
 		expr.Function(countStepName, countStep), expr.Function(chargeShallowName, chargeShallow), expr.Function(chargeDeepName, chargeDeep), expr.Function(callName, checkedCall),
-		expr.Function(exactName, exact),
+		expr.Function(exactName, exact), expr.Function(orderedName, callOrdered),
 	}
 }
 
 // Builtins that create new values. The other builtins return parts of their arguments.
 var (
 	shallowBuiltins = []string{
-		"map", "filter", "groupBy", "sortBy", "upper", "lower", "toBase64", "fromBase64", "keys", "values", "toPairs", "fromPairs",
+		"map", "filter", "groupBy", "sortBy", "upper", "lower", "toBase64", "fromBase64", "fromPairs",
 		"reverse", "uniq", "sort", "take", "trim",
 	}
 	// These can create much larger values than their arguments, so their size is charged before they run.
@@ -90,6 +91,8 @@ func (c budgetPatcher) Visit(node *ast.Node) {
 		switch {
 		case slices.Contains(chargedFirst, n.Name):
 			*node = c.wrapCall(callName, append([]ast.Node{&ast.StringNode{Value: n.Name}}, n.Arguments...)...)
+		case slices.Contains(orderedBuiltins, n.Name):
+			*node = c.wrapCall(orderedName, append([]ast.Node{&ast.StringNode{Value: n.Name}}, n.Arguments...)...)
 		case slices.Contains(shallowBuiltins, n.Name):
 			*node = c.wrapCall(chargeShallowName, n)
 		}
