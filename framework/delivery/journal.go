@@ -277,17 +277,23 @@ func (j *journal) purge(all bool) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), transferTimeout)
 	defer cancel()
+	if err := j.forgetTransferred(ctx, all); err != nil {
+		j.queue.config.Log.Debug("purging the journal: trying again", "error", err)
+		return
+	}
+	j.unpurged = 0
+}
+
+// forgetTransferred deletes the groups that are in the log, or all but the latest. It must come before the deletion of events, after which the
+// log may not say any more that they were transferred.
+func (j *journal) forgetTransferred(ctx context.Context, all bool) error {
 	j.mu.Lock()
 	before := j.transferred
 	j.mu.Unlock()
 	if all {
 		before++
 	}
-	if err := j.queue.store.PurgeBefore(ctx, journalStream, before); err != nil {
-		j.queue.config.Log.Debug("purging the journal: trying again", "error", err)
-		return
-	}
-	j.unpurged = 0
+	return j.queue.store.PurgeBefore(ctx, journalStream, before)
 }
 
 // encodeGroup encodes the first n records as a message of at most limit bytes, but at least one: a line with the event, a space and the subject.

@@ -27,6 +27,7 @@ var errInjected = errors.New("injected")
 type faultyLog struct {
 	eventlog.Log
 	dir  string
+	dead atomic.Bool // the process was killed: nothing is written
 	fail atomic.Pointer[func(stream string, writes []eventlog.Write) (before, after error)]
 }
 
@@ -34,6 +35,9 @@ func (l *faultyLog) Dir() string { return l.dir }
 
 func (l *faultyLog) Append(ctx context.Context, stream string, writes []eventlog.Write) (uint64, error) {
 	var after error
+	if l.dead.Load() {
+		return 0, errInjected
+	}
 	if f := l.fail.Load(); f != nil {
 		before, failure := (*f)(stream, writes)
 		if before != nil {
@@ -43,6 +47,13 @@ func (l *faultyLog) Append(ctx context.Context, stream string, writes []eventlog
 	}
 	last, err := l.Log.Append(ctx, stream, writes)
 	return last, errors.Join(err, after)
+}
+
+func (l *faultyLog) PurgeBefore(ctx context.Context, stream string, seq uint64) error {
+	if l.dead.Load() {
+		return errInjected
+	}
+	return l.Log.PurgeBefore(ctx, stream, seq)
 }
 
 func (l *faultyLog) failWith(f func(stream string, writes []eventlog.Write) (before, after error)) {
@@ -93,15 +104,12 @@ func TestJournalLosesNothing(t *testing.T) {
 	var repeated sync.Map
 	for round := range testsize.Of(12, 6) {
 		q, log := openFaulty(t, store)
-		var killed atomic.Bool
 		log.failWith(func(stream string, writes []eventlog.Write) (before, after error) {
 			one := 20 // of so many writes fails before it is stored, and as many after
 			if stream == eventsStream && writes[len(writes)-1].Header[journalHeader] != "" {
 				one = 4
 			}
 			switch n := rand.IntN(one); {
-			case killed.Load():
-				return errInjected, nil
 			case n == 0:
 				return []error{errInjected, ErrFull}[rand.IntN(2)], nil
 			case n == 1:
@@ -129,7 +137,7 @@ func TestJournalLosesNothing(t *testing.T) {
 			})
 		}
 		clients.Wait()
-		killed.Store(round%3 != 0) // of other processes, what waits is transferred when they end
+		log.dead.Store(round%3 != 0) // of other processes, what waits is transferred when they end
 		q.Close()
 	}
 	q, _ := openFaulty(t, store)
@@ -169,7 +177,7 @@ func TestJournalAfterACrash(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	require.ErrorIs(t, q.settle(ctx), errInjected)
-	log.failWith(func(string, []eventlog.Write) (error, error) { return errInjected, nil })
+	log.dead.Store(true)
 	q.Close()
 
 	again, _ := openFaulty(t, store)
@@ -187,6 +195,23 @@ func TestJournalAfterACrash(t *testing.T) {
 		info, err := again.store.Info(t.Context(), journalStream)
 		return err == nil && info.Messages == 0
 	}, 30*time.Second, 10*time.Millisecond, "the journal keeps nothing")
+}
+
+// TestTrimmedEventsDoNotComeBack deletes all events of the log before a crash. The journal must not transfer them again.
+func TestTrimmedEventsDoNotComeBack(t *testing.T) {
+	store := memlog.New(memlog.Options{})
+	q, log := openFaulty(t, store)
+	require.NoError(t, q.Append(t.Context(), []NewEvent{eventOf("a", 0), eventOf("b", 0)}))
+	require.NoError(t, q.settle(t.Context()))
+	info, err := q.store.Info(t.Context(), eventsStream)
+	require.NoError(t, err)
+	require.NoError(t, q.purgeEvents(t.Context(), info.LastSeq+1))
+	log.dead.Store(true)
+	q.Close()
+
+	again, _ := openFaulty(t, store)
+	defer again.Close()
+	assert.Empty(t, storedEvents(t, again))
 }
 
 // TestFullLogRefusesEvents fills the log: what was accepted waits, more is refused, and commands fail.

@@ -66,6 +66,11 @@ func (q *Queue) purgeEvents(ctx context.Context, to uint64) error {
 	if err != nil {
 		q.config.Log.Debug("recording what is trimmed failed: trying again later", "error", err) // for example because the disk is full, which purging fixes
 	}
+	if q.journal != nil {
+		if err := q.journal.forgetTransferred(ctx, true); err != nil {
+			return err
+		}
+	}
 	return q.store.PurgeBefore(ctx, eventsStream, to)
 }
 
