@@ -31,6 +31,7 @@ face: {id: face, destination: facebook-custom-audiences, settings: {retlAdAccoun
 		"an unknown key":           {"braze", `query: SELECT 1, key: externalid`, `/audienceSyncs/0/key is no identifier of the destination (did you mean "external_id"?): it has external_id`},
 		"an unknown column":        {"braze", `query: SELECT 1, columns: {externalid: id}`, `/audienceSyncs/0/columns/externalid is no identifier of the destination`},
 		"a key of one destination": {"braze face", `query: SELECT 1, key: external_id`, "/audienceSyncs/0/key is no identifier of the destination"},
+		"an unfit database":        {"braze", `query: SELECT 1, from: "clickhouse://db.example/shop", incremental: {column: at}`, "/audienceSyncs/0 "},
 	} {
 		var list []string
 		for _, id := range strings.Fields(c.instances) {
@@ -38,7 +39,11 @@ face: {id: face, destination: facebook-custom-audiences, settings: {retlAdAccoun
 			text, _, _ := strings.Cut(rest, "\n")
 			list = append(list, text)
 		}
-		cfg, problems := config.Parse("landfall.yaml", []byte(`{destinations: [`+strings.Join(list, ", ")+`], audienceSyncs: [{id: vips, from: "sqlite:shop.db", every: 1h, `+c.sync+`}]}`), config.Env{})
+		sync := c.sync
+		if !strings.Contains(sync, "from:") {
+			sync += `, from: "sqlite:shop.db"`
+		}
+		cfg, problems := config.Parse("landfall.yaml", []byte(`{destinations: [`+strings.Join(list, ", ")+`], audienceSyncs: [{id: vips, every: 1h, `+sync+`}]}`), config.Env{})
 		require.Empty(t, problems, name)
 		found := audienceruns.Check(cfg, registry)
 		if c.want == "" {

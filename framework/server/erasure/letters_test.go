@@ -3,6 +3,7 @@ package erasure_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,4 +100,28 @@ func TestAnEndedContextEndsTheErasure(t *testing.T) {
 	assert.NotEqual(t, "done", w.receipt(id).State())
 	require.NoError(t, erasure.RunOnce(t.Context(), w.config()))
 	assert.Equal(t, "done", w.receipt(id).State())
+}
+
+// TestBoundsOfOrders checks orders at the limits, and that a deletion event with too many identifiers is still an order.
+func TestBoundsOfOrders(t *testing.T) {
+	w := newWorld(t)
+	request := func(ids ...string) error {
+		_, err := w.desk().Request(t.Context(), erasure.Order{Users: []erasure.User{{Identifiers: ids}}, By: "test"})
+		return err
+	}
+	assert.NoError(t, request(strings.Repeat("x", 64<<10)))
+	assert.Error(t, request(strings.Repeat("x", 64<<10+1)))
+	assert.NoError(t, request(numbers(50)...))
+	assert.Error(t, request(numbers(51)...))
+	var ids []string
+	for _, n := range numbers(60) {
+		ids = append(ids, `{"id":"x`+n+`"}`)
+	}
+	user := erasure.UserOf(event.MustParse(`{"type":"delete","userId":"u1","anonymousId":"a1","context":{"externalIds":[` + strings.Join(ids, ",") + `]}}`))
+	assert.Equal(t, "u1", user.Identifiers[0])
+	assert.Len(t, user.Identifiers, 49, "one place is for the anonymous id")
+	_, err := w.desk().Request(t.Context(), erasure.Order{Users: []erasure.User{user}, By: "test"})
+	assert.NoError(t, err)
+	w.cfg.StateKey = "too short"
+	assert.ErrorContains(t, request("u1"), "state.key")
 }
