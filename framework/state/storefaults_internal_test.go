@@ -49,6 +49,7 @@ func storeOperations(s *Store) map[string]func(context.Context) error {
 		"erasure":        func(ctx context.Context) error { _, _, err := s.ErasureByID(ctx, "e1"); return err },
 		"erasures since": func(ctx context.Context) error { _, err := s.ErasuresVersion(ctx); return err },
 		"trim erasures":  func(ctx context.Context) error { return s.TrimErasures(ctx, second(0)) },
+		"scrub":          s.Scrub,
 		"erase members":  func(ctx context.Context) error { return s.EraseMembers(ctx, hasUser, func(ErasedMember) {}) },
 		"erase values": func(ctx context.Context) error {
 			_, err := s.EraseValues(ctx, func(text string) bool { return text == "v" })
