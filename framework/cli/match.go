@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -84,6 +85,9 @@ func doLine(line textfile.Line, out *bufio.Writer, do func(raw []byte, e event.E
 	raw := []byte(line.Text)
 	if len(bytes.TrimSpace(raw)) == 0 {
 		return nil
+	}
+	if !utf8.Valid(raw) {
+		return errors.New("the line is not valid UTF-8: save the file as UTF-8")
 	}
 	e, err := event.Parse(raw)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/internal/pool"
@@ -36,7 +37,7 @@ func readAhead(input io.Reader, complete func(event.Event) event.Event, out chan
 		raw, err := lines.readLine()
 		if err == nil || errors.Is(err, io.EOF) {
 			if len(bytes.TrimSpace(raw)) > 0 {
-				e, bad := event.Parse(raw)
+				e, bad := parseLine(raw)
 				if bad == nil {
 					e = complete(e)
 				}
@@ -60,6 +61,16 @@ func readAhead(input io.Reader, complete func(event.Event) event.Event, out chan
 		}
 		ahead, size = linePool.Get(aheadLines)[:0], 0
 	}
+}
+
+// errNoUTF8 is the error of a line in another encoding. event.Parse would replace its characters, and with them the user whom it names.
+var errNoUTF8 = errors.New("it is not valid UTF-8: save the file as UTF-8")
+
+func parseLine(raw []byte) (event.Event, error) {
+	if !utf8.Valid(raw) {
+		return event.Event{}, errNoUTF8
+	}
+	return event.Parse(raw)
 }
 
 // lineReader reads lines of any length. A line is a slice of the block that it was read into, and keeps that block in memory. Memory is
