@@ -136,7 +136,7 @@ func TestInvalidDestinationFails(t *testing.T) {
 		destinationtest.RunCases(t, acme(definition, send))
 	default:
 		for run, want := range map[string]string{
-			"finding": "--- FAIL: TestInvalidDestinationFails/every_answer_has_its_class", "unreadable": "--- FAIL: TestInvalidDestinationFails", "case": "--- FAIL: TestInvalidDestinationFails/", "valid case": "PASS",
+			"finding": "--- FAIL: TestInvalidDestinationFails/every_status_leads_to_the_right_outcome", "unreadable": "--- FAIL: TestInvalidDestinationFails", "case": "--- FAIL: TestInvalidDestinationFails/", "valid case": "PASS",
 			"unreadable for cases": "--- FAIL: TestInvalidDestinationFails", "in its own directory": "--- FAIL: TestInvalidDestinationFails",
 		} {
 			command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestInvalidDestinationFails$")
