@@ -356,7 +356,7 @@ func TestReadme(t *testing.T) {
 
 func TestWaivers(t *testing.T) {
 	for name, c := range map[string]struct{ waivers, err string }{
-		"former":    {"- {check: everything is described, of: createContact.age, reason: the label says it}", ""},
+		"former":    {"- {check: everything has a description, of: createContact.age, reason: the label says it}", ""},
 		"waived":    {"- {check: everything has a description, of: createContact.age, reason: the label says it}", ""},
 		"whole":     {"- {check: everything has a description, reason: labels say it}", ""},
 		"stale":     {"- {check: everything has a description, of: createContact.age, reason: the label says it}\n- {check: cases pass, reason: none}", "waivers.yaml:2: the waiver waives nothing: remove it"},

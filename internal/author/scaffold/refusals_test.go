@@ -51,7 +51,7 @@ func TestActionsOverwriteNoFile(t *testing.T) {
 	require.NoError(t, err)
 	file := filepath.Join(dir, "acme", "refundorder.go")
 	require.NoError(t, os.WriteFile(file, []byte("package acme\n"), 0o600))
-	_, err = scaffold.Action(scaffold.New{Dir: dir, Slug: "acme", Action: "refundOrder"})
+	_, _, err = scaffold.Action(scaffold.New{Dir: dir, Slug: "acme", Action: "refundOrder"})
 	assert.ErrorContains(t, err, "refundorder.go already exists")
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
