@@ -52,33 +52,39 @@ func Action(n New) (made []string, declared bool, err error) {
 		made, err = declaredAction(n, d, dir, text)
 		return made, true, err
 	}
+	made, err = codedAction(n, d, dir, text)
+	return made, false, err
+}
+
+// codedAction is Action for a destination in Go.
+func codedAction(n New, d *destination.Definition, dir string, text []byte) ([]string, error) {
 	m, err := findLocation(n.Dir)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	v := n.view(m)
 	block, err := v.execute("action.yaml.tmpl")
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	grown, err := withAction(d, text, string(block))
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	handle, err := v.execute("handle.tmpl")
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	plugin := filepath.Join(dir, "plugin.go")
 	code, err := withHandler(plugin, n.Action, string(handle), n.programName())
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	made, err = n.write(v, map[string]string{n.actionFile(): "action.go", n.caseFile(): "case.yaml"})
+	made, err := n.write(v, map[string]string{n.actionFile(): "action.go", n.caseFile(): "case.yaml"})
 	if err == nil {
-		err = errors.Join(textfile.Update(file, grown, 0o644), textfile.Update(plugin, code, 0o644))
+		err = errors.Join(textfile.Update(filepath.Join(dir, destination.DefinitionFile), grown, 0o644), textfile.Update(plugin, code, 0o644))
 	}
-	return append(made, filepath.Join(n.Slug, destination.DefinitionFile), filepath.Join(n.Slug, "plugin.go")), false, err
+	return append(made, filepath.Join(n.Slug, destination.DefinitionFile), filepath.Join(n.Slug, "plugin.go")), err
 }
 
 func (n New) checkNewAction(d *destination.Definition, dir string) error {
