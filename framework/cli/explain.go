@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/explain"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 type explainCommand struct {
@@ -95,7 +98,10 @@ func (c *explainCommand) readEvent() (event.Event, error) {
 		return event.Event{}, usageErrorf("%v", err)
 	}
 	defer input.Close()
-	text, err := io.ReadAll(io.LimitReader(input, event.MaxBytes+1))
+	text, err := io.ReadAll(io.LimitReader(textfile.NewReader(input, ""), event.MaxBytes+1))
+	if err == nil && !utf8.Valid(text) {
+		err = errors.New("is not valid UTF-8: save the file as UTF-8")
+	}
 	if err != nil {
 		return event.Event{}, fmt.Errorf("%s: %w", c.event, err)
 	}
