@@ -30,7 +30,7 @@ func (c *compiler) compileAuth(p *Plan) tokens {
 	case c.instance.AccessToken != "":
 		return func(context.Context, string) (string, error) { return c.instance.AccessToken, nil }
 	}
-	spec := destination.Overlay(c.definition.OAuth, oauth.SelectSpec(auth))
+	spec := destination.Overlay(c.definition.OAuth, oauth.SelectSpec(auth.Without("clientId", "clientSecret"))) // these are no templates
 	if NeedsLogin(c.definition, c.instance) && (host == nil || auth.Len() > 0) {
 		p.login = c.compileLogin(spec, p.settings)
 	}
@@ -55,14 +55,20 @@ func (c *compiler) compileLogin(spec, settings event.Value) *oauth.Remote {
 	if auth.Len() > 0 {
 		place += "/auth"
 	}
+	parsed, err := oauth.ParseSpec(spec, settings)
 	id, secret := auth.Get("clientId").Str(), auth.Get("clientSecret").Str()
-	if id == "" {
+	if err == nil && id == "" {
+		id, secret = parsed.ClientID, parsed.ClientSecret
+	}
+	switch {
+	case id == "" && !spec.Get("clientId").Exists():
 		c.problems.Add(place, "needs the OAuth client that you have registered with %s: auth: {clientId: …, clientSecret: \"${SECRET}\"}", c.definition.Name)
 		return nil
-	}
-	parsed, err := oauth.ParseSpec(spec, settings)
-	if err != nil {
+	case err != nil:
 		c.problems.AddUnder(place, err)
+		return nil
+	case id == "":
+		c.problems.Add(place, "needs the OAuth client that you have registered with %s: the settings have none", c.definition.Name)
 		return nil
 	}
 	r := &oauth.Remote{Spec: parsed, ClientID: id, ClientSecret: secret, Base: c.host.TokenTransport, Log: c.host.Log, Now: c.host.Now}

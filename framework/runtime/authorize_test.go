@@ -166,3 +166,44 @@ func TestOnlyItemsRefusedForTheTokenAreRetried(t *testing.T) {
 		})
 	}
 }
+
+// TestClientIsASetting checks that a definition takes the OAuth client from its settings, and that auth takes precedence.
+func TestClientIsASetting(t *testing.T) {
+	const definition = `
+name: Crm
+slug: crm
+mode: cloud
+authentication:
+  scheme: oauth2
+  grant: client_credentials
+  tokenUrl: {"@expr": "substitute(settings.endpoint, '/rest$', '') + '/token'"}
+  clientId: "{{settings.client}}"
+  clientSecret: "{{settings.secret}}"
+  fields:
+    endpoint: {label: Endpoint, type: string, required: true}
+    client: {label: Client, type: string}
+    secret: {label: Secret, type: password}
+actions: {send: {title: Send, fields: {}, request: {url: https://crm.example}}}
+`
+	plugin := destination.Plugin{Definition: fstest.MapFS{"destination.yaml": {Data: []byte(definition)}}}
+	d, err := plugin.Load()
+	require.NoError(t, err)
+	for _, c := range []struct{ settings, auth, id, secret, says string }{
+		{settings: `"client":"c1","secret":"s {{1}}"`, id: "c1", secret: "s {{1}}"},
+		{settings: `"client":"c1","secret":"s1"`, auth: `{"clientId":"c2","clientSecret":"{{settings.secret}}"}`, id: "c2", secret: "{{settings.secret}}"},
+		{settings: `"secret":"s1"`, says: "the settings have none"},
+	} {
+		instance := config.InstanceOf(event.MustParse(`{"id":"a","destination":"crm","settings":{"endpoint":"https://eu.crm.example/rest",` + c.settings + `},"subscriptions":[]}`))
+		if c.auth != "" {
+			instance.Auth = event.MustParse(c.auth)
+		}
+		plan, err := runtime.New(plugin, d, instance, runtime.Host{})
+		if c.says != "" {
+			assert.ErrorContains(t, err, c.says)
+			continue
+		}
+		require.NoError(t, err)
+		login := plan.Login()
+		assert.Equal(t, []string{c.id, c.secret, "https://eu.crm.example/token"}, []string{login.ClientID, login.ClientSecret, login.Spec.TokenURL})
+	}
+}

@@ -455,11 +455,13 @@ func TestSpecs(t *testing.T) {
 	for text, want := range map[string]string{
 		`{}`:                                 "needs tokenUrl",
 		`{"tokenUrl":"https://a.example/t"}`: "needs authorizeUrl for the grant authorization_code",
-		`{"grant":"device_code","tokenUrl":"https://a.example/t"}`:                                     "needs deviceUrl",
-		`{"grant":"client_credentials","tokenUrl":"http://a.example/t"}`:                               "should be an https URL",
-		`{"grant":"client_credentials","tokenUrl":"https://{{settings.nothing}}/t"}`:                   "should be an https URL",
-		`{"grant":"client_credentials","tokenUrl":"https://{{settings.site}}.example/t"}`:              "",
-		`{"grant":"client_credentials","tokenUrl":"http://127.0.0.1:1/t","scopes":["{{settings.x}}"]}`: "",
+		`{"grant":"device_code","tokenUrl":"https://a.example/t"}`:                                        "needs deviceUrl",
+		`{"grant":"client_credentials","tokenUrl":"http://a.example/t"}`:                                  "should be an https URL",
+		`{"grant":"client_credentials","tokenUrl":"https://{{settings.nothing}}/t"}`:                      "should be an https URL",
+		`{"grant":"client_credentials","tokenUrl":"https://{{settings.site}}.example/t"}`:                 "",
+		`{"grant":"client_credentials","tokenUrl":"http://127.0.0.1:1/t","scopes":["{{settings.x}}"]}`:    "",
+		`{"grant":"client_credentials","tokenUrl":{"@expr":"'https://' + settings.site + '.example/t'"}}`: "",
+		`{"grant":"client_credentials","tokenUrl":{"@path":"$.settings.nothing"}}`:                        "/tokenUrl should be a URL, but there is none",
 	} {
 		_, err := oauth.ParseSpec(event.MustParse(text), event.MustParse(`{"site":"eu"}`))
 		if want == "" {

@@ -32,10 +32,12 @@ type Spec struct {
 	InBody          bool              // the client secret is sent in the body, not in a header
 	Parameters      map[string]string // additional parameters of the authorization request
 	TokenParameters map[string]string // additional parameters of token requests
+	ClientID        string            // of the definition, such as a setting; "" if each instance has its own in auth
+	ClientSecret    string
 }
 
 // specKeys are the keys of a Spec in a definition and in the auth of an instance.
-var specKeys = []string{"grant", "authorizeUrl", "deviceUrl", "tokenUrl", "revokeUrl", "scopes", "audience", "redirectHost", "pkce", "clientAuthentication", "parameters", "tokenParameters"}
+var specKeys = []string{"grant", "authorizeUrl", "deviceUrl", "tokenUrl", "revokeUrl", "scopes", "audience", "redirectHost", "pkce", "clientAuthentication", "parameters", "tokenParameters", "clientId", "clientSecret"}
 
 // MissingKey returns the first required key that v lacks, or "".
 func MissingKey(v event.Value) string {
@@ -47,7 +49,7 @@ func MissingKey(v event.Value) string {
 		needs = append(needs, "deviceUrl")
 	}
 	for _, key := range needs {
-		if v.Get(key).Str() == "" {
+		if text := v.Get(key); !text.Exists() || text.IsString() && text.Str() == "" {
 			return key
 		}
 	}
@@ -77,10 +79,15 @@ func ParseSpec(v, settings event.Value) (*Spec, error) {
 	if err != nil {
 		return nil, fault.Problems{{Message: err.Error()}}
 	}
+	if key := MissingKey(v); key != "" {
+		problems.Add("/"+key, "should be a URL, but there is none")
+		return nil, problems
+	}
 	s := &Spec{
 		Grant: grantOf(v), AuthorizeURL: v.Get("authorizeUrl").Str(), DeviceURL: v.Get("deviceUrl").Str(), TokenURL: v.Get("tokenUrl").Str(),
 		RevokeURL: v.Get("revokeUrl").Str(), Audience: v.Get("audience").Str(), RedirectHost: v.Get("redirectHost").Str(), PKCE: v.Get("pkce").Kind() != event.False,
 		InBody: v.Get("clientAuthentication").Str() == "body", Parameters: stringMap(v.Get("parameters")), TokenParameters: stringMap(v.Get("tokenParameters")),
+		ClientID: v.Get("clientId").Text(), ClientSecret: v.Get("clientSecret").Text(),
 	}
 	for _, scope := range v.Get("scopes").Items() {
 		s.Scopes = append(s.Scopes, scope.Text())

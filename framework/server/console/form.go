@@ -194,13 +194,13 @@ func (f *setupForm) addAuthInputs(root event.Value) {
 		return
 	}
 	fields := fieldschema.Fields{{Key: "accessToken", Label: "Access Token", Type: fieldschema.Password, Description: "A token that is sent with each request, instead of an OAuth login."}}
-	if f.Definition.Scheme.NeedsLogin() {
+	if f.Definition.Scheme.NeedsLogin() && !f.Definition.OAuth.Get("clientId").Exists() {
 		fields = append(fieldschema.Fields{
 			{Key: "clientId", Label: "OAuth Client ID", Type: fieldschema.String, Description: "The id of the app that you registered with " + f.Definition.Name + "."},
 			{Key: "clientSecret", Label: "OAuth Client Secret", Type: fieldschema.Password, Description: "The secret of that app."},
 		}, fields...)
-		f.NeedsStateKey = root.Get("state").Get("key").Kind() == event.Absent
 	}
+	f.NeedsStateKey = f.Definition.Scheme.NeedsLogin() && root.Get("state").Get("key").Kind() == event.Absent
 	for _, field := range fields {
 		s := newSetting(field, f.raw.Get("auth").Get(field.Key))
 		if s.Name = "auth." + field.Key; s.IsSecret() {
