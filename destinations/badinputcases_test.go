@@ -148,6 +148,10 @@ func badInputCases() []badInput {
 			partial: `207 {"elements":[{"status":201},{"status":400,"error":{"message":"no such rule"}},{"status":201}]}`, partialSays: "no such rule",
 		},
 		{
+			slug: "marketo-static-lists", settings: `{"client_id":"c","client_secret":"s","api_endpoint":"https://m.example/rest","folder_name":"F"}`, subscription: track(`"action":"addToList"`), event: entryOf,
+			unidentified: "Lead Fields has no value", wrong: `{"client_id":"c","client_secret":"s","folder_name":"F"}`, wrongSays: "REST Endpoint is required", expired: `200 {"success":false,"errors":[{"code":"602","message":"the token has expired"}]}`,
+		},
+		{
 			slug: "mixpanel", settings: `{"projectToken":"p","apiSecret":"s"}`, subscription: track(`"action":"trackEvent"`), event: orderOf,
 			wrong: `{"projectToken":"p","apiSecret":"s","apiRegion":"XX"}`, wrongSays: "should be",
 			partial:     `400 {"code":400,"error":"some data points in the request failed validation","failed_records":[{"index":1,"insert_id":"x","field":"properties.time","message":"no such time"}],"num_records_imported":2,"status":"Bad Request"}`,

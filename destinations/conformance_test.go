@@ -21,6 +21,8 @@ func leastEqual(slug string) int {
 	switch slug {
 	case "criteo-audiences": // events without an address that are called delivered, and batches of two audiences
 		return 56
+	case "marketo-static-lists": // files whose columns are shifted, and batches with several lookup fields
+		return 61
 	case "tiktok-audiences": // events without an audience or without an identifier, and errors that are taken for a success
 		return 67
 	case "linkedin-audiences": // users who have left, events without an identifier, and batches of several segments

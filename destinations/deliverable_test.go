@@ -68,6 +68,8 @@ func sampleSettings(d *destination.Definition) event.Value {
 		}
 		if len(f.Choices) > 0 && !ok {
 			text = f.Choices[0].Value.Str()
+		} else if text == "" && f.Format == "uri" {
+			text = "https://api.example.com"
 		} else if text == "" {
 			text = "abc123"
 		}

@@ -19,6 +19,7 @@ import (
 	klaviyo "github.com/landfall-dev/landfall/destinations/klaviyo"
 	linkedinaudiences "github.com/landfall-dev/landfall/destinations/linkedin-audiences"
 	linkedinconversions "github.com/landfall-dev/landfall/destinations/linkedin-conversions"
+	marketostaticlists "github.com/landfall-dev/landfall/destinations/marketo-static-lists"
 	mixpanel "github.com/landfall-dev/landfall/destinations/mixpanel"
 	moengage "github.com/landfall-dev/landfall/destinations/moengage"
 	sendgrid "github.com/landfall-dev/landfall/destinations/sendgrid"
@@ -49,6 +50,7 @@ func All() []destination.Plugin {
 		klaviyo.Plugin().Named("klaviyo", "actions-klaviyo"),
 		linkedinaudiences.Plugin().Named("linkedin-audiences", "actions-linkedin-audiences"),
 		linkedinconversions.Plugin().Named("linkedin-conversions", "actions-linkedin-conversions"),
+		marketostaticlists.Plugin().Named("marketo-static-lists", "actions-marketo-static-lists"),
 		mixpanel.Plugin().Named("mixpanel", "actions-mixpanel"),
 		moengage.Plugin().Named("moengage", "actions-moengage"),
 		sendgrid.Plugin().Named("sendgrid", "actions-sendgrid"),
