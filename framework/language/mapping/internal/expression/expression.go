@@ -59,7 +59,7 @@ func Compile(text string) (*Program, error) {
 	}
 	whole := &machineProgram{variables: variablesOf(names)}
 	if err == nil {
-		whole.program, err = compile(text, calls, variablePatcher{}, budgetPatcher{map[ast.Node]bool{}}, exactPatcher{})
+		whole.program, err = compile(text, calls, variablePatcher{}, &backwardPatcher{}, budgetPatcher{map[ast.Node]bool{}}, exactPatcher{})
 	}
 	if err != nil {
 		return nil, fault.Problems{problemOf(text, err)}
