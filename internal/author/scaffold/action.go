@@ -41,11 +41,11 @@ func Action(n New) (made []string, declared bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	n.Name, n.Scheme = d.Name, string(d.Scheme)
-	if err := n.checkNewAction(d, dir); err != nil {
+	if declared, err = hasRequests(d, dir); err != nil {
 		return nil, false, err
 	}
-	if declared, err = hasRequests(d, dir); err != nil {
+	n.Name, n.Scheme, n.Declared = d.Name, string(d.Scheme), declared
+	if err := n.checkNewAction(d, dir); err != nil {
 		return nil, false, err
 	}
 	if declared {

@@ -126,7 +126,7 @@ func TestActionsOfDeclaredDestinations(t *testing.T) {
 		n := scaffold.New{Dir: dir, Slug: "acme-" + scheme, Scheme: scheme, Batch: i%2 == 0}
 		_, err := scaffold.Declared(n)
 		require.NoError(t, err)
-		for key, batch := range map[string]bool{"deleteContact": true, "putOrder": false} {
+		for key, batch := range map[string]bool{"deleteContact": true, "putOrder": false, "send": true} {
 			made, declared, err := scaffold.Action(scaffold.New{Dir: dir, Slug: n.Slug, Action: key, Batch: batch})
 			require.NoError(t, err)
 			assert.True(t, declared)

@@ -28,7 +28,6 @@ func hasRequests(d *destination.Definition, dir string) (bool, error) {
 // declaredAction adds an action to a destination without code: its request, a route of the simulated API, and a case. The rest of the
 // definition and of the sandbox does not change.
 func declaredAction(n New, d *destination.Definition, dir string, text []byte) ([]string, error) {
-	n.Declared = true
 	sandboxFile := filepath.Join(dir, destination.SandboxFile)
 	rules, err := textfile.ReadFile(sandboxFile)
 	if err != nil {

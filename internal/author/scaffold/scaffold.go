@@ -242,6 +242,7 @@ func (n New) checkAction(taken []string) error {
 	switch {
 	case !actions.MatchString(n.Action) || len(n.Action) > maxName:
 		return fmt.Errorf("the key of an action should be like createContact, with at most %d letters and digits, but is %q", maxName, n.Action)
+	case n.Declared: // it has no handler
 	case token.IsKeyword(n.Action) || types.Universe.Lookup(n.Action) != nil || slices.Contains(taken, n.Action) || slices.Contains(used, n.Action):
 		return fmt.Errorf("the key of an action cannot be %q, because the name of its handler is taken: choose another key", n.Action)
 	}
