@@ -3,6 +3,7 @@ package mapping
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -195,6 +196,17 @@ func (c *compiler) directiveName(v event.Value, pointer string) (string, bool) {
 		return "", false
 	}
 	return names[0], true
+}
+
+// selectors matches the brackets of JSONPath that select several items or count from the end, outside of quotes. They compile, as a part of a
+// key.
+var selectors = regexp.MustCompile(`(?:^|[^'"])(\[(?:\*|-[0-9]+|[0-9]*:[0-9]*|\?[^]]*)\])`)
+
+// warnSelectors warns about a path that cannot mean what it says. Segment reads it as a key, too.
+func (c *compiler) warnSelectors(path, pointer string) {
+	if found := selectors.FindStringSubmatch(path); found != nil {
+		c.warnings.Add(pointer, "has %s in the path %q, which no value matches: write [0] for an item, or @arrayPath to map each item", truncateText(found[1]), truncateText(path))
+	}
 }
 
 func truncateText(text string) string { return fault.Shorten(text, 60) }

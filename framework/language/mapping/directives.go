@@ -73,6 +73,7 @@ func (n dynamicPath) describe(v event.Value) string { return "@path of " + n.pat
 func compilePath(c *compiler, v event.Value, pointer string) node {
 	switch {
 	case v.IsString():
+		c.warnSelectors(v.Str(), pointer)
 		return path{event.NewPath(v.Str())}
 	case v.Kind() == event.Array:
 		keys := make([]string, 0, v.Len())
@@ -217,6 +218,7 @@ func compileArrayPath(c *compiler, v event.Value, pointer string) node {
 	n := &arrayPath{pointer: pointer}
 	switch first := v.Index(0); {
 	case first.IsString():
+		c.warnSelectors(first.Str(), pointer+"/0")
 		n.root = path{event.NewPath(first.Str())}
 	default:
 		n.root = c.stringOrDirective(first, pointer+"/0")

@@ -93,7 +93,11 @@ func (n dynamicTemplate) describe(v event.Value) string { return "@template of "
 
 func compileTemplate(c *compiler, v event.Value, pointer string) node {
 	if v.IsString() {
-		return newTemplate(v.Str(), pointer)
+		t := newTemplate(v.Str(), pointer)
+		for _, p := range t.parts {
+			c.warnSelectors(p.path.String(), pointer)
+		}
+		return t
 	}
 	return dynamicTemplate{pointer, c.stringOrDirective(v, pointer)}
 }
