@@ -78,10 +78,10 @@ func newRecords(t *testing.T) *records {
 	return r
 }
 
+var firstEvent = time.Now().Add(-time.Hour).Truncate(time.Second)
+
 // at returns a time that is some minutes after the first event.
-func at(minutes int) time.Time {
-	return time.Now().Add(-time.Hour).Truncate(time.Second).Add(time.Duration(minutes) * time.Minute)
-}
+func at(minutes int) time.Time { return firstEvent.Add(time.Duration(minutes) * time.Minute) }
 
 // entry is a change of a user's membership in vip, which was received from a source.
 type entry struct {
