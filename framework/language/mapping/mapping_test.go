@@ -46,41 +46,52 @@ func TestReadme(t *testing.T) {
 
 func TestCompileReportsEveryMistakeWithItsPosition(t *testing.T) {
 	cases := map[string][]string{
-		`{"a":{"b":{"@nope":1}}}`:                                       {`/a/b has an invalid directive: @nope`},
-		`{"a":{"@pth":"$.x"}}`:                                          {`/a has an invalid directive: @pth (did you mean "@path"?)`},
-		`{"a":{"@path":"x","@case":{}}}`:                                {`/a should only have one @-prefixed key but it has 2 keys`},
-		`{"a":{"@path":"x","b":1}}`:                                     {`/a should only have one @-prefixed key but it has 2 keys`},
-		`{"v":{"@path":5}}`:                                             {`/v/@path should be a string or a mapping directive but it is a number`},
-		`{"v":{"@path":[5]}}`:                                           {`/v/@path should be a list of strings but it contains a number`},
-		`{"v":{"@template":5}}`:                                         {`/v/@template should be a string or a mapping directive but it is a number`},
-		`{"v":{"@if":"x"}}`:                                             {`/v/@if should be an object but it is a string`},
-		`{"v":{"@if":{"then":1}}}`:                                      {`/v/@if should have an "exists" or a "blank" condition`},
-		`{"v":{"@if":{"exists":false,"then":1}}}`:                       {`/v/@if should have an "exists" or a "blank" condition`},
-		`{"v":{"@case":{"operator":"title","value":"x"}}}`:              {`/v/@case/operator should be "lower" or "upper"`},
-		`{"v":{"@replace":{"pattern":"01234567890","value":"x"}}}`:      {`/v/@replace/pattern should be a string of length 10 or less`},
-		`{"v":{"@replace":{"pattern":"","value":"x"}}}`:                 {`/v/@replace/pattern should be a string of length 1 or greater`},
-		`{"v":{"@replace":{"value":"x","global":1}}}`:                   {`/v/@replace/global should be a boolean but it is a number`, `/v/@replace should have field "pattern" but it doesn't`},
-		`{"v":{"@merge":{"direction":"up","objects":[]}}}`:              {`/v/@merge/direction should be "left" or "right"`},
-		`{"v":{"@merge":{"direction":"left"}}}`:                         {`/v/@merge should have field "objects" but it doesn't`},
-		`{"v":{"@merge":{"direction":"left","objects":{}}}}`:            {`/v/@merge/objects should be an array but it is an object`},
-		`{"v":{"@merge":{"objects":[{}]}}}`:                             {`/v/@merge should have field "direction" but it doesn't`},
-		`{"v":{"@merge":{"direction":"left","objects":[5]}}}`:           {`/v/@merge/objects/0 should be an object or a mapping directive but it is a number`},
-		`{"v":{"@flatten":{"value":1}}}`:                                {`/v/@flatten should have field "separator" but it doesn't`},
-		`{"v":{"@scalars":{"separator":";"}}}`:                          {`/v/@scalars should have field "value" but it doesn't`},
-		`{"v":{"@scalars":{"value":1,"separator":5}}}`:                  {`/v/@scalars/separator should be a string but it is a number`},
-		`{"v":{"@scalars":{"value":1,"separator":"01234567890"}}}`:      {`/v/@scalars/separator should be a string of length 10 or less`},
-		`{"v":{"@scalars":["x"]}}`:                                      {`/v/@scalars should be an object but it is an array`},
-		`{"v":{"@json":{"mode":"encode"}}}`:                             {`/v/@json should have field "value" but it doesn't`},
-		`{"v":{"@json":{"mode":"x","value":1}}}`:                        {`/v/@json/mode should be "encode" or "decode"`},
-		`{"v":{"@transform":{"apply":5,"mapping":{}}}}`:                 {`/v/@transform/apply should be an object or a mapping directive but it is a number`},
-		`{"v":{"@arrayPath":"x"}}`:                                      {`/v/@arrayPath should be an array but it is a string`},
-		`{"v":{"@arrayPath":[1]}}`:                                      {`/v/@arrayPath/0 should be a string or a mapping directive but it is a number`},
-		`{"v":{"@liquid":5}}`:                                           {`/v/@liquid should be a string but it is a number`},
-		`{"v":{"@expr":5}}`:                                             {`/v/@expr should be a string but it is a number`},
-		`{"l":[{"x":{"@path":1}},{"@nope":1}]}`:                         {`/l/0/x/@path should be a string or a mapping directive but it is a number`, `/l/1 has an invalid directive: @nope`},
-		`{"a/b":{"@path":1},"c":{"@template":[]}}`:                      {`/a~1b/@path should be a string or a mapping directive but it is a number`, `/c/@template should be a string or a mapping directive but it is an array`},
-		`{"__segment_internal_directive":5,"a":1}`:                      {`/__segment_internal_directive should be a directive object but it is a number`},
-		`{"v":{"@arrayPath":["$.a",{"x":{"@case":{"operator":"u"}}}]}}`: {`/v/@arrayPath/1/x/@case/operator should be "lower" or "upper"`},
+		`{"a":{"b":{"@nope":1}}}`:                                                       {`/a/b has an invalid directive: @nope`},
+		`{"a":{"@pth":"$.x"}}`:                                                          {`/a has an invalid directive: @pth (did you mean "@path"?)`},
+		`{"a":{"@path":"x","@case":{}}}`:                                                {`/a should only have one @-prefixed key but it has 2 keys`},
+		`{"a":{"@path":"x","b":1}}`:                                                     {`/a should only have one @-prefixed key but it has 2 keys`},
+		`{"v":{"@path":5}}`:                                                             {`/v/@path should be a string or a mapping directive but it is a number`},
+		`{"v":{"@path":[5]}}`:                                                           {`/v/@path should be a list of strings but it contains a number`},
+		`{"v":{"@template":5}}`:                                                         {`/v/@template should be a string or a mapping directive but it is a number`},
+		`{"v":{"@if":"x"}}`:                                                             {`/v/@if should be an object but it is a string`},
+		`{"v":{"@if":{"then":1}}}`:                                                      {`/v/@if should have an "exists" or a "blank" condition`},
+		`{"v":{"@if":{"exists":false,"then":1}}}`:                                       {`/v/@if should have an "exists" or a "blank" condition`},
+		`{"v":{"@case":{"operator":"title","value":"x"}}}`:                              {`/v/@case/operator should be "lower" or "upper"`},
+		`{"v":{"@replace":{"pattern":"01234567890","value":"x"}}}`:                      {`/v/@replace/pattern should be a string of length 10 or less`},
+		`{"v":{"@replace":{"pattern":"","value":"x"}}}`:                                 {`/v/@replace/pattern should be a string of length 1 or greater`},
+		`{"v":{"@replace":{"value":"x","global":1}}}`:                                   {`/v/@replace/global should be a boolean but it is a number`, `/v/@replace should have field "pattern" but it doesn't`},
+		`{"v":{"@merge":{"direction":"up","objects":[]}}}`:                              {`/v/@merge/direction should be "left" or "right"`},
+		`{"v":{"@merge":{"direction":"left"}}}`:                                         {`/v/@merge should have field "objects" but it doesn't`},
+		`{"v":{"@merge":{"direction":"left","objects":{}}}}`:                            {`/v/@merge/objects should be an array but it is an object`},
+		`{"v":{"@merge":{"objects":[{}]}}}`:                                             {`/v/@merge should have field "direction" but it doesn't`},
+		`{"v":{"@merge":{"direction":"left","objects":[5]}}}`:                           {`/v/@merge/objects/0 should be an object or a mapping directive but it is a number`},
+		`{"v":{"@flatten":{"value":1}}}`:                                                {`/v/@flatten should have field "separator" but it doesn't`},
+		`{"v":{"@scalars":{"separator":";"}}}`:                                          {`/v/@scalars should have field "value" but it doesn't`},
+		`{"v":{"@scalars":{"value":1,"separator":5}}}`:                                  {`/v/@scalars/separator should be a string but it is a number`},
+		`{"v":{"@scalars":{"value":1,"separator":"01234567890"}}}`:                      {`/v/@scalars/separator should be a string of length 10 or less`},
+		`{"v":{"@scalars":["x"]}}`:                                                      {`/v/@scalars should be an object but it is an array`},
+		`{"v":{"@json":{"mode":"encode"}}}`:                                             {`/v/@json should have field "value" but it doesn't`},
+		`{"v":{"@json":{"mode":"x","value":1}}}`:                                        {`/v/@json/mode should be "encode" or "decode"`},
+		`{"v":{"@transform":{"apply":5,"mapping":{}}}}`:                                 {`/v/@transform/apply should be an object or a mapping directive but it is a number`},
+		`{"v":{"@arrayPath":"x"}}`:                                                      {`/v/@arrayPath should be an array but it is a string`},
+		`{"v":{"@arrayPath":[1]}}`:                                                      {`/v/@arrayPath/0 should be a string or a mapping directive but it is a number`},
+		`{"v":{"@liquid":5}}`:                                                           {`/v/@liquid should be a string but it is a number`},
+		`{"v":{"@liquid":"{% if a %}"}}`:                                                {`/v/@liquid the block is not closed by {% endif %} in {% if a %} (line 1, column 1)`},
+		`{"v":{"@omit":{"value":1}}}`:                                                   {`/v/@omit should have field "keys" but it doesn't`},
+		`{"v":{"@omit":{"keys":[]}}}`:                                                   {`/v/@omit should have field "value" but it doesn't`},
+		`{"v":{"@omit":{"value":1,"keys":"a"}}}`:                                        {`/v/@omit/keys should be a list of texts but it is a string`},
+		`{"v":{"@omit":{"value":1,"keys":["a",5]}}}`:                                    {`/v/@omit/keys/1 should be a string but it is a number`},
+		`{"v":{"@transform":{"apply":{}}}}`:                                             {`/v/@transform should have field "mapping" but it doesn't`},
+		`{"v":{"@transform":{"mapping":{}}}}`:                                           {`/v/@transform should have field "apply" but it doesn't`},
+		`{"v":{"@flatten":{"separator":".","omitArrays":1}}}`:                           {`/v/@flatten/omitArrays should be a boolean but it is a number`, `/v/@flatten should have field "value" but it doesn't`},
+		`{"v":{"@replace":{"value":"x","pattern":"a","replacement":"01234567890"}}}`:    {`/v/@replace/replacement should be a string of length 10 or less`},
+		`{"v":{"@replace":{"value":"x","pattern":"a","pattern2":"","replacement2":5}}}`: {`/v/@replace/replacement2 should be a string but it is a number`},
+		`{"v":{"@arrayPath":[]}}`:                                                       {`/v/@arrayPath/0 should be a string or a mapping directive but it is nothing`},
+		`{"v":{"@expr":5}}`:                                                             {`/v/@expr should be a string but it is a number`},
+		`{"l":[{"x":{"@path":1}},{"@nope":1}]}`:                                         {`/l/0/x/@path should be a string or a mapping directive but it is a number`, `/l/1 has an invalid directive: @nope`},
+		`{"a/b":{"@path":1},"c":{"@template":[]}}`:                                      {`/a~1b/@path should be a string or a mapping directive but it is a number`, `/c/@template should be a string or a mapping directive but it is an array`},
+		`{"__segment_internal_directive":5,"a":1}`:                                      {`/__segment_internal_directive should be a directive object but it is a number`},
+		`{"v":{"@arrayPath":["$.a",{"x":{"@case":{"operator":"u"}}}]}}`:                 {`/v/@arrayPath/1/x/@case/operator should be "lower" or "upper"`},
 	}
 	for text, want := range cases {
 		_, err := mapping.Compile(event.MustParse(text))
@@ -109,6 +120,12 @@ func TestResolveErrors(t *testing.T) {
 	}
 	_, err := mapping.MustCompile(`{}`).Resolve(event.MustParse(`[]`))
 	assert.EqualError(t, err, "mapping needs an object but got an array")
+}
+
+// TestMistakeInCodeShowsThePosition checks that a mistake in an expression names the directive and shows the place in its text.
+func TestMistakeInCodeShowsThePosition(t *testing.T) {
+	_, err := mapping.Compile(event.MustParse(`{"v":{"@expr":"a +"}}`))
+	assert.EqualError(t, err, "line 1, column 3: /v/@expr the expression ends too early: something should follow this\n\n | a +\n | ..^")
 }
 
 // TestErrorsInArgumentsAreKept checks that an argument which cannot be computed fails the mapping, in every directive that takes mappings.

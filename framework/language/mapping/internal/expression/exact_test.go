@@ -45,7 +45,9 @@ func TestCollectionsOfAnyKind(t *testing.T) {
 		assert.Equal(t, want, evaluated(t, text), text)
 	}
 	for text, want := range map[string]string{
-		`fromPairs([[1, "a"], ["1", "b"]])`: "duplicate key",
+		`fromPairs([[1, "a"], ["1", "b"]])`:       "duplicate key",
+		`groupBy(["2026-01-02"], date(#))`:        "a key that is not text",
+		`{"v": groupBy(["2026-01-02"], date(#))}`: "a key that is not text",
 	} {
 		p, err := expression.Compile(text)
 		require.NoError(t, err, text)

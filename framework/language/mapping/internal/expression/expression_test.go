@@ -45,6 +45,10 @@ func TestCompileShowsThePosition(t *testing.T) {
 	assert.ErrorContains(t, err, "should be at most 10000 bytes long")
 	_, err = expression.Compile(strings.Repeat("1+", 1500) + "1")
 	assert.ErrorContains(t, err, "at most 1000 are allowed")
+	for _, text := range []string{`1 + "a"`, `upper(1)`, `not 5`, `"a" > 1`, `len(5)`} {
+		_, err = expression.Compile(text)
+		assert.Error(t, err, "%s can never be evaluated", text)
+	}
 	_, err = expression.Compile("n + uper(1)")
 	assert.EqualError(t, err, `line 1, column 5: unknown function "uper" (did you mean "upper"?)`)
 }

@@ -18,6 +18,7 @@ func TestFunctionsOfOurOwn(t *testing.T) {
 		`extract(t, "y(.)")`: `"2"`, `extract(t, "z")`: ``, `extract(n, "z")`: ``, `substitute(t, "[0-9]+", "$0")`: `"x$0y$0"`,
 		`seconds("2026-01-02")`: `1767312000`, `seconds("soon")`: ``, `milliseconds(n)`: ``, `isoTime("2026-01-02")`: `"2026-01-02T00:00:00.000Z"`,
 		`merge(o, n, {"a": 2})`: `{"a":2,"b":null,"c":[1,null]}`, `omit(o, ["a", "c"])`: `{"b":null}`, `pick(o, ["a", "z"])`: `{"a":1}`, `omit(n, ["a"])`: ``,
+		`seconds(date("2026-01-02"))`: `1767312000`, `isoTime(date("2026-01-02T01:00:00+01:00"))`: `"2026-01-02T00:00:00.000Z"`, // a time of expr, not a text
 		`sha256 + text(md5)`: `"ab"`, // keys of the event
 		`convertDates({"a": ["2026-01-02T03:04:05Z"], "b": {"c": "2026-01-02T03:04:05Z", "d": "2026-99-02"}}, "^[0-9]{4}-", "seconds", false)`: `{"a":["2026-01-02T03:04:05Z"],"b":{"c":1767323045,"d":"2026-99-02"}}`,
 		`convertDates(["2026-01-02T03:04:05+01:00", "x", 1], "^[0-9]{4}-", "utc", true)`:                                                       `["2026-01-02 02:04:05 +00:00","x",1]`,
