@@ -140,6 +140,12 @@ func TestBisection(t *testing.T) {
 				return &destination.ItemErrors{Errors: map[int]error{0: refuse(422), 7: refuse(400)}}
 			},
 		},
+		"an error before the first item": {
+			items: "abc", requests: "abc", log: "-a 400 -b 422 -c 400",
+			answer: func(string) error {
+				return &destination.ItemErrors{Errors: map[int]error{1: refuse(422), -1: refuse(400)}}
+			},
+		},
 		"the limit with single items": {
 			items: "abcd", limit: 1, requests: "abcd bcd", log: "-a 422 -b 422 -cd 400",
 			answer: func(string) error {

@@ -46,6 +46,7 @@ func TestLint(t *testing.T) {
 		{name: "default is among open choices", fields: `a: {label: A, description: A., type: string, choices: [x, y], openChoices: true, default: z}`},
 		{name: "default of another type", fields: `a: {label: A, description: A., type: integer, default: many}`, want: "/actions/create/fields/a/default the default is not a valid value"},
 		{name: "default that is an object", fields: `a: {label: A, description: A., type: string, default: {b: 1}}`, want: "/actions/create/fields/a/default the default is not a valid value"},
+		{name: "default that is an empty object", fields: `a: {label: A, description: A., type: string, default: {}}`, want: "/actions/create/fields/a/default the default is not a valid value"},
 		{name: "default that is a mapping", fields: `a: {label: A, description: A., type: integer, default: {"@path": $.a}}`},
 		{name: "default of a setting", settings: `n: {label: N, description: N., type: number, default: x}`, want: "/authentication/fields/n/default the default"},
 		{name: "default below the minimum", fields: `a: {label: A, description: A., type: number, minimum: 5, default: 4}`, want: "/actions/create/fields/a/default the default"},

@@ -207,3 +207,22 @@ actions: {send: {title: Send, fields: {}, request: {url: https://crm.example}}}
 		assert.Equal(t, []string{c.id, c.secret, "https://eu.crm.example/token"}, []string{login.ClientID, login.ClientSecret, login.Spec.TokenURL})
 	}
 }
+
+// TestAuthThatDoesNotFit checks that a token which is missing, or which the destination does not use, is a problem of the config.
+func TestAuthThatDoesNotFit(t *testing.T) {
+	load := func(scheme, instance string, host runtime.Host) error {
+		plugin := destination.Plugin{Definition: fstest.MapFS{"destination.yaml": {Data: []byte(strings.Replace(tokenDefinition, "oauth-managed", scheme, 1) + "    request: {url: https://crm.example}\n")}}}
+		d, err := plugin.Load()
+		require.NoError(t, err)
+		v := event.MustParse(instance)
+		in := config.InstanceOf(v)
+		in.Auth, in.AccessToken = v.Get("auth"), v.Get("auth").Get("accessToken").Str()
+		_, err = runtime.New(plugin, d, in, host)
+		return err
+	}
+	assert.ErrorContains(t, load("oauth-managed", `{"id":"a","subscriptions":[]}`, runtime.Host{}), `needs a token: set auth: {accessToken: "${TOKEN}"}`)
+	assert.NoError(t, load("oauth-managed", `{"id":"a","auth":{"accessToken":"t"},"subscriptions":[]}`, runtime.Host{}))
+	assert.NoError(t, load("oauth-managed", `{"id":"a","subscriptions":[]}`, runtime.Host{Token: func(context.Context, string, string) (string, error) { return "t", nil }}))
+	assert.NoError(t, load("custom", `{"id":"a","subscriptions":[]}`, runtime.Host{}))
+	assert.ErrorContains(t, load("custom", `{"id":"a","auth":{"clientId":"c"},"subscriptions":[]}`, runtime.Host{}), "/auth Crm does not use an access token: remove auth")
+}

@@ -60,6 +60,27 @@ func TestChangedTypesEndTheSync(t *testing.T) {
 	require.NoError(t, sync("int8", "query 2"))
 }
 
+// TestTablesWithDamagedValues checks that the message about a lost character does not advise options of files.
+func TestTablesWithDamagedValues(t *testing.T) {
+	k := syncer(t, func() error { return nil })
+	err := tableRows(t, k, "text", audiencesync.Options{}, io.EOF, "M\uFFFDller").Next()
+	assert.ErrorContains(t, err, "external_id is not valid text in UTF-8, or has the character U+FFFD")
+	assert.NotContains(t, err.Error(), "--encoding")
+}
+
+// TestTablesWithoutRows checks that an empty list adds and removes nobody, and is no error, as opposed to one without a readable row.
+func TestTablesWithoutRows(t *testing.T) {
+	k := syncer(t, func() error { return nil })
+	for _, mode := range []audiencesync.Mode{audiencesync.Add, audiencesync.Remove} {
+		report, err := k.Sync(t.Context(), vip, tableRows(t, k, "text", audiencesync.Options{}, io.EOF), mode, 1)
+		require.NoError(t, err)
+		assert.Equal(t, []int{0, 0, 0}, []int{report.Rows, report.Enters, report.Exits})
+	}
+	_, err := k.Sync(t.Context(), vip, tableRows(t, k, "text", audiencesync.Options{}, io.EOF, "M\uFFFDller"), audiencesync.Add, 1)
+	var none *audiencesync.NoUsersError
+	assert.ErrorAs(t, err, &none)
+}
+
 func TestIncompleteTableSendsNothing(t *testing.T) {
 	requests := 0
 	k := syncer(t, func() error { requests++; return nil })
