@@ -1,0 +1,141 @@
+package parquetfile_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"math"
+	"testing"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/files/parquetfile"
+)
+
+// properties returns the values of a column as properties, or why they have no JSON form.
+func properties(t *testing.T, content []byte, name string) (values, problems []string) {
+	t.Helper()
+	f, err := parquetfile.Open(bytes.NewReader(content), int64(len(content)))
+	require.NoError(t, err)
+	defer f.Close()
+	for i, c := range f.Columns() {
+		if c.Name == name {
+			require.False(t, c.Bytes, name)
+			f.UseProperties([]int{i})
+		}
+	}
+	for {
+		_, err := f.Next()
+		if err == io.EOF {
+			return values, problems
+		}
+		require.NoError(t, err, name)
+		row, problem := f.Properties()
+		values, problems = append(values, event.NewArray(row).JSON()), append(problems, problem)
+	}
+}
+
+// TestPropertiesOfEachType checks the JSON form of types that rarely identify users, with null and with values that JSON lacks.
+func TestPropertiesOfEachType(t *testing.T) {
+	type row struct {
+		Float  float32  `parquet:"float"`
+		Double float64  `parquet:"double"`
+		Small  int32    `parquet:"small"`
+		Count  uint32   `parquet:"count"`
+		Name   string   `parquet:"name"`
+		Kind   string   `parquet:"kind,enum"`
+		UUID   [16]byte `parquet:"uuid,uuid"`
+		Cents  int32    `parquet:"cents,decimal(2:9)"`
+		Whole  [16]byte `parquet:"whole,decimal(3:38)"`
+		Milli  int64    `parquet:"milli,timestamp(millisecond)"`
+		Nano   int64    `parquet:"nano,timestamp(nanosecond)"`
+		Local  int64    `parquet:"local,timestamp(millisecond:local)"`
+		Maybe  *int64   `parquet:"maybe,optional"`
+		Text   []byte   `parquet:"text"`
+	}
+	minus := [16]byte{}
+	for i := range minus {
+		minus[i] = 0xff
+	}
+	one := int64(1)
+	content := written(t, []row{
+		{Float: 0.5, Double: 1e300, Small: -7, Count: 4294967295, Name: "12", Kind: "paid", UUID: [16]byte{15: 0x11}, Cents: -5, Whole: minus, Milli: 1767323045001, Nano: 1767323045000000001, Local: 1767323045000, Maybe: &one, Text: []byte("a")},
+		{Float: float32(math.Inf(1)), Double: math.NaN(), Text: []byte{0xff}},
+	})
+	for name, want := range map[string][]string{
+		"float": {`[0.5]`, `[null]`}, "double": {`[1e+300]`, `[null]`}, "small": {`[-7]`, `[0]`}, "count": {`[4294967295]`, `[0]`}, "name": {`["12"]`, `[""]`}, "kind": {`["paid"]`, `[""]`},
+		"uuid": {`["00000000-0000-0000-0000-000000000011"]`, `["00000000-0000-0000-0000-000000000000"]`}, "cents": {`[-0.05]`, `[0.00]`}, "whole": {`[-0.001]`, `[0.000]`},
+		"milli": {`["2026-01-02T03:04:05.001Z"]`, `["1970-01-01T00:00:00Z"]`}, "nano": {`["2026-01-02T03:04:05.000000001Z"]`, `["1970-01-01T00:00:00Z"]`},
+		"local": {`["2026-01-02T03:04:05"]`, `["1970-01-01T00:00:00"]`}, "maybe": {`[1]`, `[null]`},
+	} {
+		values, problems := properties(t, content, name)
+		assert.Equal(t, want, values, name)
+		assert.Equal(t, []string{"", ""}, problems, name)
+	}
+	_, problems := properties(t, content, "text")
+	assert.Equal(t, []string{"", "text is not valid text in UTF-8"}, problems, "the row stays, without this property")
+}
+
+// TestDecimalsThatAreTooLong checks the limits of decimals, whose digits a file could demand without end.
+func TestDecimalsThatAreTooLong(t *testing.T) {
+	column := func(scale, size int, value []byte) ([]string, error) {
+		var b bytes.Buffer
+		w := parquet.NewWriter(&b, parquet.NewSchema("row", parquet.Group{"d": parquet.Decimal(scale, 38, parquet.FixedLenByteArrayType(size))}))
+		_, err := w.WriteRows([]parquet.Row{{parquet.FixedLenByteArrayValue(value).Level(0, 0, 0)}})
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		return readColumn(b.Bytes(), "d")
+	}
+	values, err := column(2, 64, append(make([]byte, 62), 1, 0))
+	require.NoError(t, err)
+	assert.Equal(t, []string{"2.56"}, values)
+	values, err = column(0, 65, make([]byte, 65))
+	require.NoError(t, err)
+	assert.Equal(t, []string{"! 1 d is a decimal of more than 64 bytes"}, values)
+	values, err = column(100, 2, []byte{0, 1})
+	require.NoError(t, err)
+	assert.Len(t, values[0], 102)
+	_, err = column(101, 2, []byte{0, 1})
+	assert.ErrorContains(t, err, "is unfit: write it as text, or a part of it")
+}
+
+// tail is a file of which only the last bytes can be read.
+type tail struct {
+	end  []byte
+	size int64
+	asks int64 // the largest part that was requested
+}
+
+func (f *tail) ReadAt(p []byte, at int64) (int, error) {
+	f.asks = max(f.asks, int64(len(p)))
+	if from := at - (f.size - int64(len(f.end))); from >= 0 {
+		return copy(p, f.end[from:]), nil
+	}
+	return 0, io.ErrUnexpectedEOF
+}
+
+// TestFootersAreCheckedBeforeTheyAreRead checks that the last eight bytes of a file are enough to refuse it.
+func TestFootersAreCheckedBeforeTheyAreRead(t *testing.T) {
+	for _, c := range []struct {
+		footer uint32
+		magic  string
+		size   int64
+		want   string
+	}{
+		{100, "PARE", 1 << 30, "the Parquet file is encrypted: export it without encryption"},
+		{100, "PAR2", 1 << 30, "the Parquet file is cut off: make or copy it again"},
+		{100, "PAR1", 100, "the Parquet file is damaged in its footer: make or copy it again"},
+		{64<<20 + 1, "PAR1", 1 << 30, "the footer of the Parquet file is larger than 64 MB: write fewer row groups or columns"},
+		{100, "PAR1", 11, "the Parquet file is cut off: make or copy it again"},
+	} {
+		f := &tail{end: append(binary.LittleEndian.AppendUint32(nil, c.footer), c.magic...), size: c.size}
+		_, err := parquetfile.Open(f, c.size)
+		assert.EqualError(t, err, c.want)
+		assert.LessOrEqual(t, f.asks, int64(8))
+	}
+	_, err := parquetfile.Open(&tail{size: 1 << 20}, 1<<20)
+	assert.ErrorContains(t, err, "the end of the Parquet file cannot be read")
+}
