@@ -94,6 +94,10 @@ func TestDiffNamesUsers(t *testing.T) {
 	k := syncer(t, func() error { sent++; return nil })
 	_, err := k.Sync(t.Context(), vip, users(t, k, 0, 3), audiencesync.Mirror, 1)
 	require.NoError(t, err)
+	_, err = k.Sync(t.Context(), vip, users(t, k, 9, 1), audiencesync.Add, 1)
+	require.NoError(t, err)
+	_, err = k.Sync(t.Context(), vip, users(t, k, 9, 1), audiencesync.Remove, 1) // who has left is in neither list
+	require.NoError(t, err)
 	sent = 0
 	found := map[string]string{}
 	report, err := k.Diff(t.Context(), vip.ID, users(t, k, 2, 3), func(kind, identity string) error { found[identity] = kind; return nil })

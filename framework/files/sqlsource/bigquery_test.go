@@ -81,6 +81,7 @@ func newBigQueryServer(t *testing.T) *bigqueryServer {
 	mux.HandleFunc("POST /bigquery/v2/projects/shop/jobs", s.insert)
 	mux.HandleFunc("GET /bigquery/v2/projects/shop/queries/{job}", s.result)
 	mux.HandleFunc("POST /bigquery/v2/projects/shop/jobs/{job}/cancel", func(w http.ResponseWriter, r *http.Request) {
+		assert.Equal(s.t, "EU", r.FormValue("location"), "a job of another region would not be found")
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.cancelled = append(s.cancelled, s.queries[r.PathValue("job")])

@@ -39,7 +39,7 @@ func skipComments(query string) string {
 	}
 }
 
-var quoted = regexp.MustCompile(`"[^"]*"|'[^']*'|\([^()]*=[^()]*\)`)
+var quoted = regexp.MustCompile(`"[^"]*"|'[^']*'|\([^()]*\)=\([^()]*\)|\([^()]*=[^()]*\)`)
 
 // withoutValues returns a message of a database without the values that it quotes, which may be personal data.
 func withoutValues(message string) string { return quoted.ReplaceAllString(message, "…") }

@@ -276,6 +276,11 @@ func TestOptionsAreChecked(t *testing.T) {
 		{"mysql://scott:tiger@host/x", "LOAD DATA LOCAL INFILE 'x' INTO TABLE y", "the query begins with LOAD"},
 		{"mysql://scott:tiger@host/x", " /* nothing */ ; ", "the query is empty"},
 		{"sqlite:x", "", "the query is empty"},
+		{"sqlite:" + t.TempDir(), "SELECT 1", "is a directory, not a database of SQLite"},
+		{"postgres://host/x", "-- SELECT\nDROP TABLE users", "the query begins with DROP"},
+		{"postgres://host/x", strings.Repeat(" ", 1<<20) + "SELECT 1", "the query is longer than 1 MB"},
+		{"postgres:", "SELECT 1", "the URL cannot be read"},
+		{"bigquery://shop/crm", "SELECT 1", "the URL has no credentials"},
 	} {
 		_, err := readAll(t.Context(), sqlsource.Options{URL: c.url, Query: c.query})
 		var wrong *sqlsource.OptionError
@@ -284,6 +289,10 @@ func TestOptionsAreChecked(t *testing.T) {
 			assert.NotContains(t, err.Error(), "tiger")
 		}
 	}
+	for _, query := range []string{"(SELECT 1)", "/* a */ -- b\n# c\nwith x AS (SELECT 1) SELECT * FROM x", "TABLE users", "values (1)"} {
+		assert.NoError(t, sqlsource.Check(sqlsource.Options{URL: "postgres://host/x", Query: query}), query)
+	}
+	assert.EqualError(t, sqlsource.Check(sqlsource.Options{URL: "postgres://host/x", Query: "SELECT 1", Timeout: -1}), "the time limit of the query should be positive")
 	changes := sqlsource.Options{URL: "clickhouse://h/x", Query: "SELECT 1", Changes: &sqlsource.Changes{Column: "at"}}
 	assert.EqualError(t, sqlsource.Check(changes), "incremental runs are not possible with clickhouse: leave incremental out, so that each run reads the whole result")
 	assert.Equal(t, "postgres://host:5432/shop", sqlsource.Location("postgres://scott:tiger@host:5432/shop?password=tiger"))

@@ -1,10 +1,15 @@
 package sqlsource
 
 import (
+	"errors"
+	"net/http"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"golang.org/x/oauth2"
+
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // TestStatementsOfAQuery checks where a query ends: semicolons in texts, names and comments end nothing.
@@ -41,4 +46,21 @@ func TestSecondsSince1970(t *testing.T) {
 		_, err := parseEpoch(text)
 		assert.Error(t, err, text)
 	}
+}
+
+// TestTokenErrors checks that Google's refusal of a key is final, and that a service which is down is not taken for one.
+func TestTokenErrors(t *testing.T) {
+	refusal := func(status int) error {
+		return &oauth2.RetrieveError{Response: &http.Response{StatusCode: status}, Body: []byte("a part of the key")}
+	}
+	for _, status := range []int{429, 500, 503} {
+		err := tokenError(refusal(status))
+		assert.True(t, fault.As(err).Retry, status)
+		assert.EqualError(t, err, "the service of tokens is not available")
+	}
+	for _, err := range []error{refusal(400), refusal(401), errors.New("a part of the key")} {
+		assert.Equal(t, errNoToken, tokenError(err))
+	}
+	lost := &fault.Error{Code: fault.CodeLogin, Retry: true, Message: "connection refused"}
+	assert.Equal(t, error(lost), tokenError(lost))
 }

@@ -129,14 +129,15 @@ func TestReferencesOfOtherArguments(t *testing.T) {
 func TestMistakesOfMappingsThatCompile(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"a": {"@path": "$.items[0].id"}, "b": {"@template": "{{a}} {{{b}}}"}, "c": "$.x[0"}`: "",
-		`{"a": {"@path": "$.items[0.id"}}`:                           `/a/@path has an unpaired [ in the path`,
-		`{"a": [{"@if": {"exists": {"@path": "$.x]"}, "then": 1}}]}`: `/a/0/@if/exists/@path has an unpaired ] in the path`,
-		`{"a": {"@arrayPath": ["$.x[", {"b": {"@path": "$.y"}}]}}`:   `/a/@arrayPath/0 has an unpaired [ in the path`,
-		`{"a": {"@arrayPath": ["$.x", {"b": {"@path": "$.y["}}]}}`:   `/a/@arrayPath/1/b/@path has an unpaired [ in the path`,
-		`{"a": {"@template": "{{x}} and {{y"}}`:                      `/a/@template has {{ without a closing }}, so it stays as text: "{{y"`,
-		`{"a": {"@template": "{{y"}}`:                                `/a/@template has {{ without a closing }}, so it stays as text: "{{y"`,
-		`{"a": {"@template": "{{x[}}"}}`:                             `/a/@template has an unpaired [ in the path`,
-		`{"a": {"@template": "{{{x]}}}"}}`:                           `/a/@template has an unpaired ] in the path`,
+		`{"a": {"@template": "{{}} and {{ }}"}}`:                                               "",
+		`{"a": {"@path": "$.items[0.id"}}`:                                                     `/a/@path has an unpaired [ in the path`,
+		`{"a": [{"@if": {"exists": {"@path": "$.x]"}, "then": 1}}]}`:                           `/a/0/@if/exists/@path has an unpaired ] in the path`,
+		`{"a": {"@arrayPath": ["$.x[", {"b": {"@path": "$.y"}}]}}`:                             `/a/@arrayPath/0 has an unpaired [ in the path`,
+		`{"a": {"@arrayPath": ["$.x", {"b": {"@path": "$.y["}}]}}`:                             `/a/@arrayPath/1/b/@path has an unpaired [ in the path`,
+		`{"a": {"@template": "{{x}} and {{y"}}`:                                                `/a/@template has {{ without a closing }}, so it stays as text: "{{y"`,
+		`{"a": {"@template": "{{y"}}`:                                                          `/a/@template has {{ without a closing }}, so it stays as text: "{{y"`,
+		`{"a": {"@template": "{{x[}}"}}`:                                                       `/a/@template has an unpaired [ in the path`,
+		`{"a": {"@template": "{{{x]}}}"}}`:                                                     `/a/@template has an unpaired ] in the path`,
 	} {
 		found := mapping.Mistakes(event.MustParse(text))
 		if want == "" {

@@ -57,6 +57,7 @@ func TestEvalErrors(t *testing.T) {
 	cases := map[string]string{
 		`1 / 0`: "produces +Inf", `n + userId`: "+ cannot be used on a number and a text", `tags[9]`: "there is no item 9 in a list of",
 		`repeat("x", 1000000000)`: "memory budget", `map(1..100000000, #)`: "memory budget", `upper`: "",
+		`userId matches ("(" + userId)`: "the pattern is not a regular expression", `userId matches n`: "has a number where a text is needed",
 		`int("x")`: "the text is not a number", `convertDates(tags, "^[0-9]", "seconds", "no")`: "inLists should be true or false", `fromBase64("/w==")`: "not UTF-8", `repeat("xx", 5000000000000000000)`: "memory budget", `{"a": {"b": 1 / 0}}`: "produces +Inf", `[[1 / 0]]`: "produces +Inf",
 	}
 	for text, want := range cases {
@@ -86,6 +87,21 @@ func TestStepsAreBounded(t *testing.T) {
 	got, err := p.Eval(long)
 	require.NoError(t, err)
 	assert.Equal(t, "50000", got.JSON())
+}
+
+// TestPaths checks which parts of the input an expression reads: constant keys, without the names that it defines itself.
+func TestPaths(t *testing.T) {
+	for text, want := range map[string][][]string{
+		`payload.a + payload["b c"]`: {{"payload", "a"}, {"payload", "b c"}},
+		`payload[key].x`:             {{"key"}, {"payload"}},
+		`let p = payload; p.a`:       {{"payload"}},
+		`1 + 2`:                      nil,
+		`a +`:                        nil,
+		`sha265(a)`:                  {{"a"}},
+		"a + " + strings.Repeat(" ", expression.MaxLength): nil,
+	} {
+		assert.ElementsMatch(t, want, expression.Paths(text), text)
+	}
 }
 
 func TestConcurrentUse(t *testing.T) {
@@ -134,7 +150,7 @@ func TestSizeOfResultsIsLimited(t *testing.T) {
 		`toJSON(reduce(1..40, [#acc, #acc], s))`, `string(reduce(1..40, [#acc, #acc], s))`, `flatten(reduce(1..40, [#acc, #acc], s))`,
 		`repeat(m, 900000)`, `repeat(repeat(s, 60000), 60000)`, `replace(m, "m", m)`, `replace(m, "", m)`, `join(l, m)`, `join(map(1..500000, m))`,
 		`split(m, "") | map(m) | join()`, `map(1..1000, m)`, `map(1..500, m + string(#index))`, `toJSON(map(1..1000, m))`,
-		`map(1..10000, l)`, `map(1..1000, upper(m))`, `reduce(1..100, #acc + m, "")`, `reduce(1..40, replace(#acc, "x", "xx"), s)`,
+		`map(1..10000, l)`, `reduce(1..100000, #acc + len(reverse(l)), 0)`, `reduce(1..100000, #acc + len(sort(l)), 0)`, `reduce(1..100000, #acc + len(lower(m)), 0)`, `map(1..1000, upper(m))`, `reduce(1..100, #acc + m, "")`, `reduce(1..40, replace(#acc, "x", "xx"), s)`,
 		`reduce(1..40, join([#acc, #acc]), s)`, `reduce(1..40, toJSON([#acc, #acc]), s)`, `reduce(1..60, toJSON(#acc), "\"\\\"")`,
 		`reduce(1..40, let x = #acc; x + x + x + x, s)`, `fromJSON("[" + repeat("0,", 400000) + repeat("0,", 400000) + "0]")`,
 		`map(1..1000, map(1..1000, m))`, `reduce(1..30, groupBy(l, #) | toPairs() | concat(#acc, #acc), l)`,

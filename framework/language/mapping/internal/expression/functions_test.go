@@ -15,7 +15,7 @@ func TestFunctionsOfOurOwn(t *testing.T) {
 	for text, want := range map[string]string{
 		`sha256(n)`: ``, `digits(12.5)`: `"125"`, `squash("a\u00a0b\tc")`: `"abc"`, `text(true)`: `"true"`, `text(n)`: ``,
 		`number("1e2")`: `100`, `number("12a")`: ``, `number("")`: ``, `number(o)`: ``, `isEmail("a@b")`: `false`, `isEmail(n)`: `false`,
-		`extract(t, "y(.)")`: `"2"`, `extract(t, "z")`: ``, `extract(n, "z")`: ``, `substitute(t, "[0-9]+", "$0")`: `"x$0y$0"`,
+		`extract(t, "y(.)")`: `"2"`, `extract(t, "z")`: ``, `extract(n, "z")`: ``, `extract(n, "")`: ``, `substitute(n, "^", "x")`: ``, `extract(12, "1")`: `"1"`, `substitute(t, "[0-9]+", "$0")`: `"x$0y$0"`,
 		`seconds("2026-01-02")`: `1767312000`, `seconds("soon")`: ``, `milliseconds(n)`: ``, `isoTime("2026-01-02")`: `"2026-01-02T00:00:00.000Z"`,
 		`merge(o, n, {"a": 2})`: `{"a":2,"b":null,"c":[1,null]}`, `omit(o, ["a", "c"])`: `{"b":null}`, `pick(o, ["a", "z"])`: `{"a":1}`, `omit(n, ["a"])`: ``,
 		`seconds(date("2026-01-02"))`: `1767312000`, `isoTime(date("2026-01-02T01:00:00+01:00"))`: `"2026-01-02T00:00:00.000Z"`, // a time of expr, not a text
