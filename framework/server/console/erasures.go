@@ -60,7 +60,7 @@ func (c *Console) renderErasures(w http.ResponseWriter, r *http.Request, status 
 		} else {
 			view.Rows, err = c.Erasures.Latest(r.Context(), maxErasuresShown+1)
 		}
-		if err != nil {
+		if err != nil && view.Error == "" {
 			view.Error = errorSentence(err)
 		}
 		if view.More = len(view.Rows) > maxErasuresShown; view.More {

@@ -50,6 +50,17 @@ func TestErasuresOnTheConsole(t *testing.T) {
 	assert.Equal(t, http.StatusNotFound, p.do(http.MethodGet, "erasures/none", nil, nil).Code)
 	assert.NotContains(t, p.log.String(), "person-1")
 
+	require.NoError(t, store.Close())
+	w = p.do(http.MethodPost, "erasures", form(fields), nil)
+	assert.Equal(t, http.StatusConflict, w.Code, "what is not stored is not called requested")
+	assert.Contains(t, w.Body.String(), "Writing the suppressed users")
+	assert.Contains(t, p.log.String(), "action=users.erase")
+	assert.Contains(t, p.log.String(), "outcome=failed")
+	unread := p.get("erasures")
+	assert.Contains(t, unread, "Reading the erasures")
+	assert.NotContains(t, unread, "No user was erased", "the list is not called empty")
+	assert.Equal(t, http.StatusInternalServerError, p.do(http.MethodGet, "erasures/"+list[0].ID, nil, nil).Code)
+
 	without := newPage(t, written)
 	assert.Contains(t, without.get("erasures"), "This console has no queue")
 	assert.Equal(t, http.StatusNotFound, without.do(http.MethodPost, "erasures", form(fields), nil).Code)

@@ -242,6 +242,8 @@ func TestLoginStates(t *testing.T) {
 	broken = nil
 	w := p.do(http.MethodPost, "setup/connect", url.Values{"instance": {"crm"}, "port": {"0"}}, nil)
 	require.Equal(t, http.StatusSeeOther, w.Code, w.Body.String())
+	assert.Equal(t, http.StatusSeeOther, w.Code)
+	assert.Empty(t, w.Body.String())
 	work := strings.TrimPrefix(w.Header().Get("Location"), "/console/")
 	require.Eventually(t, func() bool { return strings.Contains(p.get(work), "app.hubspot.com/oauth/authorize") }, 10*time.Second, 5*time.Millisecond, "the page says where to log in")
 	assert.Contains(t, p.get(work), "Connect crm")

@@ -245,4 +245,32 @@ func TestClosedQueueIsShownAsAnError(t *testing.T) {
 	assert.Equal(t, 2, strings.Count(q.log.String(), "outcome=failed"))
 	assert.Equal(t, http.StatusInternalServerError, q.do(http.MethodGet, "letters/1-0-a", nil, nil).Code)
 	assert.Equal(t, http.StatusInternalServerError, q.do(http.MethodGet, "events/1/0", nil, nil).Code)
+	assert.Contains(t, q.get("events?user=u1"), "closed", "the log is not called empty")
+}
+
+// TestVerdictsOfOtherServers checks that an event shows the verdicts that another server has recorded, and none of its own twice.
+func TestVerdictsOfOtherServers(t *testing.T) {
+	reads := 0
+	q := newQueuePageOf(t, 1, func(s *console.Config) {
+		s.History.Events = func(_ context.Context, positions []history.Position) (map[history.Position][]delivery.VerdictRecord, error) {
+			found := map[history.Position][]delivery.VerdictRecord{}
+			for _, at := range positions {
+				reads++
+				found[at] = []delivery.VerdictRecord{
+					{At: time.Now(), Seq: at.Seq, Index: at.Index, Instance: "elsewhere", Subscription: "First", Outcome: "retry", Reason: "an earlier attempt"},
+					{At: time.Now(), Seq: at.Seq, Index: at.Index, Instance: "elsewhere", Subscription: "First", Outcome: "delivered", Reason: "a later attempt"},
+					{At: time.Now(), Seq: at.Seq, Index: at.Index, Instance: "main", Subscription: "All", Outcome: "dead", Reason: "known already"},
+				}
+			}
+			return found, nil
+		}
+	})
+	letter := q.letters(t)[0]
+	path := fmt.Sprintf("events/%d/%d", letter.Seq, letter.Index)
+	require.Eventually(t, func() bool { return strings.Contains(q.get(path), "refused by Acme") }, 30*time.Second, 5*time.Millisecond)
+	body := q.get(path)
+	assert.Regexp(t, "(?s)A later attempt.*An earlier attempt", body)
+	assert.NotContains(t, body, "Known already")
+	assert.Contains(t, q.get("events?user=u1"), "elsewhere › First")
+	assert.Equal(t, 1, reads, "what was read a moment ago is not read again")
 }

@@ -347,3 +347,38 @@ func TestListsOfACardGrowWithinTheirBounds(t *testing.T) {
 		assert.Equal(t, []bool{c.grow, c.shrink}, []bool{c.list.CanGrow(), c.list.CanShrink()}, "%d items, %d to %d", len(c.list.Items), c.list.Min, c.list.Max)
 	}
 }
+
+// TestModesOfTexts checks that an argument which takes only texts offers no other way, unless the file has one.
+func TestModesOfTexts(t *testing.T) {
+	keys := func(m mappingInput) (list []string) {
+		for _, way := range m.Modes() {
+			list = append(list, way.Key)
+		}
+		return list
+	}
+	assert.Equal(t, []string{"text"}, keys(mappingInput{Mode: "text", Texts: true}))
+	assert.Equal(t, []string{"path", "text"}, keys(mappingInput{Mode: "path", Texts: true}))
+	assert.Equal(t, []string{"", "text"}, keys(mappingInput{Mode: "text", Texts: true, Optional: true}))
+	assert.Equal(t, []string{"path", "text", "template", modeCard, "json"}, keys(mappingInput{Mode: "text"}))
+}
+
+// TestDeepDirectivesAreJSON checks that directives within directives have cards down to a depth, and below it their JSON.
+func TestDeepDirectivesAreJSON(t *testing.T) {
+	text := `{"@path":"$.userId"}`
+	for range 20 {
+		text = `{"@case":{"operator":"upper","value":` + text + `}}`
+	}
+	depth := 0
+	card := newCard("f", event.MustParse(text), 0)
+	for card != nil {
+		depth++
+		inner := card.Arguments[1].Mapping
+		if card = inner.Card; card == nil {
+			assert.Equal(t, "json", inner.Mode)
+			assert.Contains(t, inner.Text, "$.userId")
+		}
+	}
+	assert.Equal(t, maxCardDepth, depth)
+	assert.Nil(t, newCard("f", event.MustParse(`{"@path":"$.a","b":1}`), 0))
+	assert.Nil(t, newCard("f", event.NewString("@path"), 0))
+}

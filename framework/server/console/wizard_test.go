@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/server/console"
 )
@@ -167,8 +169,8 @@ func TestDataOfRenamedInstances(t *testing.T) {
 	assert.Contains(t, q.post("setup/edit", form(map[string]string{"do": "delete"})), "The instance main is removed.")
 	assert.NotContains(t, q.get("setup"), "no longer in the config")
 
-	q.removed = []delivery.Status{{Instance: "old", Removed: true, Members: 3, Counts: map[string]int64{"dead": 1}}}
-	assert.Contains(t, q.get("setup"), "0 waiting events, 1 dead letter and 3 members are still stored.")
+	q.removed = []delivery.Status{{Instance: "old", Removed: true, Members: 3, Counts: map[string]int64{"dead": 1, "parked": 2}}}
+	assert.Contains(t, q.get("setup"), "0 waiting events, 3 dead letters and 3 members are still stored.")
 	assert.Contains(t, q.post("setup/removed", url.Values{"id": {"old"}, "do": {"ask"}}), "Delete the data of")
 	assert.Empty(t, done)
 	for _, change := range []url.Values{{"id": {"old"}, "to": {"main"}, "do": {"move"}}, {"id": {"old"}, "do": {"forget"}}} {
@@ -178,4 +180,34 @@ func TestDataOfRenamedInstances(t *testing.T) {
 	assert.Equal(t, http.StatusNotFound, q.do(http.MethodPost, "setup/removed", url.Values{"id": {"main"}, "do": {"forget"}}, nil).Code, "the data of an instance in the config stays")
 	assert.Equal(t, http.StatusConflict, q.do(http.MethodPost, "setup/removed", url.Values{"id": {"old"}, "do": {"x"}}, nil).Code)
 	assert.Contains(t, q.log.String(), "instances.rename")
+}
+
+// TestWizardChecksTypedSecretsThemselves checks that a destination's rules see the secret that was typed, and not the reference that is written.
+func TestWizardChecksTypedSecretsThemselves(t *testing.T) {
+	var checked []string
+	p := newPageOf(t, "", "", func(s *console.Config) {
+		build := s.BuildPlans
+		s.BuildPlans = func(cfg *config.Config, problems fault.Problems, to console.Target, observe func(httpx.Exchange)) ([]console.Instance, error) {
+			for _, in := range cfg.Instances {
+				checked = append(checked, in.Settings.Get("client_secret").Str())
+			}
+			return build(cfg, problems, to, observe)
+		}
+		s.SaveSecrets = func(context.Context, *config.Config, map[string]string) error { return nil }
+	})
+	p.post("wizard/connect", url.Values{"slug": {"braze-cohorts"}, "name": {"A"}, "try.client_secret": {"typed-secret"}, "set.partner_api_key": {"PARTNER"}, "do": {"save"}})
+	require.NotEmpty(t, checked)
+	assert.Equal(t, "typed-secret", checked[0])
+	assert.NotContains(t, p.text(), "typed-secret")
+}
+
+// TestWizardOffersActions checks what a new instance of a destination without presets can start from.
+func TestWizardOffersActions(t *testing.T) {
+	p := newPage(t, "destinations: [{id: chat, destination: slack, settings: {}, subscriptions: []}, {id: hook, destination: webhook, settings: {}, subscriptions: []}]")
+	body := p.get("wizard/at/chat/audiences")
+	assert.Regexp(t, `name="option" value="action:\w+" checked`, body, "the first one is chosen")
+	assert.Contains(t, body, "<strong>Post Message</strong>")
+	assert.Contains(t, p.get("wizard/at/hook/audiences"), `value="action:send"`)
+	assert.NotContains(t, p.get("wizard/at/hook/audiences?chosen=1&option=none"), "checked", "nothing is chosen for somebody who chose nothing")
+	assert.Contains(t, p.get("wizard/at/hook/identifiers?chosen=1&option=action:send"), `name="s.0.f.url.mode"`)
 }
