@@ -293,3 +293,23 @@ func TestErasedInTheJournal(t *testing.T) {
 	assert.Equal(t, string(stays.Raw), string(list[2].line))
 	assert.Nil(t, r.rewriteMessage(journalStream, journalSubject, made))
 }
+
+// TestTestWritesInTheJournal crashes after a test write, which a stream gets while it does not answer. What waits for accepted events goes on when
+// these are in the log.
+func TestTestWritesInTheJournal(t *testing.T) {
+	store := memlog.New(memlog.Options{})
+	q, log := openFaulty(t, store)
+	log.failEvents(errInjected)
+	require.NoError(t, q.Append(t.Context(), []NewEvent{eventOf("a", 0), eventOf("b", 0)}))
+	_, err := q.appendMessage(t.Context(), journalStream, eventlog.Write{Subject: "journal.probe"})
+	require.NoError(t, err)
+	log.dead.Store(true)
+	q.Close()
+
+	again, _ := openFaulty(t, store)
+	defer again.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	require.NoError(t, again.settle(ctx))
+	assert.Equal(t, map[string][]string{"a": {"a-0"}, "b": {"b-0"}}, storedEvents(t, again))
+}
