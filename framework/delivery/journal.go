@@ -35,8 +35,9 @@ type journal struct {
 	hurry chan struct{} // has a value if the next transfer must not wait
 	done  chan struct{}
 
-	process string // random, for the ids of the groups that this process writes; used by write only, as groups
-	groups  int    // that this process has written
+	process   string // random, for the ids of the groups that this process writes; used by the publisher only, as the next two
+	groups    int    // that this process has written
+	uncertain bool   // the latest write has failed, but its group may be in the journal
 
 	unpurged int       // bytes that are transferred and not purged; used by transferLoop only
 	usedAt   time.Time // of the latest transfer; used by transferLoop only
@@ -88,7 +89,8 @@ func (j *journal) write(ctx context.Context, records []record) error {
 		j.groups++
 		g := journalGroup{id: fmt.Sprint(j.process, ".", j.groups), records: records[:n], bytes: len(data)}
 		var err error
-		if g.seq, err = j.queue.appendMessage(ctx, journalStream, eventlog.Write{Subject: journalSubject, Header: map[string]string{journalHeader: g.id}, Data: data}); err != nil {
+		g.seq, err = j.queue.appendMessage(ctx, journalStream, eventlog.Write{Subject: journalSubject, Header: map[string]string{journalHeader: g.id}, Data: data})
+		if j.uncertain = err != nil; err != nil {
 			return err
 		}
 		j.add(g)

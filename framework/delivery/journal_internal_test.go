@@ -313,3 +313,33 @@ func TestTestWritesInTheJournal(t *testing.T) {
 	require.NoError(t, again.settle(ctx))
 	assert.Equal(t, map[string][]string{"a": {"a-0"}, "b": {"b-0"}}, storedEvents(t, again))
 }
+
+// TestUncertainGroups loses the answer to the write of a group, which the client sends again. After a crash, the group must not be transferred
+// behind events that were accepted later.
+func TestUncertainGroups(t *testing.T) {
+	for _, size := range []int{1, hurriedBytes} {
+		store := memlog.New(memlog.Options{})
+		q, log := openFaulty(t, store)
+		log.failWith(func(stream string, _ []eventlog.Write) (before, after error) {
+			if stream == journalStream {
+				return nil, errInjected
+			}
+			return nil, nil
+		})
+		list := []NewEvent{eventOf("a", 0), eventOf("b", 0)}
+		require.ErrorIs(t, q.Append(t.Context(), list), errInjected)
+		log.failWith(func(string, []eventlog.Write) (before, after error) { return nil, nil })
+		later := eventOf("a", 1)
+		later.Raw = bytes.Replace(later.Raw, []byte(`{`), fmt.Appendf(nil, `{"text":%q,`, strings.Repeat("x", size)), 1)
+		for _, e := range []NewEvent{list[0], list[1], later} {
+			require.NoError(t, q.Append(t.Context(), []NewEvent{e}))
+		}
+		require.NoError(t, q.settle(t.Context()))
+		log.dead.Store(true)
+		q.Close()
+
+		again, _ := openFaulty(t, store)
+		assert.Equal(t, map[string][]string{"a": {"a-0", "a-1"}, "b": {"b-0"}}, storedEvents(t, again))
+		again.Close()
+	}
+}

@@ -143,7 +143,8 @@ func (p *publisher) nextGroup() (group []*writeRequest, closed bool) {
 	return group, p.closed
 }
 
-// writeGroup writes a group. Events go to the log directly if they are one message or many bytes, and otherwise to the journal.
+// writeGroup writes a group. Events go to the log directly if they are one message or many bytes, and otherwise to the journal. They also go to the
+// journal after a write to it has failed: a later group there keeps the failed one from being transferred after a crash, behind these events.
 func (p *publisher) writeGroup(group []*writeRequest) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -157,6 +158,8 @@ func (p *publisher) writeGroup(group []*writeRequest) error {
 	switch j := p.queue.journal; {
 	case p.stream != eventsStream:
 		err = p.queue.writeMessages(ctx, p.stream, packMessages(records))
+	case j != nil && j.uncertain:
+		err = j.write(ctx, records)
 	case j == nil || bytes < pageBytes && !slices.ContainsFunc(records, others) && j.isEmpty():
 		err = p.queue.writeEvents(ctx, packMessages(records))
 	case bytes >= hurriedBytes:
