@@ -56,6 +56,19 @@ func (r *trimmer) stored(t *testing.T) (users []string) {
 	return users
 }
 
+// checkFound checks which users' events a search finds that reads the whole log.
+func (r *trimmer) checkFound(t *testing.T, users ...string) {
+	t.Helper()
+	found, err := r.queue.Find(t.Context(), FindRequest{Match: func([]byte) bool { return true }, Limit: 10, MaxBytes: 1 << 20})
+	require.NoError(t, err)
+	assert.True(t, found.Complete)
+	var list []string
+	for _, e := range found.Events {
+		list = append(list, event.MustParse(string(e.Raw)).Get("userId").Str())
+	}
+	assert.Equal(t, users, list)
+}
+
 // TestRewrittenPages replaces pages at the beginning, in the middle and at the end of the log. They are read in their places, they do not count as
 // lost, and they are deleted with the pages around them.
 func TestRewrittenPages(t *testing.T) {
@@ -82,6 +95,7 @@ func TestRewrittenPages(t *testing.T) {
 			assert.Empty(t, r.queue.Problems())
 		}
 		check("first", "second", "third")
+		r.checkFound(t, "third", "second", "first")
 		n, err := r.queue.Replay(t.Context(), ReplayRequest{Instance: "i", Since: *r.now, Until: *r.now})
 		require.NoError(t, err)
 		assert.Zero(t, n)
@@ -97,9 +111,11 @@ func TestRewrittenPages(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		r.trim(t)
 		check("third", "third")
+		r.checkFound(t, "third", "third")
 		time.Sleep(20 * time.Hour)
 		r.trim(t)
 		check([]string(nil)...)
+		r.checkFound(t)
 		pages, err := r.queue.rewrittenPages(t.Context())
 		require.NoError(t, err)
 		assert.Empty(t, pages)

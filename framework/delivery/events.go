@@ -72,7 +72,7 @@ const (
 // whole log.
 func (q *Queue) Latest(ctx context.Context, user string, limit int) (list []StoredEvent, whole bool, err error) {
 	_ = q.settle(ctx) // if that fails, the log is shown as it is
-	info, err := q.store.Info(ctx, eventsStream)
+	oldest, last, err := q.storedRange(ctx)
 	if err != nil {
 		return nil, false, fmt.Errorf("reading the log: %w", err)
 	}
@@ -81,10 +81,10 @@ func (q *Queue) Latest(ctx context.Context, user string, limit int) (list []Stor
 		pages, subjects = maxPagesUser, q.userSubjects(user)
 	}
 	from := uint64(1)
-	if info.LastSeq > pages {
-		from = info.LastSeq - pages + 1
+	if last > pages {
+		from = last - pages + 1
 	}
-	whole = from <= info.FirstSeq
+	whole = from <= oldest
 	err = q.scanEvents(ctx, eventlog.Query{Filters: subjects, From: from}, func(m eventlog.Message) (bool, error) {
 		list = append(list, pageEvents(m, user)...)
 		if len(list) > 2*limit { // the newest are last

@@ -33,14 +33,14 @@ type FindResult struct {
 // until it has found Limit events or has read MaxBytes.
 func (q *Queue) Find(ctx context.Context, r FindRequest) (FindResult, error) {
 	_ = q.settle(ctx) // if that fails, the log is searched as it is
-	info, err := q.store.Info(ctx, eventsStream)
+	oldest, last, err := q.storedRange(ctx)
 	if err != nil {
 		return FindResult{}, fmt.Errorf("reading the log: %w", err)
 	}
-	found := FindResult{Complete: info.Messages == 0}
+	found := FindResult{Complete: oldest > last}
 	size := 0
-	for end := info.LastSeq + 1; !found.Complete && len(found.Events) < r.Limit && size < r.MaxBytes; {
-		from := info.FirstSeq
+	for end := last + 1; !found.Complete && len(found.Events) < r.Limit && size < r.MaxBytes; {
+		from := oldest
 		if end > from+findChunk {
 			from = end - findChunk
 		}
@@ -53,7 +53,7 @@ func (q *Queue) Find(ctx context.Context, r FindRequest) (FindResult, error) {
 		}
 		slices.Reverse(chunk)
 		found.Events = append(found.Events, chunk...)
-		size, end, found.Complete = size+n, from, from <= info.FirstSeq
+		size, end, found.Complete = size+n, from, from <= oldest
 	}
 	if len(found.Events) > r.Limit {
 		found.Events, found.Complete = found.Events[:r.Limit], false

@@ -76,6 +76,21 @@ func (q *Queue) rewrittenPages(ctx context.Context) ([]uint64, error) {
 	return pages, nil
 }
 
+// storedRange returns the sequence of the first page of the log, which may be a rewritten one, and the log's last sequence. Without pages, first is
+// last+1.
+func (q *Queue) storedRange(ctx context.Context) (first, last uint64, err error) {
+	info, err := q.store.Info(ctx, eventsStream)
+	if err != nil {
+		return 0, 0, err
+	}
+	first = info.FirstSeq
+	pages, err := q.rewrittenPages(ctx)
+	if err == nil && len(pages) > 0 {
+		first = min(first, pages[0])
+	}
+	return first, info.LastSeq, err
+}
+
 // rewrittenPage returns a rewritten page. The error wraps eventlog.ErrNotFound if there is none.
 func (q *Queue) rewrittenPage(ctx context.Context, seq uint64) (eventlog.Message, error) {
 	m, err := q.store.Last(ctx, rewrittenStream, rewrittenSubject(seq))
