@@ -1,9 +1,11 @@
 package delivery
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -152,4 +154,38 @@ func TestReplacedLetters(t *testing.T) {
 			assert.Zero(t, info.Messages)
 		}
 	})
+}
+
+// TestErasureDuringABackup rewrites a page while a backup is being made, as an erasure does that another server has begun before. The restored log has
+// the events of others, and no page of it is lost.
+func TestErasureDuringABackup(t *testing.T) {
+	t.Parallel() // it mostly waits
+	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 1})
+	require.NoError(t, err)
+	defer q.Close()
+	for _, users := range [][]string{{"first"}, {"gone", "second"}, {"third"}} {
+		var list []NewEvent
+		for _, user := range users {
+			list = append(list, NewEvent{Source: "web", Key: "u", Raw: fmt.Appendf(nil, `{"userId":%q}`, user)})
+		}
+		require.NoError(t, q.Append(t.Context(), list))
+	}
+	files := map[string]*bytes.Buffer{}
+	list, err := q.Snapshots(t.Context(), func(name string) (io.Writer, error) {
+		if files[name] = (&bytes.Buffer{}); name == eventsStream {
+			eraseGone(t, q)
+		}
+		return files[name], nil
+	})
+	require.NoError(t, err)
+
+	c := Config{Dir: t.TempDir(), Partitions: 1}
+	require.NoError(t, RestoreSnapshots(t.Context(), c, list, func(name string) (io.ReadCloser, error) { return io.NopCloser(files[name]), nil }))
+	restored, err := Open(t.Context(), c)
+	require.NoError(t, err)
+	defer restored.Close()
+	var users []string
+	require.NoError(t, restored.EachStored(t.Context(), func(raw []byte) { users = append(users, event.MustParse(string(raw)).Get("userId").Str()) }))
+	assert.Equal(t, []string{"first", "second", "third"}, users)
+	assert.Empty(t, restored.Problems())
 }

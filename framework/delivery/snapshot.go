@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
@@ -24,7 +23,8 @@ type StreamSnapshot struct {
 var ErrNotEmpty = errors.New("the queue already exists")
 
 // Snapshots writes snapshots of the queue's streams while the queue is in use. It writes the checkpoints first and the events
-// last, so that the other snapshots hold every page and letter that a checkpoint refers to.
+// last, so that the other snapshots hold every page and letter that a checkpoint refers to. The rewritten pages follow the events, so that they
+// hold each page that is replaced meanwhile.
 func (q *Queue) Snapshots(ctx context.Context, to func(stream string) (io.Writer, error)) ([]StreamSnapshot, error) {
 	store, ok := q.store.(eventlog.Snapshotter)
 	if !ok {
@@ -35,34 +35,35 @@ func (q *Queue) Snapshots(ctx context.Context, to func(stream string) (io.Writer
 	}
 	defer func() { _ = q.holdTrimming(context.WithoutCancel(ctx), 0) }() // the hold also expires
 	var list []StreamSnapshot
-	names := []string{checkpointsStream, parkStream, deadStream, eventsStream}
-	if pages, err := q.rewrittenPages(ctx); err != nil {
-		return nil, err
-	} else if len(pages) > 0 {
-		names = slices.Insert(names, 3, rewrittenStream)
-	}
-	for _, name := range names {
+	for _, name := range []string{checkpointsStream, parkStream, deadStream, eventsStream, rewrittenStream} {
+		if name == rewrittenStream {
+			if info, err := q.store.Info(ctx, name); errors.Is(err, eventlog.ErrNoStream) || err == nil && info.Messages == 0 {
+				continue
+			}
+		}
 		w, err := to(name)
 		if err != nil {
 			return nil, err
 		}
-		s := StreamSnapshot{Name: name, Format: formatRecords}
-		if name == eventsStream {
-			if err := q.settle(ctx); err != nil {
-				return nil, err
-			}
-			var copied eventlog.Snapshot
-			copied, err = store.Snapshot(ctx, name, w)
-			s = StreamSnapshot{Name: name, Config: copied.Config, State: copied.State}
-		} else {
-			err = q.writeRecords(ctx, name, w)
-		}
+		s, err := q.writeSnapshot(ctx, store, name, w)
 		if err != nil {
 			return nil, fmt.Errorf("the snapshot of %s: %w", name, err)
 		}
 		list = append(list, s)
 	}
 	return list, nil
+}
+
+// writeSnapshot writes a snapshot of one stream.
+func (q *Queue) writeSnapshot(ctx context.Context, store eventlog.Snapshotter, name string, w io.Writer) (StreamSnapshot, error) {
+	if name != eventsStream {
+		return StreamSnapshot{Name: name, Format: formatRecords}, q.writeRecords(ctx, name, w)
+	}
+	if err := q.settle(ctx); err != nil {
+		return StreamSnapshot{}, err
+	}
+	copied, err := store.Snapshot(ctx, name, w)
+	return StreamSnapshot{Name: name, Config: copied.Config, State: copied.State}, err
 }
 
 // holdTrimming prevents trimming for d, so that the recorded trims match the events in a snapshot. 0 ends it.
