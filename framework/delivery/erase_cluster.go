@@ -175,23 +175,29 @@ func (e *clusterEraser) replaceLetters(ctx context.Context) error {
 			return err
 		}
 	}
-	return e.restoreLetters(ctx)
+	return nil
 }
 
-// replaceLetter writes a copy of a letter and shreds the letter.
+// replaceLetter writes a copy of a letter, shreds the letter, and writes the copy in its place at once, as the letter cannot be retried meanwhile.
 func (e *clusterEraser) replaceLetter(ctx context.Context, stream string, m eventlog.Message) error {
-	copied, err := e.queue.appendMessage(ctx, rewrittenStream, eventlog.Write{Subject: "letter." + stream + "." + m.Subject, Header: m.Header, Data: m.Data})
+	copied := eventlog.Message{Subject: "letter." + stream + "." + m.Subject, Header: m.Header, Data: m.Data}
+	var err error
+	copied.Sequence, err = e.queue.appendMessage(ctx, rewrittenStream, eventlog.Write{Subject: copied.Subject, Header: m.Header, Data: m.Data})
 	if err != nil {
 		return err
 	}
 	deleted, err := e.shredder.Shred(ctx, stream, []uint64{m.Sequence})
-	if err == nil && deleted == 0 { // it was delivered or dropped in the meantime
-		_, err = e.shredder.Shred(ctx, rewrittenStream, []uint64{copied})
+	switch {
+	case err != nil:
+		return err
+	case deleted == 0: // it was delivered or dropped in the meantime
+		_, err = e.shredder.Shred(ctx, rewrittenStream, []uint64{copied.Sequence})
+		return err
 	}
-	return err
+	return e.restoreLetter(ctx, copied)
 }
 
-// restoreLetters writes the copies of letters in the places of the letters, unless there is a newer letter.
+// restoreLetters writes all copies of letters in the places of the letters.
 func (e *clusterEraser) restoreLetters(ctx context.Context) error {
 	var found []eventlog.Message
 	err := e.queue.store.Scan(ctx, rewrittenStream, eventlog.Query{Filters: []string{"letter.>"}}, func(m eventlog.Message) (bool, error) {
@@ -199,14 +205,19 @@ func (e *clusterEraser) restoreLetters(ctx context.Context) error {
 		return true, nil
 	})
 	for _, m := range found {
-		if err != nil {
-			return err
+		if err == nil {
+			err = e.restoreLetter(ctx, m)
 		}
-		stream, subject, _ := strings.Cut(strings.TrimPrefix(m.Subject, "letter."), ".")
-		_, err = e.queue.appendMessage(ctx, stream, eventlog.Write{Subject: subject, Header: m.Header, Data: m.Data, Conditional: true})
-		if err == nil || errors.Is(err, eventlog.ErrConflict) {
-			_, err = e.shredder.Shred(ctx, rewrittenStream, []uint64{m.Sequence})
-		}
+	}
+	return err
+}
+
+// restoreLetter writes the copy of a letter in the place of the letter, unless a newer letter is there.
+func (e *clusterEraser) restoreLetter(ctx context.Context, copied eventlog.Message) error {
+	stream, subject, _ := strings.Cut(strings.TrimPrefix(copied.Subject, "letter."), ".")
+	_, err := e.queue.appendMessage(ctx, stream, eventlog.Write{Subject: subject, Header: copied.Header, Data: copied.Data, Conditional: true})
+	if err == nil || errors.Is(err, eventlog.ErrConflict) {
+		_, err = e.shredder.Shred(ctx, rewrittenStream, []uint64{copied.Sequence})
 	}
 	return err
 }

@@ -189,3 +189,40 @@ func TestErasureDuringABackup(t *testing.T) {
 	assert.Equal(t, []string{"first", "second", "third"}, users)
 	assert.Empty(t, restored.Problems())
 }
+
+// lettersShredder counts how many letters are away at most.
+type lettersShredder struct {
+	memoryShredder
+	t    *testing.T
+	away uint64
+}
+
+func (s *lettersShredder) Shred(ctx context.Context, stream string, seqs []uint64) (int, error) {
+	info, err := s.log.Info(ctx, rewrittenStream)
+	require.NoError(s.t, err)
+	s.away = max(s.away, info.Messages)
+	return s.memoryShredder.Shred(ctx, stream, seqs)
+}
+
+// TestLettersAreReplacedOneByOne checks that only the letter that is being replaced is away, since it cannot be retried meanwhile.
+func TestLettersAreReplacedOneByOne(t *testing.T) {
+	q, _ := newMemoryQueue(t, Config{Partitions: 1})
+	for seq := range uint64(5) {
+		l := &DeadLetter{Instance: "i", Subscription: "s", Seq: seq, Request: &Exchange{Body: "gone and other"}, Event: []byte(`{"userId":"other"}`)}
+		data, err := json.Marshal(l)
+		require.NoError(t, err)
+		_, err = q.appendMessage(t.Context(), deadStream, eventlog.Write{Subject: l.subjectFor(""), Data: data})
+		require.NoError(t, err)
+	}
+	s := &lettersShredder{memoryShredder: memoryShredder{q.store}, t: t}
+	_, err := q.eraseOnCluster(t.Context(), s, &EraseRequest{Match: func(event.Value) bool { return false }, HasUser: func(text string) bool { return strings.Contains(text, "gone") }})
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, s.away)
+	n := 0
+	require.NoError(t, q.DeadLetters(t.Context(), DeadLetterFilter{}, func(l *DeadLetter) error {
+		assert.Nil(t, l.Request)
+		n++
+		return nil
+	}))
+	assert.Equal(t, 5, n)
+}
