@@ -121,12 +121,7 @@ func (c *pageCursor) endWaitLocked() {
 }
 
 // wakeUp makes the cursor look again. Any goroutine may call it.
-func (c *pageCursor) wakeUp() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
+func (c *pageCursor) wakeUp() { notify(c.wake) }
 
 // setBlocked notes that the instance waits for its remote or for an operator, until it asks for the next page. Any goroutine may call it.
 func (c *pageCursor) setBlocked() {

@@ -139,12 +139,7 @@ func (f *pageFeed) passLeadLocked() {
 	}
 }
 
-func (f *pageFeed) noteMoveLocked() {
-	select {
-	case f.moved <- struct{}{}:
-	default:
-	}
-}
+func (f *pageFeed) noteMoveLocked() { notify(f.moved) }
 
 // readPageLocked reads the next page for all cursors. It unlocks the mutex meanwhile. An error that is not that of ctx is also the failure of
 // the feed.

@@ -88,10 +88,7 @@ func (p *publisher) submit(records []record, done func(error)) {
 	p.bytes += r.bytes
 	p.unsavedBytes.Add(int64(r.bytes))
 	p.mu.Unlock()
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
+	notify(p.wake)
 }
 
 // close writes what is queued and stops the publisher.
@@ -99,10 +96,7 @@ func (p *publisher) close() {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
+	notify(p.wake)
 	<-p.done
 }
 
