@@ -80,7 +80,7 @@ func (q *Queue) canDeleteSafely() bool {
 	if !q.hasDisk() {
 		return true
 	}
-	if _, err := q.store.WriteFailure(eventsStream); err != nil {
+	if q.logFailure() != nil {
 		return false
 	}
 	free, _, err := diskSpace(q.config.Dir)

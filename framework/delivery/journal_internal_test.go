@@ -343,3 +343,27 @@ func TestUncertainGroups(t *testing.T) {
 		again.Close()
 	}
 }
+
+// brokenLog is a log with a stream that cannot be written.
+type brokenLog struct {
+	eventlog.Log
+	broken string
+}
+
+func (l brokenLog) WriteFailure(stream string) (since time.Time, err error) {
+	if stream == l.broken {
+		return time.Now(), errInjected
+	}
+	return l.Log.WriteFailure(stream)
+}
+
+// TestNothingIsDeletedFromABrokenLog checks that nothing is accepted or deleted while the log or its journal cannot be written: the embedded server
+// deadlocks if a write fails during a deletion.
+func TestNothingIsDeletedFromABrokenLog(t *testing.T) {
+	for stream, works := range map[string]bool{"": true, eventsStream: false, journalStream: false} {
+		dir := t.TempDir()
+		q := &Queue{config: Config{Dir: dir, MinFreeBytes: 1}, store: brokenLog{&faultyLog{Log: memlog.New(memlog.Options{}).Connect(), dir: dir}, stream}}
+		assert.Equal(t, works, q.canDeleteSafely(), stream)
+		assert.Equal(t, works, q.checkWritable() == nil, stream)
+	}
+}

@@ -233,12 +233,20 @@ func (q *Queue) settle(ctx context.Context) error {
 
 // checkWritable returns an error if the log is unwritable or the disk is short.
 func (q *Queue) checkWritable() error {
+	if err := q.logFailure(); err != nil {
+		return err
+	}
+	return q.checkDiskSpace()
+}
+
+// logFailure returns why the log or its journal is unwritable, or nil.
+func (q *Queue) logFailure() error {
 	for _, stream := range []string{eventsStream, journalStream} {
 		if _, err := q.store.WriteFailure(stream); err != nil {
 			return err
 		}
 	}
-	return q.checkDiskSpace()
+	return nil
 }
 
 // hasDisk reports whether the log's files are on a disk of this machine.
