@@ -11,6 +11,8 @@ import (
 	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
+var errNotUTF8 = errors.New("the line is not valid UTF-8: save the file as UTF-8")
+
 // eachLine calls do for each line of a text file that is not blank. The error has the file and the line.
 func eachLine(file string, stdin io.Reader, do func(line string) error) error {
 	in, err := openInput(file, stdin)
@@ -30,7 +32,7 @@ func eachLine(file string, stdin io.Reader, do func(line string) error) error {
 		case line.TooLong:
 			err = fmt.Errorf("the line is longer than %d MB", textfile.MaxLine>>20)
 		case !utf8.ValidString(line.Text):
-			err = errors.New("the line is not valid UTF-8: save the file as UTF-8")
+			err = errNotUTF8
 		case strings.Contains(line.Text, "\x00"):
 			err = errors.New("the line has a NUL byte: the file is damaged, or in another encoding; save it as UTF-8")
 		case strings.TrimSpace(line.Text) != "":

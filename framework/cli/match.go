@@ -87,7 +87,7 @@ func doLine(line textfile.Line, out *bufio.Writer, do func(raw []byte, e event.E
 		return nil
 	}
 	if !utf8.Valid(raw) {
-		return errors.New("the line is not valid UTF-8: save the file as UTF-8")
+		return errNotUTF8
 	}
 	e, err := event.Parse(raw)
 	if err != nil {

@@ -148,7 +148,7 @@ func (b *Batch[T]) DoneLocked(results []Result) {
 	if !whole {
 		d.noteSuccess(l, results)
 	}
-	stopsAll := func(r Result) bool { return r.Outcome == NotSent && r.RetryAfter <= 0 } // whatever becomes of its task
+	stopsAll := func(r Result) bool { return r.Outcome == NotSent && r.RetryAfter <= 0 } // also if its task was dropped
 	d.suspended = d.suspended || slices.ContainsFunc(results, stopsAll)
 	heads, results := d.settleRuns(b.heads, results)
 	d.applyResults(l, heads, results, whole)

@@ -89,8 +89,8 @@ func (r *reading) hasReadNothing(report *audiencesync.Report) bool {
 	return !r.full && report.Rows > 0 && report.Unusable == report.Rows
 }
 
-// warnings warns of an incremental run without a readable row, and of a whole result that has several rows of a user: an incremental run sees only those of them that have changed, so that one of them
-// would take a user out whom another one keeps.
+// warnings warns of an incremental run without a readable row, and of a whole result that has several rows of a user: an incremental run sees only
+// those of them that have changed, so that one of them would take a user out whom another one keeps.
 func (r *reading) warnings(sync *config.AudienceSync, report *audiencesync.Report) []string {
 	if r.hasReadNothing(report) {
 		return []string{fmt.Sprintf("no row that has changed can be read (%s): correct the query or the %s; the next run reads %s again",
