@@ -61,5 +61,8 @@ var (
 	fromSQL = strings.NewReplacer("\x01\x01", "\x00", "\x01\x02", "\x01")
 )
 
+// escapeByte begins what toSQL writes in place of other bytes.
+const escapeByte = 1
+
 // rowLock returns the clause that locks selected rows for a transaction.
 func (s *Store) rowLock() string { return s.dialect.query.Replace("{lock}") }

@@ -76,14 +76,15 @@ func (s *Scratch) Add(ctx context.Context, identities []string) error {
 	return nil
 }
 
-// noteMark separates an identity from its note. It is smaller than all bytes of identities, so that notes do not change their order.
-const noteMark = 0
+// noteMark separates an identity, whose zero bytes toSQL escapes, from its note. It is smaller than all bytes of such an identity, so that notes
+// do not change the order.
+const noteMark = "\x00"
 
-// AddNoted adds an identity without zero bytes and a note. Of several notes of an identity, the one with the smallest bytes is kept. All identities of a
-// set are added with notes, or none.
+// AddNoted adds an identity and a note. Of several notes of an identity, the one with the smallest bytes is kept. All identities of a set are added
+// with notes, or none.
 func (s *Scratch) AddNoted(ctx context.Context, identity, note string) error {
 	s.noted = true
-	return s.Add(ctx, []string{identity + string(rune(noteMark)) + note})
+	return s.Add(ctx, []string{toSQL.Replace(identity) + noteMark + note})
 }
 
 // Note returns the note of the identity that a comparison has passed to its function; "" if it has none, or the set does not have the identity.
@@ -91,10 +92,14 @@ func (s *Scratch) Note() string { return s.note }
 
 // withoutNote returns the identity of an entry, and its note.
 func (s *Scratch) withoutNote(entry []byte) (identity, note []byte) {
-	if i := bytes.IndexByte(entry, noteMark); s.noted && i >= 0 {
-		return entry[:i], entry[i+1:]
+	if !s.noted {
+		return entry, nil
 	}
-	return entry, nil
+	identity, note, _ = bytes.Cut(entry, []byte(noteMark))
+	if bytes.IndexByte(identity, escapeByte) >= 0 {
+		identity = []byte(fromSQL.Replace(string(identity)))
+	}
+	return identity, note
 }
 
 // Duplicates returns how many identities were added more than once. It is known after the set was read to its end, as Ledger.Compare does.

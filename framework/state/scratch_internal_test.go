@@ -94,6 +94,28 @@ func TestScratchSetsAreCompared(t *testing.T) {
 	}
 }
 
+// TestNotedIdentitiesHaveZeroBytes checks that an identity with zero bytes is not taken for another one with a note.
+func TestNotedIdentitiesHaveZeroBytes(t *testing.T) {
+	noted, plain := map[string]string{}, []string{}
+	s, err := NewScratch(t.Context())
+	require.NoError(t, err)
+	defer s.Close()
+	s.limit = 20
+	for _, identity := range []string{"", "bob", "bob\x00", "bob\x00\x00", "bob\x00+", "bob\x01", "bob\x01\x01", "bob\x01\x02", "bob\x02", "bob0"} {
+		noted[identity], plain = "+\x00\x01"+identity, append(plain, identity)
+		require.NoError(t, s.AddNoted(t.Context(), identity, noted[identity]))
+	}
+	slices.Sort(plain)
+	var got []string
+	require.NoError(t, s.Each(t.Context(), func(identity, note string) error {
+		assert.Equal(t, noted[identity], note, "%q", identity)
+		got = append(got, identity)
+		return nil
+	}))
+	assert.Equal(t, plain, got)
+	assert.Zero(t, s.Duplicates())
+}
+
 // TestScratchErrors checks that a set that is incomplete cannot be read: members would seem to be missing.
 func TestScratchErrors(t *testing.T) {
 	filled := func() *Scratch {

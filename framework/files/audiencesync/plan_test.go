@@ -62,3 +62,15 @@ func TestEventsBetweenComparisonAndDecision(t *testing.T) {
 		require.NoError(t, h.store.Close())
 	}
 }
+
+// TestMirrorRemovesUsersByTheirWholeIdentity checks that the exit of a user whose identifier begins with another's and a zero byte removes only this user.
+func TestMirrorRemovesUsersByTheirWholeIdentity(t *testing.T) {
+	h := newHistory(t, 1)
+	defer h.store.Close()
+	for _, id := range []string{"bob", "bob\x00", "bob\x00+", "eve\x00+"} {
+		h.deliverAt(id, true, h.now.Add(-time.Hour))
+	}
+	_, err := h.syncer.Sync(t.Context(), vip, fileOf(t, h.syncer, "bob", "ann"), audiencesync.Mirror, 1)
+	require.NoError(t, err)
+	assert.ElementsMatch(t, []string{"ann", "bob"}, h.members())
+}

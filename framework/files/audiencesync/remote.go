@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -154,7 +153,7 @@ func (c *remoteComparison) addListed(ctx context.Context, identities []string) e
 	user := listedUser{row: c.report.Listed, preferred: true}
 	c.report.Listed++
 	for _, identity := range identities {
-		if len(identity) > destination.MaxIdentity || strings.ContainsRune(identity, 0) {
+		if len(identity) > destination.MaxIdentity {
 			continue
 		}
 		key, err := c.syncer.Plan.ComparedIdentity(identity)
