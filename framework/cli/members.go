@@ -101,7 +101,7 @@ func newMembersDiff(s streams) *cobra.Command {
 		Long: "Shows the users who are in the ledger's cohort but not in the file (missing), and the users who are in the file but not in\n" +
 			"the cohort (extra). The exit code is 1 if there is a difference or if a row cannot be read.\n\n" +
 			"With --from remote, it asks the remote for the members. Users to whom nothing was ever sent are unknown; they are shown, but do not\n" +
-			"count as a difference. Users whose state is recorded meanwhile are not compared.",
+			"count as a difference. Users whose state is recorded meanwhile, or whose first change has no result yet, are not compared.",
 		Example: "  landfall members diff vip_gold --against braze-export.csv\n" +
 			"  landfall members diff vip_gold --from '${WAREHOUSE_URL}' --query-file vips.sql\n" +
 			"  landfall members diff vip_gold --from remote --live",

@@ -93,6 +93,6 @@ func (k *audienceCommand) printRemote(r audiencesync.RemoteReport) {
 		fmt.Fprintf(k.out, "%s at the remote %s no identifier that the ledger can have\n", fault.Count(r.Nameless, "user"), fault.Plural(r.Nameless, "has", "have"))
 	}
 	if r.Changing > 0 {
-		fmt.Fprintf(k.out, "%s not compared, since events arrived for them meanwhile\n", fault.Count(r.Changing, "user"))
+		fmt.Fprintf(k.out, "%s not compared: events for them arrived meanwhile, or have no result yet\n", fault.Count(r.Changing, "user"))
 	}
 }

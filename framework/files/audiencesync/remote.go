@@ -32,11 +32,11 @@ type RemoteReport struct {
 	Extra    int `json:"extra"`
 	Unknown  int `json:"unknown"`
 	Nameless int `json:"nameless"` // users of the remote without an identifier that the ledger can have
-	Changing int `json:"changing"` // users who are not compared, since their state was recorded meanwhile
+	Changing int `json:"changing"` // users who are not compared, since their state was recorded meanwhile, or only sent so far
 }
 
 // DiffRemote compares the ledger with the members that the remote lists, and sends nothing. It calls found for each difference. Users whose state is
-// recorded in the meantime are not compared.
+// recorded in the meantime, or whose first change has no result yet, are not compared.
 func (s *Syncer) DiffRemote(ctx context.Context, a destination.Audience, found func(d Drift, identity string) error) (RemoteReport, error) {
 	c, err := s.compareRemote(ctx, a)
 	if err != nil {
@@ -80,6 +80,7 @@ type remoteComparison struct {
 	began          time.Time
 	report         RemoteReport
 	remote, ledger *state.Scratch
+	rows           int // of remote, also those of pages that were fetched again
 }
 
 func (c *remoteComparison) close() {
@@ -150,8 +151,9 @@ func (c *remoteComparison) readPage(ctx context.Context, page string) (next stri
 
 // addListed stores a user of the remote under each identity.
 func (c *remoteComparison) addListed(ctx context.Context, identities []string) error {
-	user := listedUser{row: c.report.Listed, preferred: true}
+	user := listedUser{row: c.rows, preferred: true}
 	c.report.Listed++
+	c.rows++
 	for _, identity := range identities {
 		if len(identity) > destination.MaxIdentity {
 			continue
@@ -172,25 +174,26 @@ func (c *remoteComparison) addListed(ctx context.Context, identities []string) e
 	return nil
 }
 
-// readLedger stores the known users of the ledger.
+// readLedger stores the users of the ledger to whom something was sent.
 func (c *remoteComparison) readLedger(ctx context.Context) error {
 	return c.syncer.Ledger.Each(ctx, c.audience.ID, "", func(m state.Membership) error {
-		if !m.Known {
+		onlySent := m.Uncertain && m.Delivered.IsZero() // whether the remote has accepted it is not known yet
+		if !m.Known && !onlySent {
 			return nil
 		}
 		key, err := c.syncer.Plan.ComparedIdentity(m.Identity)
 		if err != nil {
 			return fmt.Errorf("the ledger's identity %s: %w", m.Identity, err)
 		}
-		user := recordedUser{identity: m.Identity, member: m.Member, at: m.At, changing: latestOf(m.Delivered, m.Confirmed).After(c.began)}
+		user := recordedUser{identity: m.Identity, member: m.Member, at: m.At, changing: onlySent || latestOf(m.Delivered, m.Confirmed).After(c.began)}
 		return c.ledger.AddNoted(ctx, key, user.note())
 	})
 }
 
 // each calls f for every difference: first those in which the ledger has a member, then those in which only the remote has one.
 func (c *remoteComparison) each(ctx context.Context, f func(Drift, recordedUser) error) error {
-	left := make([]bool, c.report.Listed) // users of the remote who are out in the ledger
-	in := make([]bool, c.report.Listed)   // users of the remote who are members in the ledger, or whose state changes
+	left := make([]bool, c.rows) // users of the remote who are out in the ledger
+	in := make([]bool, c.rows)   // users of the remote who are members in the ledger, or whose state changes
 	err := state.CompareSets(ctx, c.remote, c.ledger, func(p state.Pair) error {
 		if !p.InB {
 			return nil
@@ -260,7 +263,7 @@ func readListed(note string) (u listedUser) {
 type recordedUser struct {
 	identity string
 	member   bool
-	changing bool // the state was recorded while the remote listed its members
+	changing bool // the state was recorded while the remote listed its members, or only sent so far
 	at       time.Time
 }
 

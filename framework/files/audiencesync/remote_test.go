@@ -1,6 +1,7 @@
 package audiencesync_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 	"github.com/landfall-dev/landfall/framework/files/stream"
 	"github.com/landfall-dev/landfall/framework/runtime"
@@ -256,6 +258,47 @@ func TestStatesThatChangeDuringAListAreNotCompared(t *testing.T) {
 	list, report := drifts(t, k)
 	assert.Empty(t, list)
 	assert.Equal(t, 2, report.Changing)
+}
+
+// TestUsersWhoseFirstChangeIsNotAcceptedYetAreNotRemoved checks users whom the remote lists and whose entry was sent, but has no result yet.
+func TestUsersWhoseFirstChangeIsNotAcceptedYetAreNotRemoved(t *testing.T) {
+	for name, decided := range map[string]bool{"unknown": false, "decided by a sync": true} {
+		t.Run(name, func(t *testing.T) {
+			remote := &listRemote{users: []listedUser{{"user_id": "sent"}, {"user_id": "new"}}}
+			k := newListSyncer(t, remote)
+			at := time.Now().Add(-time.Hour)
+			record(t, k, at, "user_id:missing")
+			if decided {
+				require.NoError(t, k.Ledger.DecideAll(t.Context(), vip, at))
+			}
+			require.NoError(t, k.Ledger.MarkUncertain(t.Context(), vip, []destination.Change{{Identity: "user_id:sent", Member: true, At: at.Add(time.Minute)}}))
+			report, err := k.RepairRemote(t.Context(), vip, true)
+			require.NoError(t, err)
+			assert.ElementsMatch(t, []string{"+missing", "-new"}, remote.sent)
+			assert.Equal(t, []int{1, 0, 1}, []int{report.Changing, report.Extra, report.Unknown})
+		})
+	}
+}
+
+// TestPageThatFailsAfterSomeUsers checks a Fetch that has passed users before its error, and fewer when it is called again.
+func TestPageThatFailsAfterSomeUsers(t *testing.T) {
+	remote := &listRemote{}
+	k := newListSyncer(t, remote)
+	record(t, k, time.Now().Add(-time.Hour), "user_id:u1", "-user_id:u3")
+	lists := [][]string{{"u5", "u4", "u3"}, {"u3", "u1"}}
+	k.Audiences.List.Fetch = func(_ context.Context, _ destination.ListInput, each func([]string) error) (string, error) {
+		list := lists[0]
+		for _, id := range list {
+			require.NoError(t, each([]string{"user_id:" + id}))
+		}
+		if lists = lists[1:]; len(lists) > 0 {
+			return "", fault.FromStatus(http.StatusBadGateway, "cut off")
+		}
+		return "", nil
+	}
+	list, report := drifts(t, k)
+	assert.Equal(t, []string{"extra user_id:u3", "unknown user_id:u4", "unknown user_id:u5"}, list)
+	assert.Equal(t, 2, report.Listed)
 }
 
 // TestRepairMakesTheRemoteMatch changes a remote at random. After a repair, it has the members of the ledger, and users whom the ledger does not know.
