@@ -3,6 +3,8 @@ package hubspot_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,9 +13,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/destinations/hubspot"
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 	"github.com/landfall-dev/landfall/framework/destination/sandbox/sandboxtest"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 const instance = `{"id":"crm","settings":{},"subscriptions":[{"name":"contacts","action":"upsertContact","mapping":{"properties":{"@path":"$.traits.more"}}}]}`
@@ -135,4 +140,34 @@ func TestChoicesComePageByPage(t *testing.T) {
 func TestCredentialsTestReportsTheCause(t *testing.T) {
 	r := sandboxtest.Start(t, hubspot.Plugin(), map[string][]string{"token": {"good"}})
 	assert.ErrorContains(t, r.Plan(instance, withToken("bad-token")).Test(t.Context()), "Authentication credentials not found")
+}
+
+// TestListedContactsHaveAllOfTheirAddresses checks that a contact of a list is known by each address: the ledger may have any of them, and a contact
+// whom it does not know can be removed.
+func TestListedContactsHaveAllOfTheirAddresses(t *testing.T) {
+	account := http.NewServeMux()
+	account.HandleFunc("GET /crm/v3/lists/7/memberships", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"results":[{"recordId":1},{"recordId":2},{"recordId":3}]}`)
+	})
+	account.HandleFunc("POST /crm/v3/objects/contacts/batch/read", func(w http.ResponseWriter, r *http.Request) {
+		asked, _ := io.ReadAll(r.Body)
+		assert.JSONEq(t, `{"properties":["email","hs_additional_emails"],"inputs":[{"id":"1"},{"id":"2"},{"id":"3"}]}`, string(asked))
+		_, _ = io.WriteString(w, `{"results":[{"id":"1","properties":{"email":"a@example.com","hs_additional_emails":"A2@example.com;a3@example.com"}},
+			{"id":"2","properties":{"email":"b@example.com","hs_additional_emails":null}},{"id":"3","properties":{"email":null}}]}`)
+	})
+	p := hubspot.Plugin()
+	d, err := p.Load()
+	require.NoError(t, err)
+	host := withToken("t")
+	host.Transport = sandbox.Transport(account)
+	plan, err := runtime.New(p.Complete(d), d, config.InstanceOf(event.MustParse(`{"id":"crm","settings":{},"subscriptions":[]}`)), host)
+	require.NoError(t, err)
+	var listed [][]string
+	next, err := plan.ListMembers(t.Context(), destination.Audience{ID: "7", Name: "vip"}, "", func(identities []string) error {
+		listed = append(listed, identities)
+		return nil
+	})
+	require.NoError(t, err)
+	assert.Empty(t, next)
+	assert.Equal(t, [][]string{{"email:a@example.com", "email:A2@example.com", "email:a3@example.com"}, {"email:b@example.com"}, nil}, listed)
 }
