@@ -20,6 +20,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
+	"github.com/landfall-dev/landfall/internal/pause"
 )
 
 const (
@@ -30,13 +31,12 @@ const (
 
 // bigquery is the result of a query of BigQuery.
 type bigquery struct {
-	client        *restClient
-	project, job  string
-	location      string
-	fields        []bigqueryField
-	page          string // the next one; "" if there is none
-	pending       []event.Value
-	started, over bool
+	client       *restClient
+	project, job string // the job is "" until it is started
+	location     string
+	fields       []bigqueryField
+	first        []event.Value // the rows of the first page; nil when they were read
+	page         string        // the next one; "" if there is none
 }
 
 // bigqueryField is a column of a result.
@@ -151,6 +151,9 @@ func (b *bigquery) start(ctx context.Context, o Options, dataset string) error {
 			reference["location"] = b.location
 		}
 		answer, _, err := b.client.send(ctx, http.MethodPost, "/bigquery/v2/projects/"+b.project+"/jobs", nil, map[string]any{"configuration": configuration, "jobReference": reference})
+		if location := answer.Get("jobReference").Get("location").Text(); err == nil && location != "" {
+			b.location = location
+		}
 		return answer, err
 	}
 	checked, err := insert(map[string]any{"dryRun": true}, "landfall_"+rand.Text())
@@ -160,26 +163,26 @@ func (b *bigquery) start(ctx context.Context, o Options, dataset string) error {
 	if kind := checked.Get("statistics").Get("query").Get("statementType").Text(); kind != "SELECT" {
 		return &OptionError{"the query is of the kind " + fault.Shorten(kind, 40) + " for BigQuery: it should be a single SELECT"}
 	}
-	b.job, b.started = "landfall_"+rand.Text(), true
-	job, err := insert(map[string]any{}, b.job)
+	b.job = "landfall_" + rand.Text()
+	_, err = insert(map[string]any{}, b.job)
 	var failed *warehouseError
 	if errors.As(err, &failed) && failed.status == http.StatusConflict { // a repetition of a request whose answer was lost
 		return nil
-	}
-	if location := job.Get("jobReference").Get("location").Text(); err == nil && location != "" {
-		b.location = location
 	}
 	return err
 }
 
 // awaitResult waits until the query has finished, and reads the columns and the first page. It returns the number of rows.
 func (b *bigquery) awaitResult(ctx context.Context) (total int64, err error) {
-	for {
+	for wait := firstPoll; ; wait = min(2*wait, maxPoll) {
 		answer, err := b.results(ctx)
 		if err != nil {
 			return 0, err
 		}
 		if done, _ := answer.Get("jobComplete").Bool(); !done {
+			if err := pause.For(ctx, wait); err != nil {
+				return 0, err
+			}
 			continue
 		}
 		for _, f := range answer.Get("schema").Get("fields").Items() {
@@ -191,7 +194,7 @@ func (b *bigquery) awaitResult(ctx context.Context) (total int64, err error) {
 		if total, err = strconv.ParseInt(answer.Get("totalRows").Text(), 10, 64); err != nil {
 			return 0, io.ErrUnexpectedEOF
 		}
-		b.keep(answer)
+		b.first, b.page = rowsOf(answer.Get("rows")), answer.Get("pageToken").Text()
 		return total, nil
 	}
 }
@@ -209,33 +212,23 @@ func (b *bigquery) results(ctx context.Context) (event.Value, error) {
 	return answer, err
 }
 
-// keep stores the rows of a page, and which page follows.
-func (b *bigquery) keep(answer event.Value) {
-	b.pending = nil
-	for _, row := range answer.Get("rows").Items() {
-		b.pending = append(b.pending, row)
-	}
-	b.page = answer.Get("pageToken").Text()
-	b.over = b.page == ""
-}
-
 func (b *bigquery) nextPage(ctx context.Context) ([]event.Value, error) {
-	if len(b.pending) == 0 {
-		if b.over {
-			return nil, io.EOF
-		}
-		before := b.page
-		answer, err := b.results(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if b.keep(answer); b.page == before {
-			return nil, io.ErrUnexpectedEOF
-		}
+	if page := b.first; page != nil {
+		b.first = nil
+		return page, nil
 	}
-	page := b.pending
-	b.pending = nil
-	return page, nil
+	if b.page == "" {
+		return nil, io.EOF
+	}
+	before := b.page
+	answer, err := b.results(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if b.page = answer.Get("pageToken").Text(); b.page == before {
+		return nil, io.ErrUnexpectedEOF
+	}
+	return rowsOf(answer.Get("rows")), nil
 }
 
 func (b *bigquery) cells(row event.Value) int { return row.Get("f").Len() }
@@ -264,7 +257,7 @@ func (b *bigquery) typed(column int, text string) (event.Value, string) {
 }
 
 func (b *bigquery) stop(ctx context.Context) {
-	if !b.started {
+	if b.job == "" {
 		return
 	}
 	query := url.Values{}
@@ -302,10 +295,8 @@ func bigqueryReason(err error) string {
 	switch {
 	case errors.Is(err, errNoToken):
 		return "Google gives no token for this key: it may be deleted, or the clock of this machine may be wrong"
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return "BigQuery has returned less than the whole result"
 	case !errors.As(err, &failed):
-		return ""
+		return restReason("BigQuery", err)
 	}
 	answer := failed.body.Get("error")
 	reason := answer.Get("errors").Index(0).Get("reason").Text()

@@ -34,6 +34,7 @@ type bigqueryServer struct {
 	key       *rsa.PrivateKey
 	before    func(r *http.Request, n int) (status int, body string) // answers the n-th request for results in place of the server; 0 for no
 	mu        sync.Mutex
+	lost      bool              // the answer to the first request that starts a job is lost
 	queries   map[string]string // by job
 	results   int               // requests for results
 	cancelled []string
@@ -155,7 +156,12 @@ func (s *bigqueryServer) insert(w http.ResponseWriter, r *http.Request) {
 	case strings.Contains(query, ";"):
 		_, _ = fmt.Fprint(w, `{"statistics":{"query":{"statementType":"SCRIPT"}}}`)
 	case job.Configuration.DryRun:
-		_, _ = fmt.Fprint(w, `{"statistics":{"query":{"statementType":"SELECT"}}}`)
+		_, _ = fmt.Fprint(w, `{"jobReference":{"projectId":"shop","location":"EU"},"statistics":{"query":{"statementType":"SELECT"}}}`)
+	case s.queries[job.JobReference.JobID] != "":
+		s.refuse(w, 409, "duplicate", "Already Exists: Job shop:EU."+job.JobReference.JobID)
+	case s.lost:
+		s.lost, s.queries[job.JobReference.JobID] = false, query
+		w.WriteHeader(http.StatusBadGateway)
 	default:
 		assert.Equal(s.t, "crm", job.Configuration.Query.DefaultDataset.DatasetID)
 		assert.NotEqual(s.t, "0", job.Configuration.JobTimeoutMs)
@@ -256,6 +262,18 @@ func TestBigQueryFailures(t *testing.T) {
 			}
 			return 0, ""
 		}, "less than the whole result"},
+		"more rows than announced, without an end": {func(r *http.Request, n int) (int, string) {
+			if r.FormValue("pageToken") != "" {
+				return 200, fmt.Sprintf(`{"jobComplete":true,"totalRows":"5","rows":[{"f":[{"v":"a"}]},{"f":[{"v":"b"}]}],"pageToken":"next%d"}`, n)
+			}
+			return 0, ""
+		}, "less than the whole result"},
+		"a page that is too large": {func(r *http.Request, _ int) (int, string) {
+			if r.FormValue("pageToken") == "2" {
+				return 200, strings.Repeat(" ", 65<<20)
+			}
+			return 0, ""
+		}, "the result is incomplete after row 2: BigQuery cannot be asked: the answer (status 200) is larger than 67108864 bytes"},
 		"a stopped job": {func(_ *http.Request, n int) (int, string) {
 			return 400, `{"error":{"message":"Job timed out","errors":[{"reason":"stopped"}]}}`
 		}, "its time limit is over"},
@@ -279,6 +297,27 @@ func TestBigQueryFailures(t *testing.T) {
 	}
 }
 
+// TestBigQueryFindsItsJob checks a job in a location that the URL does not say, and whose start has no answer: it is not started twice.
+func TestBigQueryFindsItsJob(t *testing.T) {
+	t.Parallel()
+	s := newBigQueryServer(t)
+	s.lost = true
+	values, err := readAll(t.Context(), sqlsource.Options{URL: strings.Replace(s.address(), "location=EU", "", 1), Query: "SELECT n"})
+	require.NoError(t, err)
+	assert.Len(t, values, 2)
+	assert.Len(t, s.queries, 1)
+}
+
+// TestBigQueryIsNotAskedAllTheTime checks a server that answers at once that the query still runs.
+func TestBigQueryIsNotAskedAllTheTime(t *testing.T) {
+	t.Parallel()
+	s := newBigQueryServer(t)
+	s.before = func(*http.Request, int) (int, string) { return 200, `{"jobComplete":false}` }
+	_, err := readAll(t.Context(), sqlsource.Options{URL: s.address(), Query: "SELECT id", Timeout: 500 * time.Millisecond})
+	require.ErrorContains(t, err, "longer than its time limit")
+	assert.Less(t, s.results, 10)
+}
+
 func TestBigQueryCredentials(t *testing.T) {
 	t.Parallel()
 	s := newBigQueryServer(t)
@@ -286,13 +325,15 @@ func TestBigQueryCredentials(t *testing.T) {
 	broken := filepath.Join(t.TempDir(), "key.json")
 	require.NoError(t, os.WriteFile(broken, []byte(`{"client_email":"a@b","private_key":"very-secret","token_uri":"`+s.URL+`/token"}`), 0o600))
 	for address, want := range map[string]string{
-		"bigquery://oauth:wrong-secret@shop/crm?location=EU&" + endpoint:      "bigquery://shop/crm: BigQuery refuses the credentials",
-		"bigquery://shop/crm?" + endpoint:                                     "the URL has no credentials, or two",
-		"bigquery://oauth:a-secret@shop/crm?key=x":                            "the URL has no credentials, or two",
-		"bigquery://shop/crm?key=" + url.QueryEscape(broken) + "&" + endpoint: "Google gives no token for this key",
-		"bigquery://shop/crm?key=/nowhere/key.json":                           "the key of the URL cannot be read",
-		"bigquery://oauth:a-secret@shop/crm?endpoint=http://192.0.2.1":        "the endpoint of the URL should be like https://HOST",
-		"bigquery://oauth:a-secret@shop/crm?locaton=EU":                       `the URL has an unknown parameter "locaton" (did you mean "location"?)`,
+		"bigquery://oauth:wrong-secret@shop/crm?location=EU&" + endpoint:                  "bigquery://shop/crm: BigQuery refuses the credentials",
+		"bigquery://shop/crm?" + endpoint:                                                 "the URL has no credentials, or two",
+		"bigquery://oauth:a-secret@shop/crm?key=x":                                        "the URL has no credentials, or two",
+		"bigquery://shop/crm?key=" + url.QueryEscape(broken) + "&" + endpoint:             "Google gives no token for this key",
+		"bigquery://shop/crm?key=/nowhere/key.json":                                       "the key of the URL cannot be read",
+		"bigquery://shop/crm?key=" + url.QueryEscape("-----BEGIN PRIVATE KEY-----secret"): "the key of the URL should be the path of a file, not the key itself",
+		"bigquery://shop/crm?key=" + strings.Repeat("secret", 200):                        "the key of the URL should be the path of a file, not the key itself",
+		"bigquery://oauth:a-secret@shop/crm?endpoint=http://192.0.2.1":                    "the endpoint of the URL should be like https://HOST",
+		"bigquery://oauth:a-secret@shop/crm?locaton=EU":                                   `the URL has an unknown parameter "locaton" (did you mean "location"?)`,
 	} {
 		_, err := readAll(t.Context(), sqlsource.Options{URL: address, Query: "SELECT id", Timeout: time.Minute})
 		require.ErrorContains(t, err, want, address)

@@ -9,7 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
+	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
@@ -17,6 +17,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 	"github.com/landfall-dev/landfall/internal/pause"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // Limits of the requests to a warehouse.
@@ -27,6 +28,8 @@ const (
 	maxBackoff   = 20 * time.Second
 	answerWithin = 3 * time.Minute
 	stopWithin   = 5 * time.Second
+	firstPoll    = 100 * time.Millisecond // before a query that runs is asked for again; doubled each time
+	maxPoll      = 5 * time.Second
 )
 
 // warehouse is a service that runs queries and returns their results in pages over HTTP.
@@ -65,8 +68,7 @@ func (c *restCursor) next(used []int, record []string) (problem string, err erro
 		}
 	}
 	c.row, c.page = c.page[0], c.page[1:]
-	c.rows++
-	if c.from.cells(c.row) != len(c.names) {
+	if c.rows++; c.rows > c.total || c.from.cells(c.row) != len(c.names) {
 		return "", io.ErrUnexpectedEOF
 	}
 	for _, i := range used {
@@ -102,6 +104,27 @@ func (c *restCursor) close() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), stopWithin)
 	defer cancel()
 	c.from.stop(ctx)
+}
+
+// rowsOf returns the rows of a page. It is not nil.
+func rowsOf(list event.Value) []event.Value {
+	rows := []event.Value{}
+	for _, row := range list.Items() {
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// restReason says what is wrong with the answers of a warehouse; "" for its own errors, and if there is no answer.
+func restReason(name string, err error) string {
+	var failed *fault.Error
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return name + " has returned less than the whole result"
+	case errors.As(err, &failed) && fault.NetworkReason(err) == "":
+		return name + " cannot be asked: " + failed.Message
+	}
+	return ""
 }
 
 // restClient sends requests to one host. It follows no redirect, since that would get the credentials.
@@ -191,15 +214,13 @@ func (c *restClient) sendOnce(ctx context.Context, method, path string, query ur
 	return answer, response.StatusCode, httpx.RetryAfter(response.Header, time.Now()), nil
 }
 
-// readKeyFile reads a file with a private key.
+// readKeyFile reads a file with a private key. An error does not show a key that was written in place of its file.
 func readKeyFile(path string) ([]byte, error) {
 	const most = 64 << 10
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, &OptionError{"the key of the URL cannot be read: " + err.Error()}
+	if len(path) > 1000 || strings.Contains(path, "PRIVATE KEY") {
+		return nil, &OptionError{"the key of the URL should be the path of a file, not the key itself"}
 	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, most+1))
+	text, err := textfile.ReadAtMost(path, most)
 	if err == nil && len(text) > most {
 		err = fmt.Errorf("it is larger than %d bytes", most)
 	}

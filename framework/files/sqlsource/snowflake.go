@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -22,6 +21,8 @@ import (
 const (
 	snowflakeExample = "write snowflake://USER@ACCOUNT/DATABASE/SCHEMA?warehouse=NAME&key=PATH with the file of a private key, or snowflake://USER:TOKEN@ACCOUNT/… with a programmatic access token; also &role=NAME"
 	snowflakePath    = "/api/v2/statements"
+
+	snowflakePartition = 48 // MB of a partition at most, so that its answer has no more than maxPage. The default is 160, and 48 the smallest
 )
 
 // snowflake is the result of a query of Snowflake.
@@ -86,7 +87,9 @@ func newSnowflake(o Options) (s *snowflake, statement map[string]any, err error)
 		return nil, nil, err
 	}
 	database, schema, _ := strings.Cut(strings.Trim(u.Path, "/"), "/")
-	statement = map[string]any{"statement": o.Query, "timeout": int64(math.Ceil(o.Timeout.Seconds())), "parameters": map[string]string{"TIMEZONE": "UTC"}}
+	statement = map[string]any{"statement": o.Query, "timeout": int64(math.Ceil(o.Timeout.Seconds())), "parameters": map[string]string{
+		"TIMEZONE": "UTC", "CLIENT_RESULT_CHUNK_SIZE": strconv.Itoa(snowflakePartition),
+	}}
 	for key, value := range map[string]string{"database": database, "schema": schema, "warehouse": given["warehouse"], "role": given["role"]} {
 		if value != "" {
 			statement[key] = value
@@ -99,7 +102,7 @@ func newSnowflake(o Options) (s *snowflake, statement map[string]any, err error)
 func (s *snowflake) run(ctx context.Context, statement map[string]any) (event.Value, error) {
 	query := url.Values{"requestId": {newUUID()}, "retry": {"true"}} // a repetition of the request runs the statement once
 	answer, status, err := s.client.send(ctx, http.MethodPost, snowflakePath, query, statement)
-	wait := 100 * time.Millisecond
+	wait := firstPoll
 	for err == nil && status == http.StatusAccepted {
 		if s.handle = answer.Get("statementHandle").Text(); s.handle == "" {
 			return answer, io.ErrUnexpectedEOF
@@ -107,7 +110,7 @@ func (s *snowflake) run(ctx context.Context, statement map[string]any) (event.Va
 		if err = pause.For(ctx, wait); err == nil {
 			answer, status, err = s.client.send(ctx, http.MethodGet, snowflakePath+"/"+url.PathEscape(s.handle), nil, nil)
 		}
-		wait = min(2*wait, 5*time.Second)
+		wait = min(2*wait, maxPoll)
 	}
 	if err == nil {
 		s.handle = answer.Get("statementHandle").Text()
@@ -143,17 +146,8 @@ func (s *snowflake) readHeader(c *restCursor, answer event.Value) error {
 		return io.ErrUnexpectedEOF
 	}
 	c.total = about.Get("numRows").Int()
-	s.first = rowsOf(answer)
+	s.first = rowsOf(answer.Get("data"))
 	return nil
-}
-
-// rowsOf returns the rows of an answer.
-func rowsOf(answer event.Value) []event.Value {
-	rows := []event.Value{}
-	for _, row := range answer.Get("data").Items() {
-		rows = append(rows, row)
-	}
-	return rows
 }
 
 func (s *snowflake) nextPage(ctx context.Context) ([]event.Value, error) {
@@ -170,7 +164,7 @@ func (s *snowflake) nextPage(ctx context.Context) ([]event.Value, error) {
 		if status != http.StatusOK {
 			return nil, io.ErrUnexpectedEOF
 		}
-		rows = rowsOf(answer)
+		rows = rowsOf(answer.Get("data"))
 	}
 	if int64(len(rows)) != s.partitions[s.next] {
 		return nil, io.ErrUnexpectedEOF
@@ -196,11 +190,8 @@ func (s *snowflake) stop(ctx context.Context) {
 // snowflakeReason says what Snowflake objects to.
 func snowflakeReason(err error) string {
 	var failed *warehouseError
-	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return "Snowflake has returned less than the whole result"
-	case !errors.As(err, &failed):
-		return ""
+	if !errors.As(err, &failed) {
+		return restReason("Snowflake", err)
 	}
 	code, state := failed.body.Get("code").Text(), failed.body.Get("sqlState").Text()
 	switch {

@@ -147,7 +147,8 @@ func (s *snowflakeServer) submit(w http.ResponseWriter, r *http.Request) {
 		Parameters                             map[string]string
 	}
 	assert.NoError(s.t, json.NewDecoder(r.Body).Decode(&body))
-	assert.Equal(s.t, []string{"CRM", "PUBLIC", "UTC", "true"}, []string{body.Database, body.Schema, body.Parameters["TIMEZONE"], r.FormValue("retry")})
+	assert.Equal(s.t, []string{"CRM", "PUBLIC", "UTC", "48", "true"},
+		[]string{body.Database, body.Schema, body.Parameters["TIMEZONE"], body.Parameters["CLIENT_RESULT_CHUNK_SIZE"], r.FormValue("retry")})
 	assert.Positive(s.t, body.Timeout)
 	s.mu.Lock()
 	defer s.mu.Unlock()
