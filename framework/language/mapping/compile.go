@@ -21,6 +21,7 @@ const metadata = "_metadata"
 // compiler converts a mapping to nodes and collects its mistakes. A method returns a nil node after it has added a problem.
 type compiler struct {
 	directives map[string]directive
+	optionKeys map[string]func() []string // see optionKeysByName
 	problems   fault.Problems
 	warnings   fault.Problems
 	depth      int
@@ -155,19 +156,22 @@ func (c *compiler) compileDirective(v event.Value, pointer string) node {
 	if !ok {
 		return nil
 	}
-	c.checkOptions(c.directives[name], v.Get(name), pointer+"/"+name)
+	c.checkOptions(name, v.Get(name), pointer+"/"+name)
 	return c.directives[name].compile(c, v.Get(name), pointer+"/"+name)
 }
 
 // checkOptions warns about keys that a directive does not have. Segment ignores them, so a mapping with one is valid.
-func (c *compiler) checkOptions(d directive, argument event.Value, pointer string) {
-	known := d.optionKeys()
-	if known == nil || argument.Kind() != event.Object || isDirective(argument) {
+func (c *compiler) checkOptions(directive string, argument event.Value, pointer string) {
+	if argument.Kind() != event.Object || isDirective(argument) {
+		return
+	}
+	known := c.optionKeys[directive]()
+	if known == nil {
 		return
 	}
 	for key := range argument.Members() {
 		if !slices.Contains(known, key) {
-			c.warnings.Add(pointer+fault.PointerKey(key), "%s has no key %q, so it has no effect%s", d.name, truncateText(key), fault.DidYouMean(key, known))
+			c.warnings.Add(pointer+fault.PointerKey(key), "%s has no key %q, so it has no effect%s", directive, truncateText(key), fault.DidYouMean(key, known))
 		}
 	}
 }

@@ -45,7 +45,7 @@ func Compile(mapping event.Value) (*Mapping, error) {
 	if mapping.Size() > MaxBytes {
 		return nil, fault.Problems{{Message: fmt.Sprintf("should be at most %d MB but is larger", MaxBytes>>20)}}
 	}
-	c := &compiler{directives: directivesByName()}
+	c := &compiler{directives: directivesByName(), optionKeys: optionKeysByName()}
 	root := c.compileRoot(mapping)
 	if err := c.problems.Err(); err != nil {
 		return nil, err

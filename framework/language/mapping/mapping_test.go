@@ -221,6 +221,12 @@ func TestResolveAllocations(t *testing.T) {
 	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { _, _ = m.Resolve(v) }), 2.0)
 }
 
+// TestCompileAllocations checks that what is known about a directive is not read again for each of its uses: commands compile thousands of mappings.
+func TestCompileAllocations(t *testing.T) {
+	v := event.MustParse(`{"list":[` + strings.Repeat(`{"@case":{"operator":"lower","value":"A"}},`, 99) + `{"@case":{"operator":"upper","value":"a"}}]}`)
+	assert.LessOrEqual(t, testing.AllocsPerRun(10, func() { _, _ = mapping.Compile(v) }), 1200.0)
+}
+
 func BenchmarkResolve(b *testing.B) {
 	m, v := mapping.MustCompile(brazeMapping), event.MustParse(brazeEvent)
 	b.ReportAllocs()

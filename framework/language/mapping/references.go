@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"strings"
+	"sync"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/language/reference"
@@ -48,8 +49,17 @@ func objectSchema(properties string, required ...string) schema {
 	}
 }
 
-// optionKeys returns the keys of the object that the directive takes, or nil if it takes something else.
-func (d directive) optionKeys() (keys []string) {
+// optionKeysByName returns for each directive the keys of the object that it takes, or nil if it takes something else. They are read from its schema
+// once, when a mapping uses the directive.
+var optionKeysByName = sync.OnceValue(func() map[string]func() []string {
+	byName := map[string]func() []string{}
+	for _, d := range directiveTable() {
+		byName[d.name] = sync.OnceValue(d.readOptionKeys)
+	}
+	return byName
+})
+
+func (d directive) readOptionKeys() (keys []string) {
 	for key := range event.MustParse(d.schema()).Get("properties").Members() {
 		keys = append(keys, key)
 	}
