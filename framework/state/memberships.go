@@ -59,25 +59,35 @@ func (l *Ledger) Each(ctx context.Context, audienceID, after string, f func(Memb
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
-	for err == nil {
-		var page []Membership
-		if err = l.settle(ctx, audienceID); err == nil { // also what was written since the last page
-			page, err = l.readPage(ctx, a, after)
+	if err != nil {
+		return fault.StateUnavailable("reading the ledger", err)
+	}
+	read := func(after string) ([]Membership, error) {
+		if err := l.settle(ctx, audienceID); err != nil { // also what was written since the last page
+			return nil, err
 		}
+		return l.readPage(ctx, a, after)
+	}
+	return eachPage(after, read, func(m Membership) string { return m.Identity }, f)
+}
+
+// eachPage calls f for each row of the pages that read returns, which are full but the last. A page begins after the identity of the row before.
+func eachPage[T any](after string, read func(after string) ([]T, error), identityOf func(T) string, f func(T) error) error {
+	for {
+		page, err := read(after)
 		if err != nil {
-			break
+			return fault.StateUnavailable("reading the ledger", err)
 		}
-		for _, s := range page {
-			if err := f(s); err != nil {
+		for _, row := range page {
+			if err := f(row); err != nil {
 				return err
 			}
-			after = s.Identity
 		}
 		if len(page) < pageSize {
 			return nil
 		}
+		after = identityOf(page[len(page)-1])
 	}
-	return fault.StateUnavailable("reading the ledger", err)
 }
 
 // readPage returns up to pageSize memberships after an identity.
@@ -111,26 +121,17 @@ func (l *Ledger) eachState(ctx context.Context, audienceID string, f func(identi
 	if err == nil && a.purged.Valid { // then a state depends on its time
 		return l.Each(ctx, audienceID, "", func(m Membership) error { return f(m.Identity, MemberState{m.Member, m.Uncertain}) })
 	}
-	after := ""
+	if err != nil {
+		return fault.StateUnavailable("reading the ledger", err)
+	}
 	var page []identityState
-	for err == nil {
+	read := func(after string) (_ []identityState, err error) {
 		if err = l.settle(ctx, audienceID); err == nil {
 			page, err = l.readStates(ctx, a, after, page[:0])
 		}
-		if err != nil {
-			break
-		}
-		for _, row := range page {
-			if err := f(row.identity, row.state); err != nil {
-				return err
-			}
-			after = row.identity
-		}
-		if len(page) < pageSize {
-			return nil
-		}
+		return page, err
 	}
-	return fault.StateUnavailable("reading the ledger", err)
+	return eachPage("", read, func(row identityState) string { return row.identity }, func(row identityState) error { return f(row.identity, row.state) })
 }
 
 // identityState is the state of one identity.
@@ -168,30 +169,18 @@ func (l *Ledger) EachChanged(ctx context.Context, audienceID string, since time.
 	if err == nil {
 		err = l.settle(ctx, audienceID)
 	}
-	after := ""
-	var page []string
-	for err == nil {
-		if page, err = l.readChanged(ctx, a, after, since.Add(-maxSlow), page[:0]); err != nil {
-			break
-		}
-		for _, identity := range page {
-			if err := f(identity); err != nil {
-				return err
-			}
-			after = identity
-		}
-		if len(page) < pageSize {
-			return nil
-		}
+	if err != nil {
+		return fault.StateUnavailable("reading the ledger", err)
 	}
-	return fault.StateUnavailable("reading the ledger", err)
+	read := func(after string) ([]string, error) { return l.readChanged(ctx, a, after, since.Add(-maxSlow)) }
+	return eachPage("", read, func(identity string) string { return identity }, f)
 }
 
 // maxSlow is how much slower than this machine's the clocks of others may be.
 const maxSlow = 5 * time.Minute
 
-// readChanged appends up to pageSize identities after another to a page, whose state was recorded since a time or is uncertain.
-func (l *Ledger) readChanged(ctx context.Context, a *audienceRow, after string, since time.Time, page []string) ([]string, error) {
+// readChanged returns up to pageSize identities after another, whose state was recorded since a time or is uncertain.
+func (l *Ledger) readChanged(ctx context.Context, a *audienceRow, after string, since time.Time) (page []string, err error) {
 	rows, err := l.store.db.QueryContext(ctx, `SELECT identity FROM members
 		WHERE audience = $1 AND identity > $2 AND (delivered >= $3 OR confirmed >= $3 OR doubt <> 0) ORDER BY identity LIMIT $4`,
 		a.id, toSQL.Replace(after), since.UnixMicro(), pageSize)
