@@ -1,0 +1,161 @@
+package segment_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/internal/author/segment"
+)
+
+const oneAction = `"actions":{"send":{"title":"Send","defaultSubscription":"type = \"track\"","fields":{}}}`
+
+// imported returns what becomes of metadata, and the notes.
+func imported(t *testing.T, text string, declared bool) (event.Value, string) {
+	t.Helper()
+	r, err := segment.Metadata("x.json", []byte(text), declared)
+	require.NoError(t, err, text)
+	return r.Value, r.Notes.Error()
+}
+
+// TestSettingsOfThePublicAPI checks what becomes of each kind of setting.
+func TestSettingsOfThePublicAPI(t *testing.T) {
+	for option, want := range map[string]string{
+		`{"name":"a","type":"string","label":"A","description":"Of a."}`: `{"label":"A","description":"Of a.","type":"string"}`,
+		`{"name":"a"}`:                                       `{"label":"a","type":"string"}`,
+		`{"name":"a","type":"color"}`:                        `{"label":"a","type":"string"}`,
+		`{"name":"a","type":"string","encrypt":true}`:        `{"label":"a","type":"password"}`,
+		`{"name":"a","type":"password"}`:                     `{"label":"a","type":"password"}`,
+		`{"name":"apiSecret","type":"string"}`:               `{"label":"apiSecret","type":"password"}`,
+		`{"name":"apiSecret","type":"boolean"}`:              `{"label":"apiSecret","type":"boolean"}`,
+		`{"name":"a","type":"array"}`:                        `{"label":"a","type":"string","multiple":true}`,
+		`{"name":"a","type":"map"}`:                          `{"label":"a","type":"object"}`,
+		`{"name":"a","type":"mixed"}`:                        `{"label":"a","type":"object"}`,
+		`{"name":"a","type":"text-map"}`:                     `{"label":"a","type":"object"}`,
+		`{"name":"a","required":true}`:                       `{"label":"a","type":"string","required":true}`,
+		`{"name":"a","validators":[["required","Needed."]]}`: `{"label":"a","type":"string","required":true}`,
+		`{"name":"a","validators":[["regexp","x"]]}`:         `{"label":"a","type":"string"}`,
+		`{"name":"a","default":"x"}`:                         `{"label":"a","type":"string","default":"x"}`,
+		`{"name":"a","default":""}`:                          `{"label":"a","type":"string"}`,
+		`{"name":"a","type":"number","defaultValue":0}`:      `{"label":"a","type":"number","default":0}`,
+		`{"name":"a","type":"boolean","default":true}`:       `{"label":"a","type":"boolean","default":true}`,
+		`{"name":"a","type":"array","default":[]}`:           `{"label":"a","type":"string","multiple":true}`,
+		`{"name":"a","type":"array","default":["x"]}`:        `{"label":"a","type":"string","multiple":true,"default":["x"]}`,
+		`{"name":"a","type":"select","options":[{"label":"X","value":"x"},{"text":"Y","value":"y"},{"value":"z"},"w"]}`: `{"label":"a","type":"string","choices":[{"label":"X","value":"x"},{"label":"Y","value":"y"},{"label":"z","value":"z"},"w"]}`,
+	} {
+		v, notes := imported(t, `{"name":"Acme","slug":"acme","options":[`+option+`],`+oneAction+`}`, false)
+		fields := v.Get("authentication").Get("fields")
+		name := event.MustParse(option).Get("name").Str()
+		assert.Equal(t, want, fields.Get(name).JSON(), option)
+		assert.Equal(t, name == "apiSecret" && strings.Contains(want, "password"), strings.Contains(notes, "has the name of a secret"), option)
+		assert.Equal(t, "custom", v.Get("authentication").Get("scheme").Str())
+		keyed, _ := imported(t, `{"name":"Acme","slug":"acme","options":{"`+name+`":`+option+`},`+oneAction+`}`, false)
+		assert.Equal(t, fields.JSON(), keyed.Get("authentication").Get("fields").JSON(), option)
+	}
+}
+
+// TestSchemes checks the scheme of each kind of authentication, and what is left to write by hand in Go or in YAML.
+func TestSchemes(t *testing.T) {
+	for given, want := range map[string][3]string{ // the scheme, and the notes
+		`"authentication":{"scheme":"none"}`:                           {"none", "", ""},
+		`"authentication":{"fields":{}}`:                               {"none", "", ""},
+		`"mode":"cloud"`:                                               {"none", "", ""},
+		`"authentication":{"scheme":"custom","testAuthentication":{}}`: {"custom", "/authentication/testAuthentication is code: write Plugin.Test", "/authentication/testAuthentication is code: complete authentication.test"},
+		`"authentication":{"scheme":"oauth2"}`:                         {"oauth-managed", "/authentication/scheme the OAuth URLs are in code", "/authentication/scheme the OAuth URLs are in code"},
+		`"authentication":{"scheme":"oauth2-client_credentials"}`:      {"oauth-managed", "/authentication/scheme the OAuth URLs are in code", "/authentication/scheme the OAuth URLs are in code"},
+		`"options":[{"name":"key","type":"string"}]`:                   {"custom", "the handlers must use the settings", "request.headers must use the settings"},
+		`"options":[{"name":"oauth","type":"oauth"}]`:                  {"oauth-managed", "/options the OAuth URLs are in code", "/options the OAuth URLs are in code"},
+		`"options":{"oauth":{"type":"oauth"}}`:                         {"oauth-managed", "/options the OAuth URLs are in code", "/options the OAuth URLs are in code"},
+		`"authentication":{"scheme":"basic","fields":{}}`:              {"custom", "basic needs the settings username and password", "basic needs the settings username and password"},
+	} {
+		for i, declared := range []bool{false, true} {
+			v, notes := imported(t, `{"name":"Acme","slug":"acme",`+given+`,`+oneAction+`}`, declared)
+			assert.Equal(t, want[0], v.Get("authentication").Get("scheme").Str(), given)
+			assert.False(t, v.Get("authentication").Get("fields").Get("oauth").Exists())
+			assert.Contains(t, notes, want[1+i], given)
+			assert.Equal(t, !declared, strings.Contains(notes, "/actions/send the code of the action is not part of the metadata"), given)
+		}
+	}
+}
+
+// TestSlugs checks the slug of a destination, and the alias that keeps Segment's.
+func TestSlugs(t *testing.T) {
+	for given, want := range map[string][3]string{
+		`"name":"Acme","slug":"acme"`:         {"acme", "", ""},
+		`"name":"Acme","slug":"actions-acme"`: {"acme", `["actions-acme"]`, ""},
+		`"name":"Acme","slug":"Acme_CRM"`:     {"acme-crm", "", `/slug "Acme_CRM" is not a valid slug: the slug is "acme-crm"`},
+		`"name":"Acme CRM (Actions)"`:         {"acme-crm-actions", "", ""},
+		`"name":"☃"`:                          {"imported", "", `/name cannot be made into a slug: the slug is "imported"`},
+		`"name":"Acme","slug":"actions-"`:     {"actions", "", `the slug is "actions"`},
+	} {
+		v, notes := imported(t, `{`+given+`,`+oneAction+`}`, true)
+		assert.Equal(t, want[0], v.Get("slug").Str(), given)
+		assert.Equal(t, want[1] != "", v.Get("aliases").Exists(), given)
+		if want[1] != "" {
+			assert.Equal(t, want[1], v.Get("aliases").JSON(), given)
+		}
+		assert.Contains(t, notes, want[2], given)
+		assert.Equal(t, "cloud", v.Get("mode").Str())
+	}
+}
+
+// TestActionsAndFields checks names, order and the parts of actions that are not imported.
+func TestActionsAndFields(t *testing.T) {
+	v, notes := imported(t, `{"data":{"destinationMetadata":{"name":"Acme","slug":"acme","onDelete":{},"extendRequest":{},"actions":[
+		{"id":"a1","slug":"send","name":"Send it","platform":"CLOUD","hidden":true,"defaultTrigger":"type = \"track\"","hooks":{"onMappingSave":{}},"dynamicFields":{"id":{}},"fields":[
+			{"fieldKey":"b","label":"B","type":"STRING","sortOrder":2,"required":false,"choices":[],"defaultValue":""},
+			{"fieldKey":"a","type":"HIDDEN","sortOrder":1,"dynamic":true,"defaultValue":{"@path":"$.a"}},
+			{"fieldKey":"a","label":"A","type":"STRING","sortOrder":3},
+			{"fieldKey":"o","label":"O","type":"OBJECT","sortOrder":4,"fieldSchema":{}}]},
+		{"id":"a2","slug":"send","name":"Again","platform":"CLOUD","fields":[]},
+		{"id":"a3","slug":"track","name":"Track","platform":"WEB","fields":[]}],
+		"presets":[{"name":"P","actionId":"a1","trigger":"type = \"page\"","fields":{"a":"x","z":"y"}},{"name":"Q","actionId":"a3","trigger":"type = \"page\""}]}}}`, false)
+	assert.Equal(t, `{"send":{"title":"Send it","defaultSubscription":"type = \"track\"","hidden":true,"platform":"cloud","fields":{`+
+		`"a":{"label":"Field","type":"string","unsafe_hidden":true,"dynamic":true,"default":{"@path":"$.a"}},"b":{"label":"B","type":"string"},"o":{"label":"O","type":"object","additionalProperties":true}}}}`, v.Get("actions").JSON())
+	assert.Equal(t, `[{"name":"P","type":"automatic","action":"send","subscribe":"type = \"page\"","mapping":{"a":"x"}}]`, v.Get("presets").JSON())
+	for _, note := range []string{
+		"/data/destinationMetadata/onDelete is not imported: write it by hand", "/data/destinationMetadata/extendRequest is not imported",
+		"/data/destinationMetadata/actions/0/hooks are not imported", "/data/destinationMetadata/actions/0/dynamicFields are not imported",
+		"/data/destinationMetadata/actions/0/fields/1/dynamic is not imported", `/data/destinationMetadata/actions/0/fields/2 is not imported: its key "a" is empty or already used`,
+		"/data/destinationMetadata/actions/0/fields/3/fieldSchema is not imported", `/data/destinationMetadata/actions/1 is not imported: its key "send" is empty or already used`,
+		"/data/destinationMetadata/actions/2 is not imported: it runs in the browser", "the mapping of z is not imported: the action send has no such field",
+		"/data/destinationMetadata/presets/1 is not imported: its action was not imported",
+	} {
+		assert.Contains(t, notes, note)
+	}
+}
+
+// TestPartsOfSubscriptions checks what becomes of single subscriptions without the definition of their destination.
+func TestPartsOfSubscriptions(t *testing.T) {
+	for given, want := range map[string][2]string{ // the subscriptions, and a note
+		`{"actionSlug":"send"}`: {`[{"name":"send","action":"send"}]`, ""},
+		`{"data":{"subscription":{"partnerAction":"send","name":"S","enabled":false}}}`: {`[{"name":"S","action":"send","enabled":false}]`, ""},
+		`[{"action":"send","enabled":true},{"action":"send"},{"action":"send"}]`:        {`[{"name":"send","action":"send"},{"name":"send 2","action":"send"},{"name":"send 3","action":"send"}]`, `/2/name is already used: the subscription is called "send 3"`},
+		`{"action":"send","mapping":{"a":1}}`:                                           {`[{"name":"send","action":"send","mapping":{"a":1}}]`, ""},
+		`{"action":"send","settings":{"a":1}}`:                                          {`[{"name":"send","action":"send","mapping":{"a":1},"useDefaultMappings":false}]`, ""},
+		`{"action":"send","settings":"{\"a\": 1}"}`:                                     {`[{"name":"send","action":"send","mapping":{"a":1},"useDefaultMappings":false}]`, ""},
+		`{"action":"send","settings":"{"}`:                                              {`[]`, "/settings the subscription is left out: should be an object"},
+		`{"action":"send","mapping":{"a":{"@nope":1}}}`:                                 {`[]`, "/mapping/a the subscription is left out: has an invalid directive"},
+		`{"action":"send","mapping":{"a":{"@liquid":"{{ b | nope }}"}}}`:                {`[{"name":"send","action":"send","mapping":{"a":{"@liquid":"{{ b | nope }}"}}}]`, `/mapping/a/@liquid unknown filter "nope"`},
+		`{"action":"send","subscribe":5}`:                                               {`[]`, "/subscribe the subscription is left out: should be a text"},
+		`{"action":"send","trigger":"type is"}`:                                         {`[]`, "/trigger the subscription is left out: "},
+		`{"action":"send","mapping":{"__segment_internal_sync_mode":"upsert","a":1}}`:   {`[{"name":"send","action":"send","syncMode":"upsert","mapping":{"a":1}}]`, ""},
+		`{"action":"send","mapping":{"__segment_internal_sync_mode":"other","a":1}}`:    {`[{"name":"send","action":"send","mapping":{"a":1}}]`, `/mapping/__segment_internal_sync_mode is not imported: there is no sync mode "other"`},
+		`{"action":"send","reverseETLModelId":"m"}`:                                     {`[{"name":"send","action":"send"}]`, "/reverseETLModelId is not imported"},
+		`{"actionId":"x"}`:   {`[]`, `/actionId is left out: "x" is the id of an action`},
+		`{"actionId":"a1"}`:  {`[{"name":"send","action":"send"}]`, ""},
+		`{"name":"nothing"}`: {`[]`, "is left out: it names no action"},
+		`["text"]`:           {`[]`, "/0 is left out: it should be a subscription but is a string"},
+	} {
+		r, err := segment.Subscriptions("x.json", []byte(given), nil, map[string]string{"a1": "send"})
+		require.NoError(t, err, given)
+		assert.True(t, event.Equal(event.MustParse(want[0]), r.Value.Get("subscriptions")), "%s\n%s", given, r.Value.JSON())
+		assert.Equal(t, event.MustParse(want[0]).Len(), r.Count, given)
+		if assert.Equal(t, want[1] == "", len(r.Notes) == 0, "%s: %v", given, r.Notes) {
+			assert.Contains(t, r.Notes.Error(), want[1], given)
+		}
+	}
+}
