@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -121,6 +122,11 @@ func TestEnvironment(t *testing.T) {
 		assert.True(t, strings.HasPrefix(r.Header.Get("Authorization"), c.signed) && (c.signed == "") == (r.Header.Get("Authorization") == ""), r.Header)
 		assert.Equal(t, "identity", r.Header.Get("Accept-Encoding"), "an encoded answer would have another length")
 	}
+	escaped, asked := answering(nil, func(*http.Request) (int, string) { return 200, "" })
+	object, err := escaped.Open(t.Context(), "s3://shop/AZaz09-._~/@[`{^|é!")
+	require.NoError(t, err)
+	require.NoError(t, object.Close())
+	assert.Equal(t, "/AZaz09-._~/%40%5B%60%7B%5E%7C%C3%A9%21", (*asked)[0].URL.EscapedPath(), "the signature is of this form")
 	for _, endpoint := range []string{"ftp://a.example", "https://", "://", "a.example"} {
 		client, requests := answering(map[string]string{"AWS_ENDPOINT_URL": endpoint}, func(*http.Request) (int, string) { return 200, "" })
 		_, err := client.Open(t.Context(), "s3://shop/users")
@@ -128,6 +134,37 @@ func TestEnvironment(t *testing.T) {
 		assert.Empty(t, *requests)
 	}
 	client, _ := answering(nil, func(*http.Request) (int, string) { return 200, "" })
-	_, err := client.Open(t.Context(), "s3://shop/")
+	_, err = client.Open(t.Context(), "s3://shop/")
 	assert.EqualError(t, err, "s3://shop/: the URL should be like s3://BUCKET/KEY")
+}
+
+// stalling is a body that sends some bytes and then nothing.
+type stalling struct {
+	io.Reader
+	r *http.Request
+}
+
+func (s stalling) Read(p []byte) (int, error) {
+	if n, _ := s.Reader.Read(p); n > 0 {
+		return n, nil
+	}
+	<-s.r.Context().Done()
+	return 0, s.r.Context().Err()
+}
+
+func (s stalling) Close() error { return nil }
+
+// TestDownloadsThatStopSayWhy checks the error of a download that brings nothing more and cannot be continued.
+func TestDownloadsThatStopSayWhy(t *testing.T) {
+	client := s3file.FromEnvironment(map2env(nil))
+	client.Stall, client.Retries = 20*time.Millisecond, -1
+	client.HTTP = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Header: http.Header{"Etag": {"1"}}, Request: r, ContentLength: 10, Body: stalling{strings.NewReader("u1\n"), r}}, nil
+	})}
+	object, err := client.Open(t.Context(), "s3://shop/users")
+	require.NoError(t, err)
+	content, err := io.ReadAll(object)
+	assert.Equal(t, "u1\n", string(content))
+	assert.EqualError(t, err, "s3://shop/users: the download was cut off after 3 bytes: the server sends nothing")
+	require.NoError(t, object.Close())
 }

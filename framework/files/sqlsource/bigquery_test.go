@@ -274,6 +274,9 @@ func TestBigQueryFailures(t *testing.T) {
 			}
 			return 0, ""
 		}, "the result is incomplete after row 2: BigQuery cannot be asked: the answer (status 200) is larger than 67108864 bytes"},
+		"no permission": {func(*http.Request, int) (int, string) {
+			return 403, `{"error":{"message":"Access Denied: Table shop:crm.users: it may not exist","errors":[{"reason":"accessDenied"}]}}`
+		}, "BigQuery reports: Access Denied: Table shop:crm.users: it may not exist (status 403, accessDenied)"},
 		"a stopped job": {func(_ *http.Request, n int) (int, string) {
 			return 400, `{"error":{"message":"Job timed out","errors":[{"reason":"stopped"}]}}`
 		}, "its time limit is over"},
