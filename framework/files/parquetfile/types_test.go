@@ -3,6 +3,7 @@ package parquetfile_test
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"math"
 	"testing"
@@ -138,4 +139,46 @@ func TestFootersAreCheckedBeforeTheyAreRead(t *testing.T) {
 	}
 	_, err := parquetfile.Open(&tail{size: 1 << 20}, 1<<20)
 	assert.ErrorContains(t, err, "the end of the Parquet file cannot be read")
+}
+
+// lost is a file whose middle cannot be read.
+type lost struct {
+	*bytes.Reader
+	from, to int64
+}
+
+func (f lost) ReadAt(p []byte, at int64) (int, error) {
+	if at < f.to && at+int64(len(p)) > f.from {
+		return 0, io.ErrUnexpectedEOF
+	}
+	return f.Reader.ReadAt(p, at)
+}
+
+// TestRowsBeforeADamageAreTrue checks that a file which cannot be read to its end has only true rows before the error.
+func TestRowsBeforeADamageAreTrue(t *testing.T) {
+	type row struct {
+		ID string `parquet:"id"`
+	}
+	var rows []row
+	for i := range 3000 {
+		rows = append(rows, row{fmt.Sprint("user-", i)})
+	}
+	content := written(t, rows, parquet.PageBufferSize(500))
+	size := int64(len(content))
+	for _, from := range []int64{10, size / 4, size / 2} {
+		f, err := parquetfile.Open(lost{bytes.NewReader(content), from, size * 2 / 3}, size)
+		require.NoError(t, err)
+		f.Use([]int{0})
+		n := 0
+		for ; ; n++ {
+			record, err := f.Next()
+			if err != nil {
+				assert.EqualError(t, err, "the Parquet file is damaged in its rows: make or copy it again")
+				break
+			}
+			require.Equal(t, rows[n].ID, record[0])
+		}
+		assert.Less(t, n, len(rows))
+		f.Close()
+	}
 }

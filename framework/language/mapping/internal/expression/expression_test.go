@@ -51,6 +51,8 @@ func TestCompileShowsThePosition(t *testing.T) {
 	}
 	_, err = expression.Compile("n + uper(1)")
 	assert.EqualError(t, err, `line 1, column 5: unknown function "uper" (did you mean "upper"?)`)
+	_, err = expression.Compile("\n\nn @ 2")
+	assert.ErrorContains(t, err, `line 3, column 3: "@" does not fit here`)
 }
 
 func TestEvalErrors(t *testing.T) {
@@ -59,6 +61,8 @@ func TestEvalErrors(t *testing.T) {
 		`repeat("x", 1000000000)`: "memory budget", `map(1..100000000, #)`: "memory budget", `upper`: "",
 		`userId matches ("(" + userId)`: "the pattern is not a regular expression", `userId matches n`: "has a number where a text is needed",
 		`int("x")`: "the text is not a number", `convertDates(tags, "^[0-9]", "seconds", "no")`: "inLists should be true or false", `fromBase64("/w==")`: "not UTF-8", `repeat("xx", 5000000000000000000)`: "memory budget", `{"a": {"b": 1 / 0}}`: "produces +Inf", `[[1 / 0]]`: "produces +Inf",
+		`substitute("a", "a", 1 / 0)`: "produces +Inf", `extract(1 / 0, "a")`: "produces +Inf", `sha256(1 / 0)`: "produces +Inf", `seconds(1 / 0)`: "produces +Inf",
+		`pick(1, ["a"])`: "an object is needed, not a number", `pick(o, "a")`: "a list of keys is needed, not a text", `merge(o, 1)`: "merge needs objects, not a number", `userId.x`: "has a text where a number is needed", `convertDates(tags, "^[0-9]", "days", false)`: "should be \"seconds\" or \"utc\"",
 	}
 	for text, want := range cases {
 		p, err := expression.Compile(text)

@@ -22,6 +22,10 @@ func TestMistakesAreExplained(t *testing.T) {
 		`1 + 'a'`: "+ cannot be used on a number and a text", `not 5`: "not cannot be used on a number", `len()`: "len cannot be called with no arguments",
 		`upper(1, 2)`: "upper cannot be called with a number, a number", `1 ? 2 : 3`: "a number does not fit here: another kind of value is needed",
 		`filter('a', true)`: "a text does not fit here: another kind of value is needed", `let a = 1; let a = 2; a`: `the name "a" is taken already`,
+		`-true`: "- cannot be used on a boolean", `true + upper('x')`: "+ cannot be used on a boolean and the result of upper", `{} > 1`: "> cannot be used on an object and a number",
+		`nil + 1`: "+ cannot be used on null and a number", `not (1 + 2)`: "not cannot be used on the result of +", `-'a' + 1`: "- cannot be used on a text",
+		`map(1, #)`: "a number does not fit here: another kind of value is needed", `#`: `"#" does not fit here: something is missing before it, or it is not part of the language`,
+		`a()()`:        `"(" does not fit here: something is missing before it, or it is not part of the language`,
 		`true and [1]`: "and cannot be used on a boolean and a list", `foo(1)`: `unknown function "foo"`,
 	} {
 		_, err := expression.Compile(text)

@@ -78,6 +78,11 @@ func TestSegment(t *testing.T) {
 		"{{ properties.revenue | round }}":                                        "26",
 		"{% liquid\n assign a = 1\n # note\n echo a\n if a\n echo 'y'\n endif %}": "1y",
 		"{% liquid\n comment\n for\n endcomment\n echo 2 %}":                      "2",
+		"{{ 'Crème Brûlée 2' | slugify: 'latin' }}":                               "creme-brulee-2",
+		"{{ 'Crème Brûlée 2' | slugify }}":                                        "crème-brûlée-2",
+		"{{ properties[properties.tags] }}|{{ properties[properties] }}|":         "||",
+		"{{ properties['numstr'] }}{{ properties[properties.none] }}":             "42",
+		"{{ 5 | minus: -1 }}{{ 1st }}{{ 1e3 }}":                                   "6",
 		"{% # a note\n # in two lines %}x":                                        "x",
 	}
 	for text, want := range cases {
@@ -139,6 +144,8 @@ func TestCompileRefuses(t *testing.T) {
 		"{{ }}":                                     "expected a value in {{ }}",
 		"{{ a | upcase foo }}":                      `expected "|" before foo in {{ a | upcase foo }}`,
 		"{{ a['b }}":                                "is not closed",
+		"{% liquid\n echo 'b\n %}":                  "the quote of 'b is not closed in echo 'b (line 2, column 2)",
+		"{{ 2-1 }}":                                 `expected "|" before -1 in {{ 2-1 }}`,
 		"{{ a[1 }}":                                 `expected "]" in {{ a[1 }}`,
 		"{{ (1..2 }}":                               "expected a range such as (1..5)",
 		"ab\n é{% if t %}\n{% elsif %}{% endif %}": "expected a value in {% elsif %} (line 3, column 1)",
@@ -199,4 +206,17 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	group.Wait()
 	assert.Equal(t, before, sample.JSON())
+}
+
+// TestFiltersAreListedWithTheirArguments checks the list from which the documentation and the editor schema are made.
+func TestFiltersAreListedWithTheirArguments(t *testing.T) {
+	usages := map[string]string{}
+	for _, f := range liquid.Filters() {
+		usages[f.Name] = f.Usage
+		assert.NotEmpty(t, f.Summary, f.Name)
+		_, err := liquid.Compile(f.Example)
+		assert.NoError(t, err, f.Name)
+	}
+	assert.Equal(t, "upcase", usages["upcase"])
+	assert.Equal(t, "append: text", usages["append"])
 }
