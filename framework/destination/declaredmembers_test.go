@@ -113,6 +113,8 @@ func TestDeclaredAudience(t *testing.T) {
 	l.answer = func(string) (int, string) { return 400, `{"message":"no such list"}` }
 	assert.Equal(t, []string{"refused: no such list", "refused: no such list"}, l.run(t, listPayload("1", "g@x.de", "true", "05"), listPayload("1", "a@x.de", "false", "07")))
 	assert.Len(t, l.sent, 2)
+	assert.Equal(t, []string{"refused: no such list", "refused: no such list"}, l.run(t, listPayload("1", "h@x.de", "true", "05"), listPayload("1", "i@x.de", "true", "05")))
+	assert.Len(t, l.sent, 1, "a refused request is not divided: only its answer says which users it is about")
 	l.answer = func(string) (int, string) { return 503, `{"message":"down"}` }
 	assert.Equal(t, []string{"retry: down", "retry: down"}, l.run(t, listPayload("1", "g@x.de", "true", "05"), listPayload("1", "a@x.de", "false", "07")))
 	assert.Len(t, l.sent, 2)

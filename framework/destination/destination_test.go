@@ -43,6 +43,11 @@ func TestMembershipOf(t *testing.T) {
 		{`{"type":"track","event":"deleted"}`, "mirror", destination.Out},
 		{`{"type":"track","event":"deleted"}`, "upsert", destination.Unknown},
 		{`{"type":"track","event":"new"}`, "", destination.Unknown},
+		{`{"type":"track","event":"new"}`, "upsert", destination.In},
+		{`{"type":"track","event":"new"}`, "mirror", destination.In},
+		{`{"type":"track","event":"updated"}`, "mirror", destination.In},
+		{`{"type":"track","event":"deleted"}`, "add", destination.Unknown},
+		{`{"type":"identify","event":"new"}`, "mirror", destination.Unknown},
 	}
 	for _, c := range cases {
 		assert.Equal(t, c.want, destination.MembershipOf(event.MustParse(c.event), c.mode), "%s %s", c.event, c.mode)

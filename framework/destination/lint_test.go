@@ -93,6 +93,26 @@ func TestLint(t *testing.T) {
 	}
 }
 
+// TestLintAsksForDescriptions checks that each part of a definition which users see has a description, which is a sentence.
+func TestLintAsksForDescriptions(t *testing.T) {
+	for change, want := range map[[2]string]string{
+		{"description: Keeps contacts.", "description: Keeps contacts"}:                  "/description the description should end with a full stop",
+		{"description: Keeps contacts.\n", ""}:                                           "/description the destination has no description",
+		{"description: A note.", "description: A note"}:                                  "/authentication/fields/note the description should end with a full stop",
+		{"description: Creates.", "description: ''"}:                                     "/actions/create/description",
+		{"{label: ID, description: The id., type: string}", "{label: ID, type: string}"}: "/actions/create/fields/id the field has no description",
+	} {
+		text := strings.Replace(linted("", ""), change[0], change[1], 1)
+		require.NotEqual(t, linted("", ""), text)
+		d, err := destination.ParseDefinition("destination.yaml", []byte(text))
+		require.NoError(t, err)
+		findings := d.Lint(destination.LintOptions{})
+		if assert.Len(t, findings, 1, change[1]) {
+			assert.Contains(t, findings[0].Pointer+" "+findings[0].Message, want)
+		}
+	}
+}
+
 func TestLintSaysThatARequestAsksForTooLargeBatches(t *testing.T) {
 	for size, want := range map[string]string{
 		"1000": "", "1001": "/actions/create/request/batch/size the size is 1001, but a batch holds at most 1000 payloads",

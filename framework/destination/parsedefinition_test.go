@@ -45,6 +45,7 @@ func TestMistakesInDefinitions(t *testing.T) {
 		{"dynamicFields: {id:", "dynamicFields: {ids:"}:                                       `/actions/send/dynamicFields/ids is not a field of send (did you mean "id"?)`,
 		{`, response: {choices: {path: $.body}}`, ""}:                                         "/actions/send/dynamicFields/id/request needs response: {choices: …}",
 		{"scheme: basic", "scheme: oauth2"}:                                                   "/authentication needs ",
+		{"scheme: basic", "scheme: custom\n  username: x"}:                                    "/authentication/username is only allowed with the scheme basic, but the scheme is custom",
 		{`url: /me`, `url: "/{{settings.usrname}}"`}:                                          `/authentication/test/url reads settings.usrname, which does not exist (did you mean "username"?)`,
 		{`{"@path": $.payload}`, `{"@path": $.payload.idd}`}:                                  `/actions/send/request/body/@path reads payload.idd, which does not exist (did you mean "id"?)`,
 		{`fields: {id: {label: ID, type: string}}`, `fields: {id: {label: ID, type: strin}}`}: "/actions/send/fields/id/type",
@@ -73,6 +74,8 @@ func TestDefinitionsAndHandlersMatch(t *testing.T) {
 		"no action":    {handled, destination.Plugin{Test: test}, "send"},
 		"two tests":    {callingDefinition, destination.Plugin{Test: test}, "/authentication/test is not allowed: the plugin also has a handler for it"},
 		"two actions":  {callingDefinition, destination.Plugin{Actions: actions}, "/actions/send"},
+		"an audience": {declaredLists(t), destination.Plugin{Actions: map[string]destination.Action{"syncList": {}}},
+			`/actions/syncList/audience is not allowed: the action "syncList" also has a handler`},
 		"unknown": {callingDefinition, destination.Plugin{Actions: map[string]destination.Action{"sand": {}}},
 			`a handler for the action "sand", which destination.yaml does not declare`},
 	} {

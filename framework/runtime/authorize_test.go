@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -225,4 +227,72 @@ func TestAuthThatDoesNotFit(t *testing.T) {
 	assert.NoError(t, load("oauth-managed", `{"id":"a","subscriptions":[]}`, runtime.Host{Token: func(context.Context, string, string) (string, error) { return "t", nil }}))
 	assert.NoError(t, load("custom", `{"id":"a","subscriptions":[]}`, runtime.Host{}))
 	assert.ErrorContains(t, load("custom", `{"id":"a","auth":{"clientId":"c"},"subscriptions":[]}`, runtime.Host{}), "/auth Crm does not use an access token: remove auth")
+}
+
+// TestHostsWithoutATokenSendNone checks that a request has no empty credentials, which some remotes take for another user.
+func TestHostsWithoutATokenSendNone(t *testing.T) {
+	c := &crm{good: []string{""}}
+	tokenPlan(t, c, func(context.Context, string, string) (string, error) { return "", nil }).RunBatch(t.Context(), events(t, `{"type":"track","userId":"a"}`))
+	assert.Equal(t, []string{` ["a"]`}, c.requests)
+}
+
+// TestTokensInTemplates checks that a request whose template places the token is not sent without one.
+func TestTokensInTemplates(t *testing.T) {
+	plugin := destination.Plugin{Definition: fstest.MapFS{"destination.yaml": {Data: []byte(tokenDefinition + "    request: {url: https://crm.example, headers: {X-Token: \"{{auth.accessToken}}\"}}\n")}}}
+	d, err := plugin.Load()
+	require.NoError(t, err)
+	in := config.InstanceOf(event.MustParse(`{"id":"crm","subscriptions":[{"action":"send","subscribe":"type = \"track\""}]}`))
+	for name, failure := range map[string]error{"": nil, "the store is gone": errors.New("the store is gone")} {
+		var sent []string
+		transport := roundTrip(func(r *http.Request) (*http.Response, error) {
+			sent = append(sent, r.Header.Get("X-Token"))
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Request: r, Body: http.NoBody}, nil
+		})
+		plan, err := runtime.New(plugin, d, in, runtime.Host{Transport: transport, Token: func(context.Context, string, string) (string, error) { return "t1", failure }})
+		require.NoError(t, err)
+		got := plan.RunBatch(t.Context(), events(t, `{"type":"track","userId":"a"}`))
+		if failure == nil {
+			assert.Equal(t, []string{"t1"}, sent)
+			continue
+		}
+		assert.Empty(t, sent)
+		assert.Contains(t, got[0][0].Reason, name)
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestListMembers checks pages of a remote's members, a remote that cannot list them, and a handler that panics.
+func TestListMembers(t *testing.T) {
+	load := func(list *destination.MemberList) *runtime.Plan {
+		plugin := brazecohorts.Plugin()
+		audiences := *plugin.Audiences
+		audiences.List = list
+		plugin.Audiences = &audiences
+		d, err := plugin.Load()
+		require.NoError(t, err)
+		in := config.InstanceOf(event.MustParse(`{"id":"main","settings":{"endpoint":"https://rest.iad-01.braze.com","client_secret":"s","partner_api_key":"k"},"subscriptions":[]}`))
+		plan, err := runtime.New(plugin, d, in, runtime.Host{})
+		require.NoError(t, err)
+		return plan
+	}
+	vip := destination.Audience{ID: "aud_1", Name: "vip"}
+	var users []string
+	each := func(identities []string) error { users = append(users, identities...); return nil }
+	plan := load(&destination.MemberList{Fetch: func(_ context.Context, in destination.ListInput, each func([]string) error) (string, error) {
+		return in.Page + "2", each([]string{in.Audience.Name})
+	}})
+	assert.True(t, plan.ListsMembers())
+	next, err := plan.ListMembers(t.Context(), vip, "p", each)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"p2", "vip"}, append([]string{next}, users...))
+	plan = load(&destination.MemberList{Fetch: func(context.Context, destination.ListInput, func([]string) error) (string, error) { panic("oops") }})
+	_, err = plan.ListMembers(t.Context(), vip, "", each)
+	assert.EqualError(t, err, "listing the members of aud_1: the handler panicked: oops")
+	plan = load(nil)
+	assert.False(t, plan.ListsMembers())
+	_, err = plan.ListMembers(t.Context(), vip, "", each)
+	assert.EqualError(t, err, "the destination cannot list the members of an audience")
 }

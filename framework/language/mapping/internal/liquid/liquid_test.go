@@ -48,7 +48,7 @@ func TestReference(t *testing.T) {
 
 func TestSegment(t *testing.T) {
 	v := event.MustParse(`{"event":"Audience Entered","userId":"u-100","context":{"traits":{"email":"Ana@Example.com"}},
-		"properties":{"vip":true,"revenue":25.5,"quantity":3,"empty":"","none":null,"tags":["a","b","c"],"numstr":"42","spaced":"  pad  ",
+		"properties":{"vip":true,"revenue":25.5,"quantity":3,"empty":"","none":null,"one":["numstr"],"tags":["a","b","c"],"numstr":"42","spaced":"  pad  ",
 		"products":[{"name":"Hat"}],"long":"the quick brown fox jumps over the lazy dog"}}`)
 	cases := map[string]string{
 		"a\n  {{- userId -}}\n b":                                                 "au-100b",
