@@ -156,6 +156,11 @@ func TestMembersThatTheRemoteDoesNotKnow(t *testing.T) {
 			}
 			report := r.ask(why.Question{User: "ghost"})
 			assert.Equal(t, want, report.Answer.Reason, "%d %s", status, body)
+			if status == 500 || body == "{" {
+				assert.Contains(t, report.Answer.Next, "if the user is missing at the destination", "it could not be asked")
+			} else if want == why.Member {
+				assert.Empty(t, report.Answer.Next, "the remote knows the user")
+			}
 		}
 	}
 	r.source.Remotes = nil
@@ -178,6 +183,10 @@ func TestRejectedEventsCountIfTheyAreNewer(t *testing.T) {
 	assert.Equal(t, why.Member, r.ask(why.Question{User: "member"}).Answer.Reason)
 	assert.Equal(t, why.Rejected, r.ask(why.Question{User: "unwilling"}).Answer.Reason)
 	assert.Equal(t, why.Rejected, r.ask(why.Question{User: "unwilling", Audience: "vip"}).Answer.Reason)
+	r.noted.AddRejection("web", event.MustParse(`{"type":"trakc","userId":"corrected"}`), "type should be track")
+	time.Sleep(2 * time.Millisecond) // the event is newer, also as times are stored
+	r.decide(r.accept(entry{user: "corrected", name: enters, at: at(0)}), "skipped", "no_consent", "no consent")
+	assert.Equal(t, why.Filtered, r.ask(why.Question{User: "corrected"}).Answer.Reason, "the client sent it again")
 }
 
 // TestOperatorsDecide checks that a user whom a sync with a file or a resync removed is not called purged, and who did it.

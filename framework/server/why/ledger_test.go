@@ -1,0 +1,100 @@
+package why_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/server/history"
+	"github.com/landfall-dev/landfall/framework/server/why"
+)
+
+// TestWhatOnlyTheLedgerHas checks that changes whose events the log no longer has are in the timeline, and that those whose events it has are
+// there once.
+func TestWhatOnlyTheLedgerHas(t *testing.T) {
+	r := newRecords(t)
+	r.change("remembered", true, at(0))
+	r.change("remembered", false, at(2))
+	ledger := func(user string) (texts []string) {
+		for _, e := range r.ask(why.Question{User: user}).Timeline {
+			if e.Kind == why.KindLedger {
+				texts = append(texts, e.Text)
+				assert.Equal(t, []string{"main", "vip", "delivered"}, []string{e.Instance, e.Audience, e.Outcome})
+			}
+		}
+		return texts
+	}
+	clock := func(minutes int) string { return at(minutes).UTC().Format("2006-01-02 15:04:05 UTC") }
+	texts := ledger("remembered")
+	assert.Contains(t, texts, "the exit of "+clock(2)+" was delivered")
+	assert.True(t, slices.ContainsFunc(texts, func(text string) bool { return strings.HasPrefix(text, "the entry of "+clock(0)+" was delivered") }), "%q", texts)
+
+	r.decide(r.accept(entry{user: "member", name: enters, at: at(0)}), "delivered", "", "")
+	r.change("member", true, at(0))
+	assert.Empty(t, ledger("member"))
+
+	r.decide(r.accept(entry{user: "late", name: enters, at: at(0)}), "skipped", fault.CauseSuperseded, "superseded by a newer event")
+	assert.Contains(t, r.ask(why.Question{User: "late"}).Answer.Text, "was superseded by a newer event, which the log no longer has")
+	r.change("late", false, at(1))
+	answer := r.ask(why.Question{User: "late"}).Answer
+	assert.Equal(t, why.Superseded, answer.Reason)
+	assert.Contains(t, answer.Text, "was superseded by the change of "+clock(1)+" that the ledger has")
+}
+
+// TestEmptiedAudiences checks what is said of users of an audience that was emptied, by whom, and of users whom a later event decided.
+func TestEmptiedAudiences(t *testing.T) {
+	r := newRecords(t)
+	purge := time.Now().Add(-30 * time.Minute).Truncate(time.Second)
+	for _, user := range []string{"external_id:emptied", "external_id:returned"} {
+		require.NoError(t, r.ledger.Record(t.Context(), vip, []destination.Change{{Identity: user, Member: true, At: at(0)}}))
+	}
+	require.NoError(t, r.ledger.Purge(t.Context(), vip, purge))
+	require.NoError(t, r.ledger.Record(t.Context(), vip, []destination.Change{{Identity: "external_id:emptied", At: purge}, {Identity: "external_id:returned", Member: true, At: purge.Add(time.Minute)}}))
+	answer := r.ask(why.Question{User: "emptied"}).Answer
+	assert.Equal(t, why.Purged, answer.Reason, answer.Text)
+	assert.NotContains(t, answer.Text, " by ", "it is not recorded who did it")
+	assert.Contains(t, answer.Text, "emptied was removed from vip when the audience was emptied at "+purge.UTC().Format("2006-01-02 15:04:05 UTC"))
+	assert.Contains(t, answer.Next, "landfall sync")
+	assert.Equal(t, why.Member, r.ask(why.Question{User: "returned"}).Answer.Reason)
+	r.operate(history.ActionPurge, "instance", "main", "cohort", "aud_vip") // now
+	assert.NotContains(t, r.ask(why.Question{User: "emptied"}).Answer.Text, " by ", "another time that it was emptied")
+}
+
+// TestSeveralInstances checks that a question about an instance is answered for it, and that an audience which the user is in does not hide one
+// that the user is missing from.
+func TestSeveralInstances(t *testing.T) {
+	r := newRecords(t)
+	gold := destination.Audience{ID: "aud_gold", Name: "gold"}
+	r.change("u1", true, at(0))
+	require.NoError(t, r.ledger.Record(t.Context(), gold, []destination.Change{{Identity: "external_id:u1", At: at(1)}}))
+	for audience, want := range map[string]why.Reason{"vip": why.Member, "aud_gold": why.Left, "Gold": why.Left, "": why.Left} {
+		report := r.ask(why.Question{User: "u1", Audience: audience})
+		assert.Equal(t, want, report.Answer.Reason, audience)
+		assert.Len(t, report.Standings, map[bool]int{true: 2, false: 1}[audience == ""])
+	}
+	assert.Equal(t, why.Member, r.ask(why.Question{User: "u1", Instance: "main", Audience: "vip"}).Answer.Reason)
+}
+
+// TestDuplicatesOfEachSource checks that the same messageId of two sources is no duplicate.
+func TestDuplicatesOfEachSource(t *testing.T) {
+	r := newRecords(t)
+	r.accept(entry{user: "u1", name: enters, at: at(0), id: "same", source: "app"})
+	r.accept(entry{user: "u1", name: enters, at: at(1), id: "same"})
+	for _, e := range r.ask(why.Question{User: "u1"}).Timeline {
+		assert.NotContains(t, e.Text, "messageId")
+	}
+	r.accept(entry{user: "u1", name: enters, at: at(2), id: "same"})
+	ignored := 0
+	for _, e := range r.ask(why.Question{User: "u1"}).Timeline {
+		if e.Kind == why.KindAccepted && strings.Contains(e.Text, "an event with its messageId was accepted before") {
+			ignored++
+		}
+	}
+	assert.Equal(t, 1, ignored)
+}
