@@ -68,11 +68,12 @@ func (e *explainer) addProblem(pointer, keyword string, want, got, schema event.
 
 // patternWords has the words for the patterns of texts.
 var patternWords = map[string]string{
-	"^[A-Za-z_][A-Za-z0-9_]*$":         "the name of an environment variable",
-	`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`: "a duration such as 90s, 15m or 168h",
-	`^[a-z0-9]+(-[a-z0-9]+)*$`:         "lower-case letters and digits, with single hyphens between them, such as my-destination,",
-	`^[a-z][A-Za-z0-9]*$`:              "letters and digits that begin with a lower-case letter, such as orderId,",
-	`^[A-Za-z0-9_-]+\.js$`:             "the name of a JavaScript file in the same directory, such as browser.js,",
+	"^[A-Za-z_][A-Za-z0-9_]*$":              "the name of an environment variable",
+	`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`:      "a duration such as 90s, 15m or 168h",
+	`^[a-z0-9]+(-[a-z0-9]+)*$`:              "lower-case letters and digits, with single hyphens between them, such as my-destination,",
+	`^[a-z][A-Za-z0-9]*$`:                   "letters and digits that begin with a lower-case letter, such as orderId,",
+	`^(GET|POST|PUT|PATCH|DELETE) /[^?#]*$`: "a method and a path without a query, such as POST /lists/*/people,",
+	`^[A-Za-z0-9_-]+\.js$`:                  "the name of a JavaScript file in the same directory, such as browser.js,",
 }
 
 // addType adds a problem for a value of the wrong type. pattern is the pattern for texts, if there is one.

@@ -1,4 +1,5 @@
-// Package schemas contains the JSON Schemas of the files that users write: destination definitions, configs, fixtures and mappings.
+// Package schemas contains the JSON Schemas of the files that users write: destination definitions, configs, fixtures, mappings and
+// the rules of sandboxes.
 // Editors use the schemas, and Check validates files with them.
 //
 // A schema describes only the form of a file. The packages that load a file check what it means. Everything here is safe for
@@ -31,10 +32,11 @@ const (
 	Config      Kind = "config"
 	Fixture     Kind = "fixture"
 	Mapping     Kind = "mapping"
+	Sandbox     Kind = "sandbox"
 )
 
 // Kinds returns all kinds.
-func Kinds() []Kind { return []Kind{Destination, Config, Fixture, Mapping} }
+func Kinds() []Kind { return []Kind{Destination, Config, Fixture, Mapping, Sandbox} }
 
 // Text returns the JSON Schema of a kind as JSON text. It panics if the kind is unknown.
 func Text(kind Kind) []byte {

@@ -27,6 +27,9 @@ func newSandbox(s streams) *cobra.Command {
 				for name, list := range options {
 					values[name] = *list
 				}
+				if err := sb.Mistakes(values); err != nil {
+					return err
+				}
 				return serveHTTP(cmd.Context(), s, "sandbox", listen, sb.New(values))
 			},
 		}

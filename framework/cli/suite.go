@@ -105,6 +105,10 @@ func (c *suiteCommand) checkFolder(folder string) {
 		c.printCheck(filepath.Base(folder), "the definition loads", []string{err.Error()})
 		return
 	}
+	if err := plugin.Sandbox.Mistakes(nil); err != nil {
+		c.printCheck(d.Slug, "the sandbox loads", strings.Split(err.Error(), "\n"))
+		return
+	}
 	findings, err := suite.Find(plugin, folder, suite.Options{})
 	if err != nil {
 		c.printCheck(d.Slug, "cases and waivers can be used", strings.Split(err.Error(), "\n"))

@@ -41,7 +41,7 @@ func InFolder(folder string) Plugin {
 		Sandbox: &Sandbox{Name: name, New: newRecorderSandbox},
 	}
 	if _, err := fs.Stat(p.Definition, SandboxFile); err == nil {
-		p.Sandbox = DeclaredSandbox(name, p.Definition)
+		p.Sandbox = declaredSandbox(name, filepath.Join(folder, SandboxFile), p.Definition)
 	}
 	return p
 }

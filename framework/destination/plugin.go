@@ -113,6 +113,16 @@ type Sandbox struct {
 	Options []SandboxOption
 	// New returns a sandbox with empty state and its controls at /__sandbox/. Options that are not given make it lenient.
 	New func(options map[string][]string) http.Handler
+	// Check returns the mistakes in the rules of the sandbox or in its options; nil if it cannot have any. Callers use Mistakes.
+	Check func(options map[string][]string) error
+}
+
+// Mistakes returns the mistakes in the rules of the sandbox or in its options, or nil if there are none or if there is no sandbox.
+func (s *Sandbox) Mistakes(options map[string][]string) error {
+	if s == nil || s.Check == nil {
+		return nil
+	}
+	return s.Check(options)
 }
 
 // SandboxOption is a command-line flag that makes a sandbox stricter. It may be repeated.

@@ -3,7 +3,6 @@ package sandbox
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"io"
 	"mime"
@@ -15,7 +14,6 @@ import (
 	"sync"
 
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 )
 
 // Declared is an API whose rules a file declares: the paths that exist, the credentials, and JSON Schemas of the bodies and of their
@@ -24,6 +22,8 @@ import (
 type Declared struct {
 	routes      []*route
 	credentials []string // the accepted ones; empty for any
+
+	refusedIndexes []int // the items that are refused in each request
 
 	mu    sync.Mutex
 	taken []takenRequest
@@ -39,24 +39,9 @@ type takenRequest struct {
 	Body    any    `json:"body,omitempty"`
 }
 
-// ParseDeclared reads the rules of an API. The API accepts only these credentials, or any if there are none.
-func ParseDeclared(file string, rules []byte, credentials []string) (*Declared, error) {
-	doc, err := yamldoc.Parse(file, rules)
-	if err != nil {
-		return nil, err
-	}
-	d := &Declared{credentials: credentials}
-	for i, v := range doc.Value().Get("routes").Items() {
-		r, err := compileRoute(doc.Value(), v)
-		if err != nil {
-			return nil, fmt.Errorf("%s: route %d: %w", file, i+1, err)
-		}
-		d.routes = append(d.routes, r)
-	}
-	if len(d.routes) == 0 {
-		return nil, fmt.Errorf("%s: there are no routes", file)
-	}
-	return d, nil
+// RefuseItem makes the API refuse the item with this index in each request whose route reports refused items, whatever the rules say.
+func (d *Declared) RefuseItem(index int) {
+	d.refusedIndexes = append(d.refusedIndexes, index)
 }
 
 func (d *Declared) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -69,30 +54,31 @@ func (d *Declared) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the client is gone
 	}
-	body, err := readBody(r.Header.Get("Content-Type"), raw)
+	contentType := r.Header.Get("Content-Type")
+	body, err := readBody(contentType, raw)
 	if !d.isAuthorized(route, r, body) {
 		route.unauthorized.write(w, "the credentials are missing or wrong", nil)
 		return
 	}
+	var items []event.Value
 	if err == nil {
-		err = route.check(body)
+		items, err = route.check(body, isForm(contentType))
 	}
 	if err != nil {
 		route.refused.write(w, err.Error(), nil)
 		return
 	}
-	refused := route.refusedItems(body)
-	n := route.itemsOf(body).Len()
-	if len(refused) > 0 && (n == len(refused) || !route.partial) {
+	refused := d.refusedItems(route, items)
+	if len(refused) > 0 && (len(items) == len(refused) || !route.partial) {
 		route.refused.write(w, refused[0].message, refused)
 		return
 	}
-	d.record(route, n-len(refused), body)
+	d.record(route, len(items)-len(refused), body)
 	if route.members == nil {
 		route.response.write(w, "", refused)
 		return
 	}
-	response, err := d.useMembers(route, r, body, refused)
+	response, err := d.useMembers(route, r, body, withoutRefused(items, refused))
 	if err != nil {
 		route.refused.write(w, err.Error(), nil)
 		return
@@ -163,6 +149,17 @@ func (d *Declared) Reset() {
 	d.taken, d.lists = nil, nil
 }
 
+const (
+	formType      = "application/x-www-form-urlencoded"
+	multipartType = "multipart/form-data"
+)
+
+// isForm reports whether a content type is one of the two of forms.
+func isForm(contentType string) bool {
+	kind, _, _ := mime.ParseMediaType(contentType) // "" is not a form
+	return kind == formType || kind == multipartType
+}
+
 // readBody returns a body as one value: JSON, or the fields of a form, in which texts that are JSON objects or lists are decoded. A file of
 // a multipart form is {filename, content}.
 func readBody(contentType string, raw []byte) (event.Value, error) {
@@ -171,10 +168,10 @@ func readBody(contentType string, raw []byte) (event.Value, error) {
 	}
 	kind, parameters, _ := mime.ParseMediaType(contentType) // a body of an unknown kind is JSON
 	switch kind {
-	case "application/x-www-form-urlencoded":
+	case formType:
 		values, err := url.ParseQuery(string(raw))
 		return formValue(values, nil), err
-	case "multipart/form-data":
+	case multipartType:
 		form, err := multipart.NewReader(bytes.NewReader(raw), parameters["boundary"]).ReadForm(MaxBody)
 		if err != nil {
 			return event.Value{}, fmt.Errorf("the body is not a multipart form: %w", err)
@@ -188,13 +185,16 @@ func readBody(contentType string, raw []byte) (event.Value, error) {
 	return body, nil
 }
 
-// formValue returns the fields and files of a form as an object.
+// formValue returns the fields and files of a form as an object. A field that is repeated is a list of its texts.
 func formValue(values map[string][]string, files map[string][]*multipart.FileHeader) event.Value {
 	var members []event.Member
 	for key, list := range values {
 		v := event.NewString(list[0])
 		if decoded, err := event.ParseString(list[0]); err == nil && (decoded.Kind() == event.Object || decoded.Kind() == event.Array) {
 			v = decoded
+		}
+		if len(list) > 1 {
+			v = textList(list)
 		}
 		members = append(members, event.Member{Key: key, Value: v})
 	}
@@ -204,6 +204,14 @@ func formValue(values map[string][]string, files map[string][]*multipart.FileHea
 		})})
 	}
 	return event.NewObject(members)
+}
+
+func textList(texts []string) event.Value {
+	items := make([]event.Value, len(texts))
+	for i, text := range texts {
+		items[i] = event.NewString(text)
+	}
+	return event.NewArray(items)
 }
 
 // contentOf returns the content of a file, which is in memory.
@@ -218,57 +226,4 @@ func contentOf(header *multipart.FileHeader) string {
 		return ""
 	}
 	return string(raw)
-}
-
-// declaredResponse is a response in which texts may contain {{message}} and, in the entries of items, {{index}}.
-type declaredResponse struct {
-	status int
-	body   string // JSON; a text is sent as it is
-	plain  bool
-	list   string // the key of the body that gets the entries of refused items; "" for none
-	entry  string // JSON of one entry
-}
-
-func responseOf(v event.Value, status int) declaredResponse {
-	d := declaredResponse{status: status, body: "{}"}
-	if s := v.Get("status"); s.Exists() {
-		d.status = int(s.Int())
-	}
-	if b := v.Get("body"); b.Exists() {
-		d.body, d.plain = b.JSON(), b.IsString()
-		if d.plain {
-			d.body = b.Str()
-		}
-	}
-	d.list = v.Get("list").Str()
-	d.entry = v.Get("entry").JSON()
-	return d
-}
-
-func (d declaredResponse) write(w http.ResponseWriter, message string, refused []itemRefusal) {
-	if d.plain {
-		w.WriteHeader(d.status)
-		fmt.Fprint(w, strings.ReplaceAll(d.body, "{{message}}", message)) // the client may be gone
-		return
-	}
-	var body any
-	_ = json.Unmarshal([]byte(fillTemplate(d.body, message, 0)), &body) // it was JSON in the file
-	if object, ok := body.(map[string]any); ok && d.list != "" && len(refused) > 0 {
-		entries := []any{}
-		for _, item := range refused {
-			var entry any
-			_ = json.Unmarshal([]byte(fillTemplate(d.entry, item.message, item.index)), &entry)
-			entries = append(entries, entry)
-		}
-		object[d.list] = entries
-	}
-	WriteJSON(w, d.status, body)
-}
-
-// fillTemplate replaces the placeholders in JSON.
-func fillTemplate(text, message string, index int) string {
-	quoted := event.NewString(message).JSON()
-	text = strings.ReplaceAll(text, "{{message}}", quoted[1:len(quoted)-1])
-	text = strings.ReplaceAll(text, `"{{index}}"`, fmt.Sprint(index))
-	return strings.ReplaceAll(text, "{{index}}", fmt.Sprint(index))
 }

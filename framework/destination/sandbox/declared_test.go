@@ -90,14 +90,69 @@ func TestDeclaredCredentials(t *testing.T) {
 
 func TestDeclaredMistakes(t *testing.T) {
 	for rules, want := range map[string]string{
-		`{}`:                        "there are no routes",
-		`routes: [{request: POST}]`: "request should be like POST /path",
-		`routes: [{request: POST /a, body: {type: 7}}]`: "route 1: body",
+		`{}`:                               `sandbox.yaml:1:1: should have the key "routes"`,
+		`routes: []`:                       `sandbox.yaml:1:9: /routes should not be empty`,
+		`routes: [{request: POST}]`:        `1:20: /routes/0/request should be a method and a path without a query, such as POST /lists/*/people, but is "POST"`,
+		`routes: [{request: POST /a?b=1}]`: `should be a method and a path without a query`,
+		`routes: [{request: PSOT /a}]`:     `but is "PSOT /a"`,
+		`routes: [{request: POST /a, maxItem: 3}]`:                                 `/routes/0/maxItem is not a known key (did you mean "maxItems"?)`,
+		`routes: [{request: POST /a, maxItems: few}]`:                              `/routes/0/maxItems should be an integer but is a string`,
+		`routes: [{request: POST /a, response: {status: 2000}}]`:                   `/routes/0/response/status should be at most 599 but is 2000`,
+		`routes: [{request: POST /a, response: {lst: a}}]`:                         `/routes/0/response/lst is not a known key (did you mean "list"?)`,
+		`routes: [{request: POST /a, body: {type: 7}}]`:                            `1:42: /routes/0/body/type is not valid in a JSON Schema: `,
+		`routes: [{request: POST /a, item: {properties: {a: {typ: object}}}}]`:     `/routes/0/item/properties/a/typ is not a keyword of JSON Schema (did you mean "type"?)`,
+		`routes: [{request: POST /a, item: {allOf: [{minimun: 1}]}}]`:              `/routes/0/item/allOf/0/minimun is not a keyword of JSON Schema (did you mean "minimum"?)`,
+		`{refused: {body: {m: ["{{mesage}}"]}}, routes: [{request: POST /a}]}`:     `/refused/body/m/0 has {{mesage}}, but the names here are message (did you mean "message"?)`,
+		`routes: [{request: POST /a, response: {body: {"{{index}}": 1}}}]`:         `has {{index}}, but the names here are message`,
+		`routes: [{request: POST /a, response: {list: a, entry: "{{items.id}}"}}]`: `/routes/0/response/entry has {{items.id}}, but the names here are message, index, item (did you mean "item"?)`,
 		`{`: "sandbox.yaml",
 	} {
 		_, err := sandbox.ParseDeclared("sandbox.yaml", []byte(rules), nil)
 		assert.ErrorContains(t, err, want, rules)
 	}
+}
+
+// TestRefusedItems checks how responses report refused items: in a list or by key, at a path, and for items that are told to be refused.
+func TestRefusedItems(t *testing.T) {
+	const route = "routes:\n  - {request: POST /a, items: rows, partial: true, item: {type: object, required: [mail]}, response: {body: {ok: true}, "
+	for _, c := range []struct{ response, body, want string }{
+		{`list: bad, entry: {at: "{{index}}", why: "no. {{index}}: {{message}}"}`, `{"rows":[{"mail":1},{"id":"u1"}]}`, `{"bad":[{"at":1,"why":"no. 1: missing properties: 'mail'"}],"ok":true}`},
+		{`list: data.bad, key: "{{item.id}}", entry: {row: "{{ item }}", id: "row {{item.id}}"}`, `{"rows":[{"mail":1},{"id":7}]}`, `{"data":{"bad":{"7":{"id":"row 7","row":{"id":7}}}},"ok":true}`},
+		{`list: bad, entry: "{{index}}"`, `{"rows":[{"mail":1},{"mail":2},{"mail":"refuse"}]}`, `{"ok":true}`},
+	} {
+		api, err := sandbox.ParseDeclared("sandbox.yaml", []byte(route+c.response+"}}"), nil)
+		require.NoError(t, err)
+		assert.JSONEq(t, c.want, postTo(api, "application/json", c.body))
+	}
+	api, err := sandbox.ParseDeclared("sandbox.yaml", []byte(route+`list: bad, entry: "{{index}}"}}`), nil)
+	require.NoError(t, err)
+	api.RefuseItem(1)
+	assert.JSONEq(t, `{"ok":true,"bad":[1]}`, postTo(api, "application/json", `{"rows":[{"mail":1},{"mail":2},{"mail":3}]}`))
+}
+
+// TestItems checks which bodies have a list of items.
+func TestItems(t *testing.T) {
+	api, err := sandbox.ParseDeclared("sandbox.yaml", []byte(`{refused: {body: "{{message}}"}, routes: [{request: POST /a, items: ids, maxItems: 2, item: {type: string}, response: {body: ok}}]}`), nil)
+	require.NoError(t, err)
+	for _, c := range []struct{ body, form, want string }{
+		{`{"ids":["1","2"]}`, "ids=1&ids=2", "ok"},
+		{`{"ids":["1"]}`, "ids=1", "ok"},
+		{`{"ids":["1","2","3"]}`, "ids=1&ids=2&ids=3", "there are 3 items, but the limit is 2"},
+		{`{"id":["1"]}`, "id=1", `the body has no list "ids"`},
+	} {
+		assert.Equal(t, c.want, postTo(api, "application/json", c.body))
+		assert.Equal(t, c.want, postTo(api, "application/x-www-form-urlencoded", c.form))
+	}
+	assert.Equal(t, `"ids" in the body should be a list but is a string`, postTo(api, "application/json", `{"ids":"1"}`))
+}
+
+// postTo posts a body to /a and returns the body of the response.
+func postTo(api http.Handler, contentType, body string) string {
+	r := httptest.NewRequest(http.MethodPost, "/a", strings.NewReader(body))
+	r.Header.Set("Content-Type", contentType)
+	w := httptest.NewRecorder()
+	api.ServeHTTP(w, r)
+	return strings.TrimSpace(w.Body.String())
 }
 
 func toJSON(t *testing.T, v any) string {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
@@ -46,40 +47,36 @@ func compileMembers(v, body event.Value) (*memberRoute, error) {
 	for _, key := range v.Get("by").Items() {
 		m.by = append(m.by, key.Str())
 	}
-	parts := map[string]**mapping.Mapping{"list": &m.list, "page": &m.page}
-	switch m.do {
-	case addMembers, removeMembers:
-		parts["users"] = &m.users
-		if len(m.by) == 0 {
-			return nil, fmt.Errorf("by should list the keys that identify a user")
+	var problems fault.Problems
+	compile := func(key string, part event.Value, needed bool, to **mapping.Mapping) {
+		if !part.Exists() && needed {
+			problems.Add("", "needs %s", key)
 		}
-	case listMembers:
+		if part.Exists() {
+			var err error
+			*to, err = mapping.Compile(part)
+			problems.AddUnder("/"+key, err)
+		}
+	}
+	compile("list", v.Get("list"), true, &m.list)
+	compile("page", v.Get("page"), false, &m.page)
+	if m.do == listMembers {
 		var err error
 		if m.body, err = mapping.Compile(body); err != nil {
-			return nil, fmt.Errorf("the body of the response: %w", err)
+			problems.Add("", "needs a response whose body is a mapping: %v", err)
 		}
-	default:
-		return nil, fmt.Errorf("do should be %s, %s or %s, but is %q", addMembers, removeMembers, listMembers, m.do)
+		return m, problems.Err()
 	}
-	for key, to := range parts {
-		part := v.Get(key)
-		if !part.Exists() && key != "page" {
-			return nil, fmt.Errorf("%s is missing", key)
-		}
-		if !part.Exists() {
-			continue
-		}
-		var err error
-		if *to, err = mapping.Compile(part); err != nil {
-			return nil, fmt.Errorf("%s: %w", key, err)
-		}
+	compile("users", v.Get("users"), true, &m.users)
+	if len(m.by) == 0 {
+		problems.Add("", "needs by, the keys that identify a user")
 	}
-	return m, nil
+	return m, problems.Err()
 }
 
 // useMembers changes or lists the members that a request names, and returns the response.
-func (d *Declared) useMembers(route *route, r *http.Request, body event.Value, refused []itemRefusal) (declaredResponse, error) {
-	m, scope := route.members, route.scopeOf(r, body, refused)
+func (d *Declared) useMembers(route *route, r *http.Request, body event.Value, items []event.Value) (declaredResponse, error) {
+	m, scope := route.members, route.scopeOf(r, body, items)
 	list, err := m.list.Resolve(scope)
 	if err != nil || list.Text() == "" && m.do != listMembers { // a request that changes no list
 		return route.response, err
@@ -155,8 +152,8 @@ func (m *memberRoute) listPage(response declaredResponse, scope event.Value, use
 
 // scopeOf returns what mappings of members read of a request: the segments of its path that * stands for, the parameters of its URL, its body, and the
 // items that are taken.
-func (r *route) scopeOf(request *http.Request, body event.Value, refused []itemRefusal) event.Value {
-	var segments, items []event.Value
+func (r *route) scopeOf(request *http.Request, body event.Value, items []event.Value) event.Value {
+	var segments []event.Value
 	for i, segment := range strings.Split(request.URL.EscapedPath(), "/") {
 		if i < len(r.segments) && r.segments[i] == "*" {
 			plain, err := url.PathUnescape(segment)
@@ -164,11 +161,6 @@ func (r *route) scopeOf(request *http.Request, body event.Value, refused []itemR
 				plain = segment
 			}
 			segments = append(segments, event.NewString(plain))
-		}
-	}
-	for i, item := range r.itemsOf(body).Items() {
-		if !slices.ContainsFunc(refused, func(r itemRefusal) bool { return r.index == i }) {
-			items = append(items, item)
 		}
 	}
 	return event.NewObject([]event.Member{

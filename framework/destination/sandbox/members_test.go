@@ -57,12 +57,12 @@ func TestMembersOfDeclaredLists(t *testing.T) {
 
 func TestMistakesInMembersOfDeclaredLists(t *testing.T) {
 	for change, want := range map[string]string{
-		"do: add=do: put":                        `do should be add, remove or list, but is "put"`,
-		`, by: [email, id]=`:                     "by should list the keys that identify a user",
-		`users: {"@path": $.items}, =`:           "users is missing",
-		`list: {"@path": "$.path[0]"}, =`:        "list is missing",
-		`"@path": $.query.after="@pat": $.query`: "page: ",
-		`{"@path": $.users}={"@pth": $.users}`:   "the body of the response: ",
+		"do: add=do: put":                        `/routes/0/members/do should be add, remove or list but is "put"`,
+		`, by: [email, id]=`:                     "/routes/0/members needs by, the keys that identify a user",
+		`users: {"@path": $.items}, =`:           "/routes/0/members needs users",
+		`list: {"@path": "$.path[0]"}, =`:        `/routes/0/members should have the key "list"`,
+		`"@path": $.query.after="@pat": $.query`: "/routes/2/members/page has an invalid directive",
+		`{"@path": $.users}={"@pth": $.users}`:   "/routes/2/members needs a response whose body is a mapping: ",
 	} {
 		before, after, _ := strings.Cut(change, "=")
 		require.Contains(t, listRules, before)

@@ -3,11 +3,13 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // route is one path of a declared API with its rules.
@@ -30,6 +32,7 @@ type route struct {
 // itemRefusal is the reason why an item is refused.
 type itemRefusal struct {
 	index   int
+	item    event.Value
 	message string
 }
 
@@ -42,10 +45,7 @@ func compileRoute(file, v event.Value) (*route, error) {
 		return file.Get(key)
 	}
 	r := &route{response: responseOf(get("response"), 200), refused: responseOf(get("refused"), 400), unauthorized: responseOf(get("unauthorized"), 401)}
-	method, path, ok := strings.Cut(v.Get("request").Str(), " ")
-	if !ok || !strings.HasPrefix(path, "/") {
-		return nil, fmt.Errorf("request should be like POST /path, but is %q", v.Get("request").Str())
-	}
+	method, path, _ := strings.Cut(v.Get("request").Str(), " ")
 	r.method, r.path, r.segments = method, path, strings.Split(path, "/")
 	auth := get("auth")
 	r.header, r.query, r.field = auth.Get("header").Str(), auth.Get("query").Str(), auth.Get("field").Str()
@@ -58,30 +58,15 @@ func compileRoute(file, v event.Value) (*route, error) {
 		p := event.NewPath(list.Str())
 		r.items = &p
 	}
+	var problems fault.Problems
 	var err error
-	if r.members, err = compileMembers(v.Get("members"), get("response").Get("body")); err != nil {
-		return nil, fmt.Errorf("members: %w", err)
-	}
-	if r.body, err = compileSchema(v.Get("body")); err != nil {
-		return nil, fmt.Errorf("body: %w", err)
-	}
-	if r.item, err = compileSchema(v.Get("item")); err != nil {
-		return nil, fmt.Errorf("item: %w", err)
-	}
-	return r, nil
-}
-
-func compileSchema(v event.Value) (*jsonschema.Schema, error) {
-	if !v.Exists() {
-		return nil, nil
-	}
-	compiler := jsonschema.NewCompiler()
-	compiler.AssertFormat = true
-	const name = "https://landfall.dev/sandbox.json"
-	if err := compiler.AddResource(name, strings.NewReader(v.JSON())); err != nil {
-		return nil, err
-	}
-	return compiler.Compile(name)
+	r.members, err = compileMembers(v.Get("members"), get("response").Get("body"))
+	problems.AddUnder("/members", err)
+	r.body, err = compileSchema(v.Get("body"))
+	problems.AddUnder("/body", err)
+	r.item, err = compileSchema(v.Get("item"))
+	problems.AddUnder("/item", err)
+	return r, problems.Err()
 }
 
 func (r *route) matchesPath(path string) bool {
@@ -97,30 +82,62 @@ func (r *route) matchesPath(path string) bool {
 	return true
 }
 
-// check checks the body as a whole.
-func (r *route) check(body event.Value) error {
-	if n := r.itemsOf(body).Len(); r.maxItems > 0 && n > r.maxItems {
-		return fmt.Errorf("there are %d items, but the limit is %d", n, r.maxItems)
+// check checks the body as a whole and returns its items.
+func (r *route) check(body event.Value, isForm bool) ([]event.Value, error) {
+	items, err := r.itemsOf(body, isForm)
+	if err != nil {
+		return nil, err
 	}
-	return checkSchema(r.body, body)
+	if r.maxItems > 0 && len(items) > r.maxItems {
+		return nil, fmt.Errorf("there are %d items, but the limit is %d", len(items), r.maxItems)
+	}
+	return items, checkSchema(r.body, body)
 }
 
-// itemsOf returns the list of items of a body: the body alone if it is one item.
-func (r *route) itemsOf(body event.Value) event.Value {
+// itemsOf returns the items of a body: the body alone if it is one item. In a form, a field that is not repeated is a list of one.
+func (r *route) itemsOf(body event.Value, isForm bool) (items []event.Value, err error) {
 	if r.items == nil {
-		return event.NewArray([]event.Value{body})
+		return []event.Value{body}, nil
 	}
-	return r.items.Read(body)
+	list := r.items.Read(body)
+	switch {
+	case list.Kind() == event.Array:
+		for _, item := range list.Items() {
+			items = append(items, item)
+		}
+		return items, nil
+	case list.Exists() && isForm:
+		return []event.Value{list}, nil
+	case r.items.String() == "":
+		return nil, fmt.Errorf("the body should be a list but is %s", list.Kind().WithArticle())
+	case !list.Exists():
+		return nil, fmt.Errorf("the body has no list %q", r.items)
+	}
+	return nil, fmt.Errorf("%q in the body should be a list but is %s", r.items, list.Kind().WithArticle())
 }
 
-// refusedItems returns the items that the rules do not allow.
-func (r *route) refusedItems(body event.Value) (list []itemRefusal) {
-	for i, item := range r.itemsOf(body).Items() {
-		if err := checkSchema(r.item, item); err != nil {
-			list = append(list, itemRefusal{i, err.Error()})
+// refusedItems returns the items that the rules of a route do not allow.
+func (d *Declared) refusedItems(r *route, items []event.Value) (list []itemRefusal) {
+	for i, item := range items {
+		err := checkSchema(r.item, item)
+		if slices.Contains(d.refusedIndexes, i) && r.partial && r.response.list != "" {
+			err = errors.New("the sandbox was told to refuse this item")
+		}
+		if err != nil {
+			list = append(list, itemRefusal{i, item, err.Error()})
 		}
 	}
 	return list
+}
+
+// withoutRefused returns the items that are taken.
+func withoutRefused(items []event.Value, refused []itemRefusal) (taken []event.Value) {
+	for i, item := range items {
+		if !slices.ContainsFunc(refused, func(r itemRefusal) bool { return r.index == i }) {
+			taken = append(taken, item)
+		}
+	}
+	return taken
 }
 
 // checkSchema returns an error that says how a value violates a schema. Without a schema every value is valid.

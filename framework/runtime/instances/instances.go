@@ -75,6 +75,9 @@ func (t *Target) NewTransport(p destination.Plugin) (http.RoundTripper, error) {
 	case t.Sandbox && p.Sandbox == nil:
 		return nil, errors.New("this destination has no sandbox: use --dry-run")
 	case t.Sandbox:
+		if err := p.Sandbox.Mistakes(nil); err != nil {
+			return nil, fmt.Errorf("the sandbox of %s has mistakes:\n%v", p.Sandbox.Name, err) // not %w: their places are in another file than the config
+		}
 		return sandbox.Transport(p.Sandbox.New(nil)), nil
 	}
 	return httpx.NewTransport(httpx.TransportConfig{}), nil

@@ -228,7 +228,7 @@ func (o outcome) compareWith(expect event.Value) (event.Value, []string) {
 			add(key, got, linesOf(diffValues("", want, got)))
 		case "results":
 			got := o.selectResults(want)
-			add(key, got, linesOf(diffValues("", want, got)))
+			add(key, got, append(linesOf(diffValues("", want, got)), o.surprises(want)...))
 		case "payloads":
 			got := o.sentPayloads()
 			add(key, got, linesOf(diffValues("", want, got)))

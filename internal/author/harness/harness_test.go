@@ -52,6 +52,15 @@ func acme(keys, expect string) string {
 	return whole + keys + `"expect":` + expect + `}`
 }
 
+// TestAnotherOutcomeShowsItsReason checks that a case that fails because an event was refused says why.
+func TestAnotherOutcomeShowsItsReason(t *testing.T) {
+	refusing := `"responses":[{"status":400,"body":{"message":"no such contact"}}],`
+	r := run(t, acme(refusing, `{"results":[{"outcome":"delivered"}]}`))
+	assert.Contains(t, strings.Join(r.Problems, "\n"), "/0 is refused because: no such contact")
+	r = run(t, acme(refusing, `{"results":[{"outcome":"refused"}]}`))
+	assert.Empty(t, r.Problems)
+}
+
 func TestExpectedErrors(t *testing.T) {
 	for _, tc := range []struct {
 		name, line string

@@ -1,6 +1,8 @@
 package harness
 
 import (
+	"fmt"
+
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
@@ -22,6 +24,19 @@ func (o outcome) selectResults(want event.Value) event.Value {
 		items[i] = event.NewObject(members).WithoutHoles()
 	}
 	return event.NewArray(items)
+}
+
+// surprises returns a line with the reason of each result whose outcome is another than expected, unless the comparison shows the reason.
+func (o outcome) surprises(want event.Value) (lines []string) {
+	for i, v := range o.results {
+		wanted := want.Index(i)
+		expected := wanted.Get("outcome")
+		isShown := wanted.Get("reason").Exists() || wanted.Get("errormessage").Exists()
+		if expected.Exists() && expected.Str() != string(v.Outcome) && v.Reason != "" && !isShown {
+			lines = append(lines, fmt.Sprintf("/%d is %s because: %s", i, v.Outcome, v.Reason))
+		}
+	}
+	return lines
 }
 
 // resultValue returns a verdict in the form of Segment's multistatus, with the outcome and the reason added.

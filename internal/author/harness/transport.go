@@ -29,6 +29,7 @@ type recordingTransport struct {
 func newRecordingTransport(p destination.Plugin, responses event.Value) *recordingTransport {
 	w := &recordingTransport{responses: responses}
 	if p.Sandbox != nil && responses.Len() == 0 {
+		w.err = p.Sandbox.Mistakes(nil)
 		w.sandbox = sandbox.Transport(p.Sandbox.New(nil))
 	}
 	return w

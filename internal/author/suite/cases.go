@@ -42,17 +42,3 @@ func checkCasesPass(s *subject) {
 		}
 	}
 }
-
-// checkSandboxAccepts checks that the destination has a sandbox, which accepts the event of a case for each action without
-// responses of the case. These events are the samples of the other checks.
-func checkSandboxAccepts(s *subject) {
-	if s.plugin.Sandbox == nil {
-		s.addFinding("", "the plugin has no sandbox: set Plugin.Sandbox")
-		return
-	}
-	for _, action := range s.definition.ActionKeys() {
-		if len(s.samplesOf(action)) == 0 {
-			s.addFinding(action, "no case has an event that the sandbox accepts: add one without responses and state, and with one subscription")
-		}
-	}
-}

@@ -25,6 +25,7 @@ type subject struct {
 	dir        string
 	cases      []harness.Case
 	samples    []sample
+	refusals   map[string]string // by action, why the sandbox did not accept an event of a case
 
 	endsWithin time.Duration
 	before     goleak.Option   // ignores the goroutines that ran before the checks
@@ -48,7 +49,10 @@ func newSubject(p destination.Plugin, dir string) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &subject{plugin: p, definition: d, dir: dir}
+	if err := p.Sandbox.Mistakes(nil); err != nil {
+		return nil, err
+	}
+	s := &subject{plugin: p, definition: d, dir: dir, refusals: map[string]string{}}
 	files, err := caseFiles(dir, d.Slug)
 	if err != nil {
 		return nil, err
@@ -120,6 +124,8 @@ func (s *subject) addSample(c harness.Case) {
 		if isAccepted(verdict) && refused == nil && (len(r.sentRequests()) > 0 || s.definition.Browser != "") {
 			sm.payload = item.Payload
 			s.samples = append(s.samples, sm)
+		} else if len(r.sentRequests()) > 0 {
+			s.refusals[sm.action] = verdict.Reason
 		}
 	}
 }
