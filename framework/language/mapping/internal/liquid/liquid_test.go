@@ -80,7 +80,7 @@ func TestSegment(t *testing.T) {
 		"{% liquid\n comment\n for\n endcomment\n echo 2 %}":                      "2",
 		"{{ 'Crème Brûlée 2' | slugify: 'latin' }}":                               "creme-brulee-2",
 		"{{ 'Crème Brûlée 2' | slugify }}":                                        "crème-brûlée-2",
-		"{{ properties[properties.tags] }}|{{ properties[properties] }}|":         "||",
+		"{{ properties[properties.one] }}|{{ properties[properties] }}|":          "||",
 		"{{ properties['numstr'] }}{{ properties[properties.none] }}":             "42",
 		"{{ 5 | minus: -1 }}{{ 1st }}{{ 1e3 }}":                                   "6",
 		"{% # a note\n # in two lines %}x":                                        "x",
