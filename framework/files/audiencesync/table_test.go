@@ -151,3 +151,30 @@ func sendEvent(t *testing.T, k *audiencesync.Syncer, user string, member bool, a
 	t.Helper()
 	require.NoError(t, k.Ledger.Record(t.Context(), vip, []destination.Change{{Identity: "external_id:" + user, Member: member, At: at}}))
 }
+
+// bytesTable is an empty table with a column of users and one of bytes.
+type bytesTable struct{ memoryTable }
+
+func (t *bytesTable) Columns() []audiencesync.Column {
+	return []audiencesync.Column{{Name: "external_id", Type: "text"}, {Name: "photo", Type: "bytea", Bytes: true}, {Name: "audience", Type: "text"}}
+}
+
+// TestColumnsWithoutAJSONForm checks that bytes are left out of all properties with a warning, and refused if they were asked for by name.
+func TestColumnsWithoutAJSONForm(t *testing.T) {
+	open := func(o audiencesync.Options) (*audiencesync.Rows, error) {
+		o.Identifiers = []string{"external_id"}
+		return audiencesync.TableRows(&bytesTable{memoryTable{end: io.EOF}}, o)
+	}
+	rows, err := open(audiencesync.Options{Properties: audiencesync.Properties{All: true}})
+	require.NoError(t, err)
+	assert.Contains(t, rows.Warnings(), "a column was not sent as properties, since their values are bytes or nested: photo")
+	for _, o := range []audiencesync.Options{{Properties: audiencesync.Properties{Names: []string{"photo"}}}, {Removed: "photo"}, {Removed: "photo", Properties: audiencesync.Properties{All: true}}} {
+		_, err = open(o)
+		assert.EqualError(t, err, "the column photo has the type bytea, which has no JSON form: select it as text")
+	}
+	_, err = open(audiencesync.Options{Removed: "fhoto"})
+	assert.ErrorContains(t, err, `has no column "fhoto" that says who leaves (did you mean "photo"?): it has external_id, photo, audience`)
+	rows, err = open(audiencesync.Options{})
+	require.NoError(t, err)
+	assert.Contains(t, rows.Warnings()[1], "all rows were used, whatever their column audience has")
+}

@@ -18,16 +18,19 @@ func TestStatementsOfAQuery(t *testing.T) {
 		without string
 		several bool
 	}{
-		"SELECT 1":                    {"SELECT 1", false},
-		"SELECT 1;":                   {"SELECT 1", false},
-		"SELECT 1 ; -- all; of them":  {"SELECT 1 ", false},
-		"SELECT 1; /* a; b */ ;\n":    {"SELECT 1", false},
-		"SELECT ';', \"a;b\", [c;d];": {"SELECT ';', \"a;b\", [c;d]", false},
-		"SELECT 'it''s;'; SELECT 2;":  {"SELECT 'it''s;'; SELECT 2", true},
-		"SELECT 1; DELETE FROM users": {"SELECT 1; DELETE FROM users", true},
-		"; DELETE FROM users":         {"; DELETE FROM users", true},
-		";":                           {"", false},
-		"SELECT 'open; DELETE":        {"SELECT 'open; DELETE", false},
+		"SELECT 1":                     {"SELECT 1", false},
+		"SELECT 1;":                    {"SELECT 1", false},
+		"SELECT 1 ; -- all; of them":   {"SELECT 1 ", false},
+		"SELECT 1; /* a; b */ ;\n":     {"SELECT 1", false},
+		"SELECT ';', \"a;b\", [c;d];":  {"SELECT ';', \"a;b\", [c;d]", false},
+		"SELECT 'it''s;'; SELECT 2;":   {"SELECT 'it''s;'; SELECT 2", true},
+		"SELECT 1; DELETE FROM users":  {"SELECT 1; DELETE FROM users", true},
+		"; DELETE FROM users":          {"; DELETE FROM users", true},
+		";":                            {"", false},
+		"SELECT /* a; b */ 1":          {"SELECT /* a; b */ 1", false},
+		"SELECT /* it's */ 1; -- '":    {"SELECT /* it's */ 1", false},
+		"SELECT 1 -- a; b\n; SELECT 2": {"SELECT 1 -- a; b\n; SELECT 2", true},
+		"SELECT 'open; DELETE":         {"SELECT 'open; DELETE", false},
 	} {
 		assert.Equal(t, c.without, withoutSemicolon(query), query)
 		assert.Equal(t, c.several, hasSeveralStatements(query), query)
