@@ -63,6 +63,7 @@ type streams struct {
 
 	definitions *string              // the directory of --definitions; "" for none
 	plugins     []destination.Plugin // of the program
+	defined     []destination.Plugin // those of --definitions, for landfall sandbox
 	program     string               // its name, for messages; "" for landfall
 }
 
@@ -116,6 +117,7 @@ type usageError struct{ error }
 func usageErrorf(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func executeCommand(ctx context.Context, args []string, s streams) int {
+	s.defined = definedSandboxes(args)
 	root := newRoot(s)
 	root.SetArgs(args)
 	command, err := root.ExecuteContextC(ctx)
@@ -170,7 +172,18 @@ func newRoot(s streams) *cobra.Command {
 		newNew(s), newImport(s), newMan(s), newVersion(s),
 	)
 	nameProgram(root, s.programName())
+	refuseUnknownCommands(root)
 	return root
+}
+
+// refuseUnknownCommands makes each command that only has subcommands refuse an unknown one.
+func refuseUnknownCommands(cmd *cobra.Command) {
+	if cmd.HasSubCommands() && !cmd.Runnable() {
+		cmd.RunE, cmd.Args = chooseCommand, cobra.ArbitraryArgs
+	}
+	for _, inner := range cmd.Commands() {
+		refuseUnknownCommands(inner)
+	}
 }
 
 // nameProgram replaces landfall by the program's name in the examples of a command and of those below it.

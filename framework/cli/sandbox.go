@@ -1,9 +1,13 @@
 package cli
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 func newSandbox(s streams) *cobra.Command {
@@ -15,9 +19,14 @@ func newSandbox(s streams) *cobra.Command {
 			"  GET  /__sandbox/state      its content\n" +
 			"  GET  /__sandbox/requests   the requests it received\n" +
 			"  POST /__sandbox/faults     {\"path\", \"times\", \"status\", \"delay_ms\", \"drop\"}: make the next requests fail\n" +
-			"  POST /__sandbox/reset      delete everything",
+			"  POST /__sandbox/reset      delete everything\n\n" +
+			"With --definitions it also has those of destinations without code, which follow their sandbox.yaml.",
+		Example: "  landfall sandbox braze --listen 127.0.0.1:8900\n" +
+			"  landfall sandbox acme --definitions destinations --refuse-item 0",
+		Args: cobra.ArbitraryArgs, FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true}, // flags of a sandbox that does not exist
+		RunE: func(cmd *cobra.Command, args []string) error { return chooseSandbox(cmd, s, args) },
 	}
-	for _, sb := range allSandboxes(s.plugins) {
+	for _, sb := range allSandboxes(slices.Concat(s.plugins, s.defined)) {
 		options := map[string]*[]string{}
 		sub := &cobra.Command{
 			Use: sb.Name, Short: "Simulate the API of " + sb.Name, Args: exactArgs(0, "flags only"),
@@ -40,6 +49,42 @@ func newSandbox(s streams) *cobra.Command {
 		cmd.AddCommand(sub)
 	}
 	return cmd
+}
+
+// chooseSandbox shows the help, or says why a sandbox does not exist.
+func chooseSandbox(cmd *cobra.Command, s streams, args []string) error {
+	if *s.definitions != "" {
+		if _, err := destination.FromDirectory(*s.definitions); err != nil {
+			return err
+		}
+	}
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	hint := fault.DidYouMean(args[0], commandNames(cmd))
+	if *s.definitions == "" && hint == "" {
+		hint = ": that of a destination without code needs --definitions DIR"
+	}
+	return usageErrorf("there is no sandbox %q%s", args[0], hint)
+}
+
+// definedSandboxes returns the destinations in the directory of --definitions if the arguments are those of landfall sandbox, whose
+// subcommands depend on them. A directory that cannot be read has none: the command reports it.
+func definedSandboxes(args []string) []destination.Plugin {
+	if !slices.Contains(args, "sandbox") {
+		return nil
+	}
+	for i, arg := range args {
+		dir, ok := strings.CutPrefix(arg, "--definitions=")
+		if arg == "--definitions" && i+1 < len(args) {
+			dir, ok = args[i+1], true
+		}
+		if ok {
+			plugins, _ := destination.FromDirectory(dir)
+			return plugins
+		}
+	}
+	return nil
 }
 
 // allSandboxes returns the sandboxes of plugins, each once.
