@@ -2,7 +2,9 @@ package erasure_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/server/erasure"
+	"github.com/landfall-dev/landfall/framework/state"
 )
 
 // letters returns the users of the dead letters.
@@ -124,4 +127,26 @@ func TestBoundsOfOrders(t *testing.T) {
 	assert.NoError(t, err)
 	w.cfg.StateKey = "too short"
 	assert.ErrorContains(t, request("u1"), "state.key")
+}
+
+// TestPartsOfTheStateThatFail checks that a step is not called done while nothing can be deleted from a table.
+func TestPartsOfTheStateThatFail(t *testing.T) {
+	w := newWorld(t)
+	w.fill("gone-1", "stays-1", "stays-2")
+	id := w.request(gone)[0].ID
+	db, err := sql.Open("sqlite", filepath.Join(w.dir, state.File("")))
+	require.NoError(t, err)
+	defer db.Close()
+	for _, table := range []string{"journal", "state"} {
+		_, err = db.ExecContext(t.Context(), "CREATE TRIGGER kept BEFORE DELETE ON "+table+" BEGIN SELECT RAISE(ABORT, 'kept'); END")
+		require.NoError(t, err)
+		require.NoError(t, erasure.RunOnce(t.Context(), w.config()))
+		assert.False(t, step(t, w.receipt(id), erasure.StepHistory, "").Done, table)
+		assert.Contains(t, step(t, w.receipt(id), erasure.StepHistory, "").Error, "kept", table)
+		_, err = db.ExecContext(t.Context(), "DROP TRIGGER kept")
+		require.NoError(t, err)
+	}
+	require.NoError(t, erasure.RunOnce(t.Context(), w.config()))
+	require.Equal(t, "done", w.receipt(id).State(), "%+v", w.receipt(id).Steps)
+	w.checkErased()
 }
