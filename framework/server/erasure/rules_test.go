@@ -272,3 +272,17 @@ func TestNoInstances(t *testing.T) {
 	assert.Equal(t, "done", w.receipt(id).State())
 	assert.Empty(t, w.paths)
 }
+
+// TestAudiencesOfAnotherDestination checks that members whom an instance has from the time when it was of another destination are not called erased: the
+// present one cannot take them out.
+func TestAudiencesOfAnotherDestination(t *testing.T) {
+	w := newWorld(t)
+	members := []destination.Change{{Identity: "external_id:gone-1", Member: true, At: time.Now().Add(-time.Minute)}}
+	require.NoError(t, w.store.Ledger("hook").Record(t.Context(), vip, members))
+	id := w.request(gone)[0].ID
+	require.NoError(t, erasure.RunOnce(t.Context(), w.config()))
+	assert.Contains(t, step(t, w.receipt(id), erasure.StepAudiences, "hook").Error, "the user is in an audience")
+	require.NoError(t, w.store.Ledger("hook").Forget(t.Context()))
+	require.NoError(t, erasure.RunOnce(t.Context(), w.config()))
+	assert.Equal(t, "done", w.receipt(id).State())
+}
