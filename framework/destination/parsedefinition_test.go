@@ -76,6 +76,10 @@ func TestDefinitionsAndHandlersMatch(t *testing.T) {
 		"two actions":  {callingDefinition, destination.Plugin{Actions: actions}, "/actions/send"},
 		"an audience": {declaredLists(t), destination.Plugin{Actions: map[string]destination.Action{"syncList": {}}},
 			`/actions/syncList/audience is not allowed: the action "syncList" also has a handler`},
+		"a hook of no action": {callingDefinition, destination.Plugin{Hooks: map[string]map[string]destination.HookFunc{"sand": {"onSave": nil}}},
+			`a handler for the hook "onSave" of sand, which destination.yaml does not declare`},
+		"no such hook": {callingDefinition, destination.Plugin{Hooks: map[string]map[string]destination.HookFunc{"send": {"onSave": nil}}},
+			`a handler for the hook "onSave" of send, which destination.yaml does not declare`},
 		"unknown": {callingDefinition, destination.Plugin{Actions: map[string]destination.Action{"sand": {}}},
 			`a handler for the action "sand", which destination.yaml does not declare`},
 	} {

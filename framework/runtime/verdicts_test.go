@@ -54,6 +54,19 @@ func TestSubscriptionsThatSendOneAudienceTwice(t *testing.T) {
 	}
 }
 
+// TestPlansOfMappingsThatFitNoEvent checks that a plan is made of a mapping which a config may not have: each event gets the reason.
+func TestPlansOfMappingsThatFitNoEvent(t *testing.T) {
+	plugin := brazecohorts.Plugin()
+	d, err := plugin.Load()
+	require.NoError(t, err)
+	in := config.InstanceOf(event.MustParse(`{"id":"main","settings":{"endpoint":"https://rest.iad-01.braze.com","client_secret":"s","partner_api_key":"k"},
+		"subscriptions":[{"action":"syncAudiences","subscribe":"type = \"track\"","mapping":{"external_id":{"a":1}}}]}`))
+	plan, err := runtime.New(plugin, d, in, runtime.Host{})
+	require.NoError(t, err)
+	got := plan.RunBatch(t.Context(), events(t, `{"type":"track","userId":"a"}`))
+	assert.Equal(t, runtime.Refused, got[0][0].Outcome)
+}
+
 // TestTokensThatCannotBeRenewed checks that items whose token is refused get the reason why there is no other, and the others theirs.
 func TestTokensThatCannotBeRenewed(t *testing.T) {
 	for _, failure := range []error{&fault.Error{Code: fault.CodeLogin, Status: 401, Retry: true, Message: "log in again"}, errors.New("the store is gone")} {

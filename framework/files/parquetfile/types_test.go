@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -181,4 +183,69 @@ func TestRowsBeforeADamageAreTrue(t *testing.T) {
 		assert.Less(t, n, len(rows))
 		f.Close()
 	}
+}
+
+// withFooter returns a file whose footer is changed.
+func withFooter(t *testing.T, content []byte, change func(m *format.FileMetaData)) []byte {
+	t.Helper()
+	file, err := parquet.OpenFile(bytes.NewReader(content), int64(len(content)))
+	require.NoError(t, err)
+	change(file.Metadata())
+	footer, err := thrift.Marshal(new(thrift.CompactProtocol), file.Metadata())
+	require.NoError(t, err)
+	old := int(binary.LittleEndian.Uint32(content[len(content)-8:]))
+	changed := append(append([]byte{}, content[:len(content)-8-old]...), footer...)
+	return append(binary.LittleEndian.AppendUint32(changed, uint32(len(footer))), parquetfile.Magic...)
+}
+
+// TestColumnsWithAnotherNumberOfValues checks that a file does not end where its footer says unless its columns end there.
+func TestColumnsWithAnotherNumberOfValues(t *testing.T) {
+	type row struct {
+		ID string `parquet:"id"`
+	}
+	var rows []row
+	for i := range 600 {
+		rows = append(rows, row{fmt.Sprint("user-", i)})
+	}
+	content := written(t, rows, parquet.MaxRowsPerRowGroup(300))
+	for _, c := range []struct {
+		first, second, whole int64
+		part                 string // that is damaged; "" if the file is right
+	}{
+		{300, 300, 600, ""}, {299, 300, 599, "rows"}, {256, 300, 556, "rows"}, {300, 299, 599, "rows"}, {301, 300, 601, "rows"}, {300, 301, 601, "rows"}, {300, 300, 599, "footer"}, {300, -1, 299, "footer"},
+	} {
+		changed := withFooter(t, content, func(m *format.FileMetaData) {
+			m.RowGroups[0].NumRows, m.RowGroups[1].NumRows, m.NumRows = c.first, c.second, c.whole
+		})
+		values, err := readColumn(changed, "id")
+		if c.part == "" {
+			require.NoError(t, err)
+			assert.Len(t, values, 600)
+			continue
+		}
+		assert.EqualError(t, err, "the Parquet file is damaged in its "+c.part+": make or copy it again", c)
+	}
+}
+
+// broken is a file that makes the library panic, as contradictions in a file do.
+type broken struct {
+	*bytes.Reader
+	from int64
+}
+
+func (f broken) ReadAt(p []byte, at int64) (int, error) {
+	if at < f.from {
+		panic("index out of range")
+	}
+	return f.Reader.ReadAt(p, at)
+}
+
+// TestPanicsOfTheLibraryAreDamage checks that a file cannot end the program.
+func TestPanicsOfTheLibraryAreDamage(t *testing.T) {
+	content := written(t, []struct {
+		ID string `parquet:"id"`
+	}{{"u1"}, {"u2"}})
+	size := int64(len(content))
+	_, err := parquetfile.Open(broken{bytes.NewReader(content), size - 8}, size)
+	assert.EqualError(t, err, "the Parquet file is damaged in its footer: make or copy it again")
 }

@@ -109,13 +109,15 @@ func TestActionsAndFields(t *testing.T) {
 			{"fieldKey":"b","label":"B","type":"STRING","sortOrder":2,"required":false,"choices":[],"defaultValue":""},
 			{"fieldKey":"a","type":"HIDDEN","sortOrder":1,"dynamic":true,"defaultValue":{"@path":"$.a"}},
 			{"fieldKey":"a","label":"A","type":"STRING","sortOrder":3},
-			{"fieldKey":"o","label":"O","type":"OBJECT","sortOrder":4,"fieldSchema":{}}]},
+			{"fieldKey":"o","label":"O","type":"OBJECT","sortOrder":4,"fieldSchema":{}},
+			{"fieldKey":"m","label":"M","type":"OBJECT","sortOrder":5,"multiple":true,"defaultValue":[{"k":1}]}]},
 		{"id":"a2","slug":"send","name":"Again","platform":"CLOUD","fields":[]},
 		{"id":"a3","slug":"track","name":"Track","platform":"WEB","fields":[]}],
-		"presets":[{"name":"P","actionId":"a1","trigger":"type = \"page\"","fields":{"a":"x","z":"y"}},{"name":"Q","actionId":"a3","trigger":"type = \"page\""}]}}}`, false)
+		"presets":[{"name":"P","actionId":"a1","trigger":"type = \"page\"","fields":{"a":"x","z":"y"}},{"name":"Q","actionId":"a3","trigger":"type = \"page\""},
+			{"name":"R","actionId":"a1","trigger":"type = \"page\"","fields":{}}]}}}`, false)
 	assert.Equal(t, `{"send":{"title":"Send it","defaultSubscription":"type = \"track\"","hidden":true,"platform":"cloud","fields":{`+
-		`"a":{"label":"Field","type":"string","unsafe_hidden":true,"dynamic":true,"default":{"@path":"$.a"}},"b":{"label":"B","type":"string"},"o":{"label":"O","type":"object","additionalProperties":true}}}}`, v.Get("actions").JSON())
-	assert.Equal(t, `[{"name":"P","type":"automatic","action":"send","subscribe":"type = \"page\"","mapping":{"a":"x"}}]`, v.Get("presets").JSON())
+		`"a":{"label":"Field","type":"string","unsafe_hidden":true,"dynamic":true,"default":{"@path":"$.a"}},"b":{"label":"B","type":"string"},"o":{"label":"O","type":"object","additionalProperties":true},"m":{"label":"M","type":"object","multiple":true,"default":[{"k":1}]}}}}`, v.Get("actions").JSON())
+	assert.Equal(t, `[{"name":"P","type":"automatic","action":"send","subscribe":"type = \"page\"","mapping":{"a":"x"}},{"name":"R","type":"automatic","action":"send","subscribe":"type = \"page\""}]`, v.Get("presets").JSON())
 	for _, note := range []string{
 		"/data/destinationMetadata/onDelete is not imported: write it by hand", "/data/destinationMetadata/extendRequest is not imported",
 		"/data/destinationMetadata/actions/0/hooks are not imported", "/data/destinationMetadata/actions/0/dynamicFields are not imported",
