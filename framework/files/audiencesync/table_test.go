@@ -178,3 +178,50 @@ func TestColumnsWithoutAJSONForm(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, rows.Warnings()[1], "all rows were used, whatever their column audience has")
 }
+
+// usedTable is a table that fills only the columns that are used.
+type usedTable struct {
+	columns []audiencesync.Column
+	rows    [][]string
+	used    []int
+}
+
+func (t *usedTable) Columns() []audiencesync.Column { return t.columns }
+func (t *usedTable) Use(columns []int)              { t.used = columns }
+
+func (t *usedTable) Next() ([]string, error) {
+	if len(t.rows) == 0 {
+		return nil, io.EOF
+	}
+	row := make([]string, len(t.columns))
+	for _, at := range t.used {
+		row[at] = t.rows[0][at]
+	}
+	t.rows = t.rows[1:]
+	return row, nil
+}
+
+// TestAudienceColumnsOfTables checks that only the rows of one audience are used, wherever the column is, and that it must be text.
+func TestAudienceColumnsOfTables(t *testing.T) {
+	audience, user := audiencesync.Column{Name: "audience", Type: "text"}, audiencesync.Column{Name: "external_id", Type: "text"}
+	open := func(rows [][]string, columns ...audiencesync.Column) (*audiencesync.Rows, error) {
+		return audiencesync.TableRows(&usedTable{columns: columns, rows: rows}, audiencesync.Options{Identifiers: []string{"external_id"}, Only: audiencesync.RowFilter{Column: "audience", Value: "vip"}})
+	}
+	first, err := open([][]string{{"vip", "u1"}, {"other", "u2"}, {"vip ", "u3"}}, audience, user)
+	require.NoError(t, err)
+	last, err := open([][]string{{"u1", "vip"}, {"u2", "other"}, {"u3", "vip"}}, user, audience)
+	require.NoError(t, err)
+	for _, rows := range []*audiencesync.Rows{first, last} {
+		var users []string
+		for rows.Next() == nil {
+			users = append(users, rows.Value("external_id"))
+		}
+		assert.Equal(t, []string{"u1", "u3"}, users)
+	}
+	audience.Type, audience.Unfit = "bytea", "its values are bytes"
+	_, err = open(nil, user, audience)
+	assert.EqualError(t, err, "the column audience has the type bytea, which cannot name audiences: its values are bytes")
+	user.Type, user.Unfit = "float8", "its values are not exact"
+	_, err = open(nil, user, audience)
+	assert.EqualError(t, err, "the column external_id has the type float8, which cannot identify users: its values are not exact")
+}

@@ -249,3 +249,27 @@ func TestPanicsOfTheLibraryAreDamage(t *testing.T) {
 	_, err := parquetfile.Open(broken{bytes.NewReader(content), size - 8}, size)
 	assert.EqualError(t, err, "the Parquet file is damaged in its footer: make or copy it again")
 }
+
+// TestValuesOfOtherWriters checks types that Go's writer does not choose: integers without a logical type, and decimals of any length.
+func TestValuesOfOtherWriters(t *testing.T) {
+	for want, c := range map[string]struct {
+		node  parquet.Node
+		value parquet.Value
+	}{
+		"-5":    {parquet.Leaf(parquet.Int64Type), parquet.Int64Value(-5)},
+		"-6":    {parquet.Leaf(parquet.Int32Type), parquet.Int32Value(-6)},
+		"text":  {parquet.Leaf(parquet.ByteArrayType), parquet.ByteArrayValue([]byte("text"))},
+		"0.00":  {parquet.Decimal(2, 20, parquet.ByteArrayType), parquet.ByteArrayValue(nil)},
+		"-0.01": {parquet.Decimal(2, 20, parquet.ByteArrayType), parquet.ByteArrayValue([]byte{0xff})},
+		"2.56":  {parquet.Decimal(2, 20, parquet.ByteArrayType), parquet.ByteArrayValue([]byte{1, 0})},
+	} {
+		var b bytes.Buffer
+		w := parquet.NewWriter(&b, parquet.NewSchema("row", parquet.Group{"c": c.node}))
+		_, err := w.WriteRows([]parquet.Row{{c.value.Level(0, 0, 0)}})
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		values, err := readColumn(b.Bytes(), "c")
+		require.NoError(t, err, want)
+		assert.Equal(t, []string{want}, values)
+	}
+}
