@@ -71,6 +71,7 @@ func TestLint(t *testing.T) {
 		{name: "choices", fields: `a: {label: A, description: A., type: string, choices: [x, {label: X, value: y}, {value: 0}]}`},
 		{name: "a condition on no field", fields: `a: {label: A, description: A., type: string, depends_on: {conditions: [{fieldKey: idd, operator: is, value: x}]}}`, want: `/actions/create/fields/a/depends_on/conditions/0/fieldKey there is no field "idd" (did you mean "id"?)`},
 		{name: "conditions on fields", fields: `a: {label: A, description: A., type: object, properties: {b: {label: B, type: string, depends_on: {conditions: [{fieldKey: id, operator: is, value: x}, {fieldKey: c, operator: is, value: x}, {type: syncMode, operator: is, value: add}, {fieldKey: __segment_internal_sync_mode, operator: is, value: add}]}}, c: {label: C, type: string}}}`},
+		{name: "a maximum below zero", fields: `a: {label: A, description: A., type: number, maximum: -5}`},
 		{name: "a condition on the sync mode", fields: `a: {label: A, description: A., type: string, depends_on: {conditions: [{type: syncMode, operator: is, value: add}]}}`},
 		{name: "a label twice", fields: `a: {label: ID, description: A., type: string}`, want: "/actions/create/fields/a/label has the same label as id"},
 	} {

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/internal/author/segment"
 )
@@ -160,4 +161,27 @@ func TestPartsOfSubscriptions(t *testing.T) {
 			assert.Contains(t, r.Notes.Error(), want[1], given)
 		}
 	}
+}
+
+// TestPlacesOfPartsThatAreLeftOut checks that a note has the place in the metadata, also after other parts were left out.
+func TestPlacesOfPartsThatAreLeftOut(t *testing.T) {
+	v, notes := imported(t, `{"name":"Acme","slug":"acme",`+oneAction+`,
+		"presets":[{"name":"P","partnerAction":"send","subscribe":"type is"},{"name":"Q","partnerAction":"send","subscribe":"type = \"page\""},{"name":"R","partnerAction":"send","subscribe":"event is"}]}`, true)
+	assert.Equal(t, 1, v.Get("presets").Len())
+	for _, place := range []string{"/presets/0 is not imported", "/presets/2 is not imported"} {
+		assert.Contains(t, strings.ReplaceAll(notes, "/subscribe is", " is"), place)
+	}
+	assert.NotContains(t, notes, "/presets/1")
+}
+
+// TestSubscriptionsOfADefinition checks which keys of a mapping are noted, and that a text which is no JSON is an error.
+func TestSubscriptionsOfADefinition(t *testing.T) {
+	d, err := destination.ParseDefinition(cohorts, read(t, cohorts))
+	require.NoError(t, err)
+	r, err := segment.Subscriptions("x.json", []byte(`{"action":"syncAudiences","mapping":{"external_idd":"x","__segment_internal_batch":true}}`), d, nil)
+	require.NoError(t, err)
+	assert.Contains(t, r.Notes.Error(), `/mapping/external_idd is not a field of syncAudiences and is dropped from payloads (did you mean "external_id"?)`)
+	assert.NotContains(t, r.Notes.Error(), "__segment_internal_batch is not")
+	_, err = segment.Subscriptions("x.json", []byte(`{`), d, nil)
+	assert.ErrorContains(t, err, "x.json:1")
 }
