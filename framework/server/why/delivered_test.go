@@ -89,6 +89,9 @@ func TestDeliveredEventsWithoutVerdicts(t *testing.T) {
 		assert.Equal(t, c.reason, report.Answer.Reason, "%s: %s", user, report.Answer.Text)
 		assert.Contains(t, report.Answer.Text, c.says, user)
 	}
+	for _, e := range r.ask(why.Question{User: "member"}).Timeline {
+		assert.NotEqual(t, why.KindDead, e.Kind, "the dead letter is of another event of the page")
+	}
 	dead := r.ask(why.Question{User: "poison"}).Timeline
 	assert.Len(t, dead, 3, "accepted, mapped, and a dead letter")
 	last := dead[len(dead)-1]
@@ -163,6 +166,13 @@ func TestMembersThatTheRemoteDoesNotKnow(t *testing.T) {
 			}
 		}
 	}
+	r.source.Remotes = func() []instances.Instance {
+		list, err := r.source.Instances(nil)
+		require.NoError(t, err)
+		list[0].Transport = nil
+		return list
+	}
+	assert.Contains(t, r.ask(why.Question{User: "ghost"}).Answer.Next, "if the user is missing at the destination", "a real remote is not asked")
 	r.source.Remotes = nil
 	assert.Contains(t, r.ask(why.Question{User: "ghost"}).Answer.Next, "if the user is missing at the destination")
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/history"
 )
 
@@ -68,4 +69,12 @@ func TestDispositions(t *testing.T) {
 			assert.Contains(t, d.Text, c.says)
 		})
 	}
+}
+
+// TestDestinationsWithoutAudiences checks that an event of a destination without audiences is about none.
+func TestDestinationsWithoutAudiences(t *testing.T) {
+	r := &result{event: &foundEvent{}}
+	r.readChange(instances.Instance{}, nil)
+	assert.Empty(t, r.audience)
+	assert.Empty(t, r.change)
 }

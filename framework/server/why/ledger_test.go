@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/server/history"
@@ -97,4 +98,55 @@ func TestDuplicatesOfEachSource(t *testing.T) {
 		}
 	}
 	assert.Equal(t, 1, ignored)
+}
+
+// TestEventsOfOtherInstances checks that a question about an instance leaves out what another one did, also one that the config no longer has.
+func TestEventsOfOtherInstances(t *testing.T) {
+	r := newRecords(t)
+	e := r.accept(entry{user: "u1", name: enters, at: at(0)})
+	r.noted.AddVerdict(delivery.VerdictRecord{At: time.Now(), Instance: "removed", Subscription: "All", Outcome: "delivered", Seq: e.Seq, Index: e.Index})
+	instancesOf := func(q why.Question) (list []string) {
+		for _, e := range r.ask(q).Timeline {
+			if e.Kind == why.KindVerdict {
+				list = append(list, e.Instance)
+			}
+		}
+		return list
+	}
+	assert.Contains(t, instancesOf(why.Question{User: "u1"}), "removed")
+	assert.NotContains(t, instancesOf(why.Question{User: "u1", Instance: "main"}), "removed")
+}
+
+// TestTextsOfUnmatchedEvents checks that an event that no subscription matches is shown with its audience and with all conditions that failed.
+func TestTextsOfUnmatchedEvents(t *testing.T) {
+	r := newRecords(t)
+	r.accept(entry{user: "u1", name: "Order Completed", at: at(0)})
+	report := r.ask(why.Question{User: "u1", Audience: "vip"})
+	assert.Equal(t, why.NotSubscribed, report.Answer.Reason)
+	assert.Contains(t, report.Answer.Text, `none of these holds: event = "Audience Entered", but event is "Order Completed"; event = "Audience Exited"`)
+	last := report.Timeline[len(report.Timeline)-1]
+	assert.Equal(t, []any{why.KindNotMatched, "vip", true}, []any{last.Kind, last.Audience, last.Recomputed})
+}
+
+// TestOlderEventsSupersedeNothing checks that an event is not said to be superseded by an older one.
+func TestOlderEventsSupersedeNothing(t *testing.T) {
+	r := newRecords(t)
+	r.decide(r.accept(entry{user: "u1", name: exits, at: at(-1)}), "delivered", "", "")
+	r.decide(r.accept(entry{user: "u1", name: enters, at: at(0)}), "skipped", fault.CauseSuperseded, "superseded by a newer event")
+	report := r.ask(why.Question{User: "u1"})
+	assert.Equal(t, why.Superseded, report.Answer.Reason)
+	assert.Contains(t, report.Answer.Text, "was superseded by a newer event, which the log no longer has")
+	for _, e := range report.Timeline {
+		assert.Nil(t, e.SupersededBy)
+	}
+}
+
+// TestTimeOfWaitingEvents checks that an event that waits is shown as of the time of the question.
+func TestTimeOfWaitingEvents(t *testing.T) {
+	r := newRecords(t)
+	r.accept(entry{user: "u1", name: enters, at: at(0)})
+	now := time.Now().Add(time.Hour)
+	r.source.Now = func() time.Time { return now }
+	timeline := r.ask(why.Question{User: "u1"}).Timeline
+	assert.Equal(t, now, timeline[len(timeline)-1].At)
 }
