@@ -1,7 +1,9 @@
 package audienceruns
 
 import (
+	"bufio"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -144,4 +146,23 @@ func TestWhatRunsRead(t *testing.T) {
 	r.clock = read.Until.Add(-time.Second)
 	r.advance(&d, noon, ran)
 	assert.Nil(t, d.Read, "the clock of the database was set back")
+	r.advance(&d, noon, ran)
+	assert.Equal(t, noon, d.Read.Full)
+}
+
+// TestDamagedCopies checks that a copy of a result that is damaged is an error, and not the end of the result.
+func TestDamagedCopies(t *testing.T) {
+	for name, text := range map[string]string{
+		"no length": "\x00", "a short text": "\x00\x05ab", "a long length": "\x00\x7fab", "no problem": string([]byte{recordProblem}), "no property": "\x00\x01a\x00",
+		"a property without an end": "\x00\x01a\x00\x05{", "a property that is no JSON": "\x00\x01a\x00\x01{",
+	} {
+		table := &sharedTable{
+			sharedResult: &sharedResult{size: int64(len(text)), used: []int{0}, typed: []int{1}}, input: bufio.NewReader(strings.NewReader(text)), record: make([]string, 2),
+		}
+		_, err := table.Next()
+		require.Error(t, err, name)
+		assert.NotErrorIs(t, err, io.EOF, name)
+		var row *audiencesync.RowError
+		assert.False(t, errors.As(err, &row), name)
+	}
 }

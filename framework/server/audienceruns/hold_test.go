@@ -40,3 +40,53 @@ func TestCommandsThatLoseTheLease(t *testing.T) {
 	_, err = hold()
 	assert.Error(t, err)
 }
+
+// TestCommandsThatWait checks that a command says once for whom it waits, takes over the lease of a process that died, and that its context ends with the
+// lease.
+func TestCommandsThatWait(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	require.NoError(t, r.list[0].Ledger.Put(t.Context(), "audienceSync/vips", `{"holder":"a dead process","beat":1,"run":{"id":"dead","startedBy":"an operator"}}`))
+	var told []string
+	held, ctx, err := audienceruns.HoldAudience(t.Context(), audienceruns.HoldOptions{
+		Ledger: r.list[0].Ledger, Instance: "braze", Audience: "vips", Syncs: r.currentSyncs(), By: "landfall sync", Lease: 300 * time.Millisecond, Now: r.currentTime,
+		OnWait: func(by string) { told = append(told, by) },
+	})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"an operator"}, told)
+	require.NoError(t, ctx.Err())
+	_, err = held.Release(nil, nil)
+	require.NoError(t, err)
+	assert.Error(t, ctx.Err())
+	assert.NoError(t, held.Lost(), "it was given back")
+
+	held, ctx, err = audienceruns.HoldAudience(t.Context(), audienceruns.HoldOptions{Ledger: r.list[0].Ledger, Instance: "braze", Audience: "gold", By: "landfall sync", Lease: 300 * time.Millisecond})
+	require.NoError(t, err)
+	require.NoError(t, r.list[0].Ledger.Put(t.Context(), "audienceCommand/gold", `{"holder":"another process","beat":1}`))
+	<-ctx.Done()
+	assert.Error(t, held.Lost(), "another process has the audience")
+	_, err = held.Release(nil, nil)
+	assert.Error(t, err)
+	assert.NoError(t, (*audienceruns.Hold)(nil).Lost())
+}
+
+// TestRecordsOfRunsExpire checks that old records are deleted when a new one is written.
+func TestRecordsOfRunsExpire(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	now := r.currentTime()
+	for id, days := range map[string]int{"old": 91, "recent": 89} {
+		at := now.AddDate(0, 0, -days)
+		require.NoError(t, audienceruns.SaveRun(t.Context(), r.store, &audienceruns.Run{ID: id, Sync: "vips", At: at}, at))
+	}
+	require.NoError(t, audienceruns.SaveRun(t.Context(), r.store, &audienceruns.Run{ID: "new", Sync: "vips", At: now}, now))
+	s := r.start(nil)
+	defer s.Close()
+	list, err := s.History(t.Context(), "vips", 9)
+	require.NoError(t, err)
+	var ids []string
+	for _, run := range list {
+		ids = append(ids, run.ID)
+	}
+	assert.ElementsMatch(t, []string{"recent", "new"}, ids)
+}

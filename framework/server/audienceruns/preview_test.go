@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/server/audienceruns"
 )
 
@@ -41,4 +42,11 @@ func TestPreviewChangesNothing(t *testing.T) {
 	_, err := s.Preview(t.Context(), audienceruns.Choice{Sync: "other"})
 	var wrong *audienceruns.ChoiceError
 	assert.ErrorAs(t, err, &wrong)
+
+	r.change(func(sync *config.AudienceSync) {
+		sync.Mode, sync.Query = "add", "SELECT CASE id WHEN 101 THEN id END AS external_id FROM vips"
+	})
+	p = preview()
+	assert.Len(t, p.UnreadableRows, 100, "the first rows are named")
+	assert.Equal(t, 150, p.Report.Unusable)
 }
