@@ -120,6 +120,9 @@ var (
 	}
 )
 
+// maxListedKeys is the maximum number of known keys that a message lists.
+const maxListedKeys = 8
+
 func (e *explainer) addUnknownKeys(pointer string, got, properties event.Value) {
 	var known []string
 	for key := range properties.Members() {
@@ -127,7 +130,11 @@ func (e *explainer) addUnknownKeys(pointer string, got, properties event.Value) 
 	}
 	for key := range got.Members() {
 		if properties.Get(key).Kind() == event.Absent {
-			e.problems.Add(pointer+fault.PointerKey(key), "is not a known key%s", fault.DidYouMean(key, known))
+			hint := fault.DidYouMean(key, known)
+			if hint == "" && len(known) > 0 && len(known) <= maxListedKeys {
+				hint = ": the keys here are " + strings.Join(known, ", ")
+			}
+			e.problems.Add(pointer+fault.PointerKey(key), "is not a known key%s", hint)
 		}
 	}
 }

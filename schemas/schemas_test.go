@@ -43,6 +43,9 @@ func TestCheck(t *testing.T) {
 			` should have one of the keys "mapping", "subscribe", "fields", "destination"`,
 			`/expect/paylaod is not a known key (did you mean "payload"?)`,
 		}},
+		{schemas.Fixture, `{"name":"n","mapping":{},"responses":[{"status":200,"json":{}}],"expect":{"payload":1}}`, []string{
+			`/responses/0/json is not a known key: the keys here are status, headers, body`,
+		}},
 		{schemas.Mapping, `{"a":{"@path":"$.x"},"b":{"@if":{"exists":{"@path":"x"},"then":[{"@case":{"operator":"up"}}]}}}`, nil},
 		{schemas.Mapping, `{"a":{"@case":{"operator":"up"}}}`, []string{`/a/@case/operator should be lower or upper but is "up"`}},
 	}

@@ -151,7 +151,11 @@ func (c *testCommand) printResult(r harness.Result) {
 		return
 	}
 	if !r.Passed() {
-		fmt.Fprintf(c.out, "FAIL %s (%s:%d)\n", r.Case.Name, r.Case.File, r.Case.Line)
+		place := r.Case.File
+		if r.Case.Line > 0 { // the file was read
+			place = fmt.Sprintf("%s:%d", place, r.Case.Line)
+		}
+		fmt.Fprintf(c.out, "FAIL %s (%s)\n", r.Case.Name, place)
 		c.printProblems(r.Problems)
 		fmt.Fprintln(c.out)
 	}

@@ -148,6 +148,9 @@ func (c *compiler) checkReferences(v event.Value, place string) {
 	if strings.Contains(v.Str(), "{{") {
 		c.problems.Add(place, `is inside a directive, where {{…}} is not a template: write {"@template": …}, or {"@literal": …} for the braces`)
 	}
+	if c.isPath(v.Str()) {
+		c.problems.Add(place, `is the text %q: write {"@path": %s} for the value at this path, or {"@literal": …} for the text`, fault.Shorten(v.Str(), 80), fault.Shorten(v.Str(), 80))
+	}
 	for i, item := range v.Items() {
 		c.checkReferences(item, fmt.Sprintf("%s/%d", place, i))
 	}
@@ -163,6 +166,7 @@ func (c *compiler) checkReferences(v event.Value, place string) {
 				c.checkReferences(m.Index(0), inner+"/0")
 			}
 		case m.IsString() && (reads || slices.Contains(literalKeys, key)): // braces have no meaning here, or are checked
+		case strings.HasPrefix(key, "@") && c.isPath(m.Str()): // an unknown directive, which is reported
 		case key == "@transform":
 			c.checkReferences(m.Get("apply"), inner+"/apply")
 			c.checkTransform(m, inner+"/mapping")
@@ -171,6 +175,20 @@ func (c *compiler) checkReferences(v event.Value, place string) {
 		}
 	}
 }
+
+// isPath reports whether a text is most likely a path that should be read, such as $.payload.email.
+func (c *compiler) isPath(text string) bool {
+	path, ok := strings.CutPrefix(text, "$.")
+	if !ok || strings.ContainsAny(path, " \n{}") {
+		return false
+	}
+	name := path[:len(path)-len(strings.TrimLeft(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"))]
+	_, known := c.names[name]
+	return known && slices.Contains(pathNames, name)
+}
+
+// pathNames are the names that no path of an API's own language is likely to begin with.
+var pathNames = []string{Payload, "settings", "auth", "answers", "audience", "user", "inputs", "hooks"}
 
 // checkTransform checks the mapping of a @transform against the keys of the object that it is applied to, if they are constant.
 func (c *compiler) checkTransform(transform event.Value, place string) {

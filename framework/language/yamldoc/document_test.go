@@ -40,7 +40,7 @@ func TestParseReportsPositions(t *testing.T) {
 		"a: 1\nb: 2\na: 3": `f.yaml:3:1: the key "a" is written twice: it is in line 1 already`,
 		"a: [1\nb: 2":      `f.yaml:2:1: does not belong into the [ that begins in line 1, column 4: a comma between two entries or the closing ] is missing`,
 		"a: *nope":         `f.yaml:1:4: the anchor "nope" is not defined before this`,
-		"a: 1\n---\nb: 1":  `f.yaml:2:1: contains more than one document`,
+		"a: 1\n---\nb: 1":  `f.yaml:2:1: contains more than one document: write what follows the --- into a file of its own`,
 	}
 	for text, want := range cases {
 		_, err := yamldoc.Parse("f.yaml", []byte(text))

@@ -32,7 +32,7 @@ func (d *Document) parseText(text []byte) (event.Value, error) {
 		value = b.buildValue(docs[0].Body, "", 0)
 	}
 	if len(docs) > 1 {
-		b.addProblem(docs[1].Start, "contains more than one document")
+		b.addProblem(docs[1].Start, "contains more than one document: write what follows the --- into a file of its own")
 	}
 	if err := b.problems.Err(); err != nil {
 		return event.Value{}, err
