@@ -1,6 +1,7 @@
 package destination_test
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -314,6 +315,9 @@ func TestMembersOfTheRemoteAreListed(t *testing.T) {
 	assert.Equal(t, "c2", next)
 	assert.Equal(t, [][]string{{"email:Ann@example.com"}, nil}, users)
 	assert.Equal(t, []string{"GET /lists/L 1/members"}, l.sent)
+	stop := errors.New("stop")
+	_, err = l.plugin.Audiences.List.Fetch(t.Context(), in, func([]string) error { return stop })
+	require.ErrorIs(t, err, stop)
 	form, err := l.plugin.Audiences.List.CompareAs(event.NewObject(nil), "email:Ann@example.com")
 	require.NoError(t, err)
 	assert.Equal(t, "email:ann@example.com", form)

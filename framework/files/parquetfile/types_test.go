@@ -80,6 +80,8 @@ func TestPropertiesOfEachType(t *testing.T) {
 	}
 	_, problems := properties(t, content, "text")
 	assert.Equal(t, []string{"", "text is not valid text in UTF-8"}, problems, "the row stays, without this property")
+	_, problems = properties(t, written(t, []row{{Text: []byte{0xff}}, {Text: []byte("a")}}), "text")
+	assert.Equal(t, []string{"text is not valid text in UTF-8", ""}, problems, "the next row has no problem")
 }
 
 // TestDecimalsThatAreTooLong checks the limits of decimals, whose digits a file could demand without end.
