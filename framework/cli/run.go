@@ -51,7 +51,7 @@ func newRun(s streams) *cobra.Command {
 	}
 	c.target.addFlags(cmd)
 	cmd.Flags().StringVar(&c.config, "config", "", "the config `FILE`")
-	cmd.Flags().StringVar(&c.data, "data", "", dataUsage)
+	cmd.Flags().StringVar(&c.data, "data", "", dataUsage+". --sandbox keeps no ledger without it, nor does --sandbox-url unless the config says where the state is")
 	cmd.Flags().BoolVar(&c.json, "json", false, "print one JSON object per event, then a summary")
 	c.refusals.addFlag(cmd, "events")
 	return cmd
