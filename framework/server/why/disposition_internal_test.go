@@ -8,6 +8,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/language/fql"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/history"
 )
@@ -67,6 +68,9 @@ func TestDispositions(t *testing.T) {
 			d := f.dispositionOf(&group{instance: "main"}, r)
 			assert.Equal(t, c.want, d.Reason, d.Text)
 			assert.Contains(t, d.Text, c.says)
+			if c.want == BeforeInstance {
+				assert.Equal(t, "deliver stored events with landfall replay --instance main", d.Next)
+			}
 		})
 	}
 }
@@ -77,4 +81,18 @@ func TestDestinationsWithoutAudiences(t *testing.T) {
 	r.readChange(instances.Instance{}, nil)
 	assert.Empty(t, r.audience)
 	assert.Empty(t, r.change)
+}
+
+// TestMembersOfRemovedInstances checks that a member is called one, although the config does not have the instance any more.
+func TestMembersOfRemovedInstances(t *testing.T) {
+	f := &facts{source: &Source{}, question: Question{User: "u1"}}
+	answer := f.memberAnswer(&group{instance: "gone", standing: &Standing{Name: "vip", Member: true}})
+	assert.Equal(t, Member, answer.Reason)
+	assert.Empty(t, answer.Next)
+}
+
+// TestFailedConditions checks that a condition which cannot be evaluated says why.
+func TestFailedConditions(t *testing.T) {
+	assert.Equal(t, []string{"a > 1 (a is no number)"}, failing(fql.Explanation{Text: "a > 1", Why: "a is no number"}))
+	assert.Empty(t, failing(fql.Explanation{Text: "a > 1", Matched: true}))
 }
