@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -112,11 +113,13 @@ func (p *page) recorded() string {
 	return chromium.Ask[string](p.t, p.browser, `JSON.stringify(probe.filter(({kind}) => kind !== "load").map(({messageId, ...rest}) => rest))`)
 }
 
-// eventually waits until the destination got what is wanted and the server has received the events.
+// eventually waits until the destination got what is wanted and the server has received the events, in any order: a client sends each in a request of its
+// own, and waits for none.
 func (p *page) eventually(recorded string, received ...string) {
 	p.t.Helper()
+	slices.Sort(received)
 	passed := assert.Eventually(p.t, func() bool {
-		return p.recorded() == recorded && fmt.Sprint(p.server.received()) == fmt.Sprint(received)
+		return p.recorded() == recorded && slices.Equal(slices.Sorted(slices.Values(p.server.received())), received)
 	}, 15*time.Second, 50*time.Millisecond)
 	if !passed {
 		p.t.Fatalf("the destination got %s, the server received %v, the console says %s", p.recorded(), p.server.received(), p.logs())
