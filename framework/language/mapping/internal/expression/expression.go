@@ -59,7 +59,7 @@ func Compile(text string) (*Program, error) {
 	}
 	whole := &machineProgram{variables: variablesOf(names)}
 	if err == nil {
-		whole.program, err = compile(text, calls, variablePatcher{}, &backwardPatcher{}, budgetPatcher{map[ast.Node]bool{}}, exactPatcher{})
+		whole.program, err = compile(text, append([]ast.Visitor{calls}, safePatches()...)...)
 	}
 	if err != nil {
 		return nil, fault.Problems{problemOf(text, err)}
@@ -85,9 +85,7 @@ func withPassed(text string, whole *machineProgram) (*Program, error) {
 		return &Program{machineProgram: *whole}, nil
 	}
 	read := newNames()
-	for _, patch := range []ast.Visitor{read, variablePatcher{}, budgetPatcher{map[ast.Node]bool{}}, exactPatcher{}} {
-		ast.Walk(&tree.Node, patch)
-	}
+	applyPatches(tree, append([]ast.Visitor{read}, safePatches()...)...)
 	program, err := compileTree(tree, config)
 	if err != nil {
 		return nil, fault.Problems{problemOf(text, err)}
@@ -117,10 +115,19 @@ func parse(text string, patches ...ast.Visitor) (*parser.Tree, *conf.Config, err
 	if err != nil {
 		return nil, nil, err
 	}
+	applyPatches(tree, patches...)
+	return tree, &config, nil
+}
+
+func applyPatches(tree *parser.Tree, patches ...ast.Visitor) {
 	for _, patch := range patches {
 		ast.Walk(&tree.Node, patch)
 	}
-	return tree, &config, nil
+}
+
+// safePatches returns the patches that each program needs to run within its limits and to be right, in their order.
+func safePatches() []ast.Visitor {
+	return []ast.Visitor{variablePatcher{}, &backwardPatcher{}, budgetPatcher{map[ast.Node]bool{}}, exactPatcher{}}
 }
 
 // baseConfig returns the functions and limits of all expressions. Its tables are only read; a compilation copies the rest.
