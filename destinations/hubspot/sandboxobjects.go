@@ -189,9 +189,23 @@ func (a *account) changeBatch(w http.ResponseWriter, r *http.Request) {
 	if kind == "contacts" && operation == "create" && !a.checkNewContacts(w, body.Inputs) {
 		return
 	}
-	results, missing := []*record{}, []string{}
-	for _, in := range body.Inputs {
-		found := a.find(kind, cmp.Or(in.IDProperty, body.IDProperty), in.ID)
+	results, missing := a.writeRecords(kind, operation, body.IDProperty, body.Inputs)
+	status, response := http.StatusOK, map[string]any{"status": "COMPLETE", "results": results}
+	if operation == "create" {
+		status = http.StatusCreated
+	}
+	if len(missing) > 0 {
+		status, response["numErrors"] = http.StatusMultiStatus, 1
+		response["errors"] = []failure{{"error", "OBJECT_NOT_FOUND", "Could not get some objects, they may be deleted or not exist. Check that ids are valid.", map[string][]string{"ids": missing}}}
+	}
+	sandbox.WriteJSON(w, status, response)
+}
+
+// writeRecords performs an operation on each input. It returns the records, and the IDs of inputs whose record is not found.
+func (a *account) writeRecords(kind, operation, idProperty string, inputs []input) (results []*record, missing []string) {
+	results = []*record{} // an empty list in JSON
+	for _, in := range inputs {
+		found := a.find(kind, cmp.Or(in.IDProperty, idProperty), in.ID)
 		switch {
 		case operation == "create", operation == "upsert" && found == nil:
 			found = a.add(kind, in.Properties)
@@ -203,15 +217,7 @@ func (a *account) changeBatch(w http.ResponseWriter, r *http.Request) {
 		}
 		results = append(results, found)
 	}
-	status, response := http.StatusOK, map[string]any{"status": "COMPLETE", "results": results}
-	if operation == "create" {
-		status = http.StatusCreated
-	}
-	if len(missing) > 0 {
-		status, response["numErrors"] = http.StatusMultiStatus, 1
-		response["errors"] = []failure{{"error", "OBJECT_NOT_FOUND", "Could not get some objects, they may be deleted or not exist. Check that ids are valid.", map[string][]string{"ids": missing}}}
-	}
-	sandbox.WriteJSON(w, status, response)
+	return results, missing
 }
 
 // search finds the first record with the value of each filter.
