@@ -68,7 +68,7 @@ func TestTablesWithDamagedValues(t *testing.T) {
 	assert.NotContains(t, err.Error(), "--encoding")
 }
 
-// TestTablesWithoutRows checks that an empty list adds and removes nobody, and is no error, as opposed to one without a readable row.
+// TestTablesWithoutRows checks that an empty list changes no membership, and is no error, as opposed to one without a readable row.
 func TestTablesWithoutRows(t *testing.T) {
 	k := syncer(t, func() error { return nil })
 	for _, mode := range []audiencesync.Mode{audiencesync.Add, audiencesync.Remove} {

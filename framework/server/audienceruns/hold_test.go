@@ -11,7 +11,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/audienceruns"
 )
 
-// TestCommandsThatLoseTheLease checks that a command removes nobody after another process has taken its audience over, or without the state.
+// TestCommandsThatLoseTheLease checks that a command removes no member after another process has taken its audience over, or without the state.
 func TestCommandsThatLoseTheLease(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

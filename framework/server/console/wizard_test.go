@@ -208,6 +208,6 @@ func TestWizardOffersActions(t *testing.T) {
 	assert.Regexp(t, `name="option" value="action:\w+" checked`, body, "the first one is chosen")
 	assert.Contains(t, body, "<strong>Post Message</strong>")
 	assert.Contains(t, p.get("wizard/at/hook/audiences"), `value="action:send"`)
-	assert.NotContains(t, p.get("wizard/at/hook/audiences?chosen=1&option=none"), "checked", "nothing is chosen for somebody who chose nothing")
+	assert.NotContains(t, p.get("wizard/at/hook/audiences?chosen=1&option=none"), "checked", "a choice of none stays")
 	assert.Contains(t, p.get("wizard/at/hook/identifiers?chosen=1&option=action:send"), `name="s.0.f.url.mode"`)
 }

@@ -186,7 +186,7 @@ func TestAnswers(t *testing.T) {
 		reason why.Reason
 		says   string
 	}{
-		"nobody":     {why.NeverArrived, "No event of nobody has arrived"},
+		"unknown":    {why.NeverArrived, "No event of unknown has arrived"},
 		"rejected":   {why.Rejected, "from the source web: type should be track"},
 		"unmatched":  {why.NotSubscribed, `event = "Audience Entered", but event is "Order Completed"`},
 		"elsewhere":  {why.Filtered, "gets no events from the source app"},

@@ -13,8 +13,8 @@ import (
 // maxPages is the maximum number of pages of an audience in a sandbox.
 const maxPages = 100
 
-// checkMemberList checks that the sandbox lists a user who has entered an audience, and no longer after an exit, and that a remote that fails or
-// answers something else is an error without secrets rather than an audience without members.
+// checkMemberList checks that the sandbox lists a user who has entered an audience, and no longer after an exit, and that a remote which
+// fails, or whose response has another form, leads to an error without secrets and not to an audience without members.
 func checkMemberList(s *subject) {
 	audiences := s.plugin.Complete(s.definition).Audiences
 	if audiences == nil || audiences.List == nil {
