@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
@@ -33,7 +34,8 @@ func Action(n New) (made []string, declared bool, err error) {
 	file := filepath.Join(dir, destination.DefinitionFile)
 	text, err := textfile.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, false, fmt.Errorf("there is no destination %q in %s: make it with %s new destination %s", n.Slug, n.Dir, n.programName(), n.Slug)
+		folders, _ := n.folders() // for the suggestion only
+		return nil, false, fmt.Errorf("there is no destination %q in %s%s: make it with %s new destination %s", n.Slug, n.Dir, fault.DidYouMean(n.Slug, folders), n.programName(), n.Slug)
 	} else if err != nil {
 		return nil, false, err
 	}

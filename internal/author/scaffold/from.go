@@ -94,14 +94,15 @@ func (n New) checkFree(file string) error {
 
 // checkNames returns an error if another destination of the directory has the same slug or alias.
 func (n New) checkNames(d *destination.Definition) error {
-	files, err := filepath.Glob(filepath.Join(n.Dir, "*", destination.DefinitionFile))
+	folders, err := n.folders()
 	if err != nil {
 		return err
 	}
-	for _, file := range files {
-		if filepath.Base(filepath.Dir(file)) == n.Slug {
+	for _, folder := range folders {
+		if folder == n.Slug {
 			continue
 		}
+		file := filepath.Join(n.Dir, folder, destination.DefinitionFile)
 		text, err := textfile.ReadFile(file)
 		if err != nil {
 			return err

@@ -227,14 +227,22 @@ func (n New) checkSlug() error {
 	case strings.ContainsFunc(n.Name, unicode.IsControl) || len(n.Name) > maxName:
 		return fmt.Errorf("the name should be one line of at most %d characters", maxName)
 	}
-	others, err := filepath.Glob(filepath.Join(n.Dir, "*", destination.DefinitionFile))
-	for _, other := range others {
-		folder := filepath.Base(filepath.Dir(other))
+	folders, err := n.folders()
+	for _, folder := range folders {
 		if folder != n.Slug && generate.PackageName(folder) == pkg {
 			return fmt.Errorf("the Go package of %q would be called %s, like that of %s: choose another slug", n.Slug, pkg, folder)
 		}
 	}
 	return err
+}
+
+// folders returns the folders in Dir that hold a definition.
+func (n New) folders() ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(n.Dir, "*", destination.DefinitionFile))
+	for i, file := range files {
+		files[i] = filepath.Base(filepath.Dir(file))
+	}
+	return files, err
 }
 
 // checkAction returns an error if the action's key is invalid, or is the name of another declaration in the package.
