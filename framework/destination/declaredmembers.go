@@ -271,10 +271,10 @@ func (m *MemberRequests) absentText() string {
 // timeOf returns the time of a change: that of the payload, otherwise that of the event, otherwise now.
 func (d *declaredMembers) timeOf(i int) (time.Time, error) {
 	v := d.in.Payloads[i].Get(d.fields.Time)
-	if !v.Exists() || v.Text() == "" {
+	if v.Text() == "" {
 		v = d.eventOf(i).Get("timestamp")
 	}
-	if !v.Exists() || v.Text() == "" {
+	if v.Text() == "" {
 		if d.in.Now == nil {
 			return time.Time{}, nil
 		}

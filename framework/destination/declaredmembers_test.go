@@ -340,3 +340,55 @@ func TestMistakesInListsOfMembers(t *testing.T) {
 		assert.ErrorContains(t, err, want, change)
 	}
 }
+
+// TestTimesOfChanges checks which time a change has: that of the payload, otherwise that of the event, otherwise now. The ledger decides by it.
+func TestTimesOfChanges(t *testing.T) {
+	now := time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		payload, event string
+		want           time.Time
+	}{
+		{`"time":"2026-01-01T00:00:00Z",`, `{"type":"track","timestamp":"2026-01-02T00:00:00Z"}`, now.AddDate(0, 0, -2)},
+		{`"time":"",`, `{"type":"track","timestamp":"2026-01-02T00:00:00Z"}`, now.AddDate(0, 0, -1)},
+		{"", `{"type":"track","timestamp":"2026-01-02T00:00:00Z"}`, now.AddDate(0, 0, -1)},
+		{"", `{"type":"track","timestamp":""}`, now},
+		{"", `{"type":"track"}`, now},
+	} {
+		l := newLists(t, declaredLists(t))
+		l.deps.Now = func() time.Time { return now }
+		l.events = []string{c.event}
+		require.Equal(t, []string{"delivered"}, l.run(t, `{"list_id":"1","list_key":"vip","email":"a@x.de",`+c.payload+`"properties":{"vip":true}}`))
+		records, err := l.deps.Members.Lookup(t.Context(), "1", []string{"email:a@x.de"})
+		require.NoError(t, err)
+		assert.True(t, c.want.Equal(records[0].At), "%v %v", c, records[0].At)
+	}
+	l := newLists(t, declaredLists(t))
+	results := l.run(t, `{"list_id":"1","list_key":"vip","email":"a@x.de","time":"soon","properties":{"vip":true}}`)
+	assert.Contains(t, results[0], "refused: Time ")
+	assert.Empty(t, l.sent)
+}
+
+// TestUsersWithSeveralIdentifiers checks that the first identifier which a payload has counts, and what is said if there is none.
+func TestUsersWithSeveralIdentifiers(t *testing.T) {
+	l := newLists(t, strings.NewReplacer("identifiers: [email]", "identifiers: [email, phone, ref]",
+		"      email: {label", "      phone: {label: Phone, type: string}\n      ref: {label: Ref, type: string}\n      email: {label").Replace(declaredLists(t)))
+	payload := func(user string) string {
+		return `{"list_id":"1","list_key":"vip",` + user + `"properties":{"vip":true}}`
+	}
+	assert.Equal(t, []string{"delivered", "delivered", "refused: no identifier: E-mail, Phone and Ref are all absent"},
+		l.run(t, payload(`"email":"a@x.de","phone":"1",`), payload(`"email":"","phone":"2","ref":"r",`), payload(`"email":"",`)))
+	records, err := l.deps.Members.Lookup(t.Context(), "1", []string{"email:a@x.de", "phone:2", "phone:1", "ref:r"})
+	require.NoError(t, err)
+	assert.Equal(t, []bool{true, true, false, false}, []bool{records[0].Member, records[1].Member, records[2].Member, records[3].Member})
+}
+
+// TestMemberMapping checks that a mapping may say whether the user is a member, and that properties count if it says nothing.
+func TestMemberMapping(t *testing.T) {
+	l := newLists(t, strings.NewReplacer("identifiers: [email]", "identifiers: [email]\n      member: {\"@path\": $.payload.in}",
+		"      email: {label", "      in: {label: In, type: string}\n      email: {label").Replace(declaredLists(t)))
+	payload := func(email, in string) string {
+		return strings.Replace(listPayload("1", email, "true", "05"), "{", `{"in":`+in+`,`, 1)
+	}
+	l.run(t, payload("a@x.de", "true"), payload("b@x.de", "false"), payload("c@x.de", "null"))
+	assert.Equal(t, []string{`POST /lists/1/members {"emails":["a@x.de","c@x.de"]}`, `DELETE /lists/1/members {"emails":["b@x.de"]}`}, l.sent)
+}

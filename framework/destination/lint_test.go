@@ -58,6 +58,13 @@ func TestLint(t *testing.T) {
       b: {label: B, description: B., type: string, depends_on: {conditions: [{fieldKey: a, operator: is_not}]}}`, want: "depends on itself (a → b → a)"},
 		{name: "one or the other", fields: `a: {label: A, description: A., type: string, depends_on: {conditions: [{fieldKey: b, operator: is}]}}
       b: {label: B, description: B., type: string, depends_on: {conditions: [{fieldKey: a, operator: is_not, value: x}]}}`},
+		{name: "three that depend on each other", fields: `a: {label: A, description: A., type: string, depends_on: {conditions: [{fieldKey: b, operator: is, value: x}]}}
+      b: {label: B, description: B., type: string, depends_on: {conditions: [{fieldKey: c, operator: is, value: [x, y]}]}}
+      c: {label: C, description: C., type: string, depends_on: {conditions: [{fieldKey: b, operator: is, value: x}]}}`, want: "depends on itself (b → c → b)"},
+		{name: "two that may be empty", fields: `a: {label: A, description: A., type: string, depends_on: {conditions: [{fieldKey: b, operator: is, value: [x, ""]}]}}
+      b: {label: B, description: B., type: string, depends_on: {conditions: [{fieldKey: a, operator: is, value: x}]}}`},
+		{name: "one of two conditions", fields: `a: {label: A, description: A., type: string, depends_on: {match: any, conditions: [{fieldKey: a, operator: is, value: x}, {fieldKey: id, operator: is, value: x}]}}`},
+		{name: "the only one of any conditions", fields: `a: {label: A, description: A., type: string, depends_on: {match: any, conditions: [{fieldKey: a, operator: is, value: x}]}}`, want: "depends on itself (a → a)"},
 		{name: "a secret that is text", settings: `authToken: {label: T, description: T., type: string}`, want: "/authentication/fields/authToken/type looks like a secret"},
 		{name: "a flag with the name of a secret", settings: `use_secret: {label: S, description: S., type: boolean}`},
 		{name: "a key that needs quotes", fields: `"a b": {label: A, description: A., type: string}`, want: "/actions/create/fields/a b the key of a field"},
@@ -73,6 +80,7 @@ func TestLint(t *testing.T) {
 		{name: "conditions on fields", fields: `a: {label: A, description: A., type: object, properties: {b: {label: B, type: string, depends_on: {conditions: [{fieldKey: id, operator: is, value: x}, {fieldKey: c, operator: is, value: x}, {type: syncMode, operator: is, value: add}, {fieldKey: __segment_internal_sync_mode, operator: is, value: add}]}}, c: {label: C, type: string}}}`},
 		{name: "a maximum below zero", fields: `a: {label: A, description: A., type: number, maximum: -5}`},
 		{name: "a condition on the sync mode", fields: `a: {label: A, description: A., type: string, depends_on: {conditions: [{type: syncMode, operator: is, value: add}]}}`},
+		{name: "a condition on the sync mode by a name", fields: `a: {label: A, description: A., type: string, depends_on: {conditions: [{type: syncMode, fieldKey: mode, operator: is, value: add}]}}`},
 		{name: "a label twice", fields: `a: {label: ID, description: A., type: string}`, want: "/actions/create/fields/a/label has the same label as id"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -112,6 +120,27 @@ func TestLintAsksForDescriptions(t *testing.T) {
 		if assert.Len(t, findings, 1, change[1]) {
 			assert.Contains(t, findings[0].Pointer+" "+findings[0].Message, want)
 		}
+	}
+}
+
+// TestLintOfNames checks the keys and titles of actions, and the fields that presets map.
+func TestLintOfNames(t *testing.T) {
+	const other = "  other:\n    title: %s\n    description: Other.\n    fields: {}\n"
+	for text, want := range map[string][]string{
+		fmt.Sprintf(other, "Other"):  nil,
+		fmt.Sprintf(other, "Create"): {`/actions/other/title has the same title as create: "Create"`},
+		strings.Replace(fmt.Sprintf(other, "Other"), "other:", "Other-One:", 1):                                                    {"/actions/Other-One the key of an action should be like createContact"},
+		`presets: [{name: P, type: automatic, action: create, subscribe: type = "track", mapping: {id: x, __internal: y}}]` + "\n": nil,
+		`presets: [{name: P, type: automatic, action: create, subscribe: type = "track", mapping: {id: x, ids: y}}]` + "\n": {
+			`/presets/0/mapping/ids maps ids, which is not a field of create (did you mean "id"?)`},
+	} {
+		d, err := destination.ParseDefinition("destination.yaml", []byte(linted("", "")+text))
+		require.NoError(t, err, text)
+		var found []string
+		for _, f := range d.Lint(destination.LintOptions{}) {
+			found = append(found, f.Pointer+" "+f.Message)
+		}
+		assert.Equal(t, want, found)
 	}
 }
 

@@ -47,15 +47,32 @@ func TestMistakesInDefinitions(t *testing.T) {
 		{"scheme: basic", "scheme: oauth2"}:                       "/authentication needs ",
 		{"scheme: basic", "scheme: custom\n  username: x"}:        "/authentication/username is only allowed with the scheme basic, but the scheme is custom",
 		{`fields: {id: {label: ID, type: string}}`, `fields: {id: {label: ID, type: string, required: {conditions: [{fieldKey: idd, operator: is, value: x}]}}}`}: "/actions/send/fields/id/required",
-		{`url: /me`, `url: "/{{settings.usrname}}"`}:                                          `/authentication/test/url reads settings.usrname, which does not exist (did you mean "username"?)`,
-		{`{"@path": $.payload}`, `{"@path": $.payload.idd}`}:                                  `/actions/send/request/body/@path reads payload.idd, which does not exist (did you mean "id"?)`,
-		{`fields: {id: {label: ID, type: string}}`, `fields: {id: {label: ID, type: strin}}`}: "/actions/send/fields/id/type",
+		{`url: /me`, `url: "/{{settings.usrname}}"`}:                                                                                                         `/authentication/test/url reads settings.usrname, which does not exist (did you mean "username"?)`,
+		{`{"@path": $.payload}`, `{"@path": $.payload.idd}`}:                                                                                                 `/actions/send/request/body/@path reads payload.idd, which does not exist (did you mean "id"?)`,
+		{`fields: {id: {label: ID, type: string}}`, `fields: {id: {label: ID, type: strin}}`}:                                                                "/actions/send/fields/id/type",
+		{"    title: Send", "    syncMode: {label: M, default: add, choices: [{label: U, value: upsert}]}\n    title: Send"}:                                 `/actions/send/syncMode/default is not one of the choices`,
+		{"    title: Send", "    hooks: {onMappingSave: {label: H, outputs: {id: x}}}\n    title: Send"}:                                                     "/actions/send/hooks/onMappingSave/outputs need request: they are read from its responses",
+		{"    title: Send", "    reads: [event]\n    title: Send"}:                                                                                           "/actions/send/reads is for handlers in Go: a request reads the payload",
+		{"    title: Send", "    defaultSubscription: type =\n    title: Send"}:                                                                              "/actions/send/defaultSubscription",
+		{"limits: {", "audienceFields: {a: {label: A, type: string}}\nlimits: {"}:                                                                            "/audienceFields are not allowed without audienceConfig",
+		{"limits: {", `presets: [{name: P, type: automatic, action: sned, subscribe: type = "track"}]` + "\nlimits: {"}:                                      `/presets/0/action is not an action of the destination: "sned" (did you mean "send"?)`,
+		{"limits: {", `presets: [{name: P, type: automatic, action: send, subscribe: type =}]` + "\nlimits: {"}:                                              "/presets/0/subscribe",
+		{"limits: {", `presets: [{name: P, type: automatic, partnerAction: send, subscribe: type = "track", mapping: {id: {"@pth": $.a}}}]` + "\nlimits: {"}: "/presets/0/mapping/id",
+		{"per: 1s", "per: 99ms"}:   "/limits/requests/0/per should be a time between 100ms and 24h0m0s",
+		{"per: 1s", "per: 24h1ms"}: "/limits/requests/0/per should be a time between 100ms and 24h0m0s",
+		{`request: {url: /send, body: {"@path": $.payload}}`, "audience: {id: id, identifiers: [id], key: id, properties: id, time: id}"}:                                                                       "/actions/send/audience needs add and remove, or change, which does both",
+		{`request: {url: /send, body: {"@path": $.payload}}`, "audience: {id: id, identifiers: [id], key: id, properties: id, time: id, add: {url: /a}, remove: {url: /a}, change: {url: /c}}"}:                 "/actions/send/audience/change cannot go with add and remove: it does both",
+		{`request: {url: /send, body: {"@path": $.payload}}`, `audience: {id: id, identifiers: [id], key: id, properties: id, time: id, add: {url: /a}, list: {request: {url: /l}, users: {"@path": $.body}}}`}: "/actions/send/audience/list needs an action that adds and removes members",
 	} {
 		changed := strings.Replace(callingDefinition, change[0], change[1], 1)
 		if assert.NotEqual(t, callingDefinition, changed, change[0]) {
 			_, err := destination.ParseDefinition("d.yaml", []byte(changed))
 			assert.ErrorContains(t, err, want, changed)
 		}
+	}
+	for _, change := range [][2]string{{"per: 1s", "per: 100ms"}, {"per: 1s", "per: 24h"}} {
+		_, err := destination.ParseDefinition("d.yaml", []byte(strings.Replace(callingDefinition, change[0], change[1], 1)))
+		assert.NoError(t, err, change[1])
 	}
 }
 
@@ -64,6 +81,19 @@ func TestDefinitionsAndHandlersMatch(t *testing.T) {
 	handled := strings.NewReplacer("test: {url: /me}", "test: handler", `    request: {url: /send, body: {"@path": $.payload}}`+"\n", "").Replace(callingDefinition)
 	actions := map[string]destination.Action{"send": {}}
 	test := func(context.Context, event.Value, destination.Deps) error { return nil }
+	audience := func(context.Context, destination.AudienceInput) (string, error) { return "", nil }
+	deleteUser := func(context.Context, destination.DeleteInput) error { return nil }
+	hook := func(context.Context, destination.HookInput) (destination.HookOutput, error) {
+		return destination.HookOutput{}, nil
+	}
+	choices := func(action, field string) map[string]map[string]destination.ChoicesFunc {
+		return map[string]map[string]destination.ChoicesFunc{action: {field: func(context.Context, destination.ChoicesInput) (destination.Choices, error) {
+			return destination.Choices{}, nil
+		}}}
+	}
+	withoutChoices := strings.Replace(callingDefinition, "    dynamicFields: {id: {request: {url: /ids, response: {choices: {path: $.body}}}}}\n", "", 1)
+	hooked := callingDefinition + "    hooks: {onMappingSave: {label: Hook}}\n"
+	const synced = "audienceConfig: {mode: {type: synced}}\n"
 	for name, c := range map[string]struct {
 		definition string
 		plugin     destination.Plugin
@@ -81,6 +111,23 @@ func TestDefinitionsAndHandlersMatch(t *testing.T) {
 			`a handler for the hook "onSave" of sand, which destination.yaml does not declare`},
 		"no such hook": {callingDefinition, destination.Plugin{Hooks: map[string]map[string]destination.HookFunc{"send": {"onSave": nil}}},
 			`a handler for the hook "onSave" of send, which destination.yaml does not declare`},
+		"choices": {handled, destination.Plugin{Actions: actions, Test: test, Choices: choices("send", "id")},
+			"/actions/send/dynamicFields/id is not allowed: the plugin also has a handler for it"},
+		"choices of a field":     {withoutChoices, destination.Plugin{Choices: choices("send", "id")}, ""},
+		"choices of no field":    {withoutChoices, destination.Plugin{Choices: choices("send", "idd")}, `Plugin.Choices has the field "idd" of send, which destination.yaml does not declare`},
+		"choices of no action":   {withoutChoices, destination.Plugin{Choices: choices("sand", "id")}, `Plugin.Choices has the action "sand", which destination.yaml does not declare`},
+		"two deletions":          {declaredLists(t), destination.Plugin{OnDelete: deleteUser}, "/onDelete is not allowed: the plugin also has a handler for it"},
+		"a deletion":             {callingDefinition, destination.Plugin{OnDelete: deleteUser}, ""},
+		"two creators":           {declaredLists(t), destination.Plugin{CreateAudience: audience}, "/audienceConfig/create is not allowed: the plugin also has a handler for it"},
+		"two finders":            {declaredLists(t), destination.Plugin{GetAudience: audience}, "/audienceConfig/find is not allowed: the plugin also has a handler for it"},
+		"a creator and a finder": {callingDefinition + synced, destination.Plugin{CreateAudience: audience, GetAudience: audience}, ""},
+		"no creator":             {callingDefinition + synced, destination.Plugin{GetAudience: audience}, "it has no create, and Plugin.CreateAudience is not set"},
+		"no audiences to create": {callingDefinition, destination.Plugin{CreateAudience: audience}, "audienceConfig does not have the mode synced"},
+		"no audiences to find":   {callingDefinition + strings.Replace(synced, "synced", "realtime", 1), destination.Plugin{GetAudience: audience}, "audienceConfig does not have the mode synced"},
+		"a hook":                 {hooked, destination.Plugin{Hooks: map[string]map[string]destination.HookFunc{"send": {"onMappingSave": hook}}}, ""},
+		"no hook":                {hooked, destination.Plugin{}, "/actions/send/hooks/onMappingSave has neither a request nor a handler"},
+		"two hooks": {declaredLists(t), destination.Plugin{Hooks: map[string]map[string]destination.HookFunc{"syncList": {"retlOnMappingSave": hook}}},
+			"/actions/syncList/hooks/retlOnMappingSave/request is not allowed: the plugin also has a handler for it"},
 		"unknown": {callingDefinition, destination.Plugin{Actions: map[string]destination.Action{"sand": {}}},
 			`a handler for the action "sand", which destination.yaml does not declare`},
 	} {

@@ -92,3 +92,14 @@ func TestNamesAreUniqueBeforeDefinitionsAreRead(t *testing.T) {
 		assert.EqualError(t, err, `two destinations have the name "same": Name of one (one/destination.yaml) and Name of two (two/destination.yaml)`)
 	}
 }
+
+// TestProblemsOfUnnamedPlugins checks that a registry names every problem of every definition, and has no destination then.
+func TestProblemsOfUnnamedPlugins(t *testing.T) {
+	good, _ := aliased("one", "actions-one", "")
+	broken, _ := aliased("two", "actions-two", "colour: red\n")
+	missing := destination.Plugin{Definition: fstest.MapFS{}}
+	registry, err := destination.NewRegistry([]destination.Plugin{broken, good, missing})
+	assert.ErrorContains(t, err, "colour")
+	assert.ErrorContains(t, err, "reading the definition: open destination.yaml: file does not exist")
+	assert.Nil(t, registry)
+}
