@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/internal/pool"
 )
 
 // audienceBatch holds the changes of a batch to one audience, in order.
@@ -19,22 +20,23 @@ type audienceBatch struct {
 	accepted bool // the remote has accepted members
 }
 
-// readAudiences reads payloads and groups them by audience, in order of first appearance. Invalid payloads fail.
-func readAudiences(n int, s AudienceSync, deps Deps, ms *MultiStatus) []*audienceBatch {
+// readAudiences sets changes to what the payloads say and groups them by audience, in order of first appearance. Invalid payloads fail.
+func readAudiences(changes []MemberChange, s AudienceSync, deps Deps, ms *MultiStatus) []*audienceBatch {
 	var list []*audienceBatch
+	var b *audienceBatch // of the previous change: usually the next has the same audience
 	byID := map[string]*audienceBatch{}
-	changes := make([]MemberChange, n)
 	for i := range changes {
 		c := &changes[i]
 		if err := s.readChange(i, c); err != nil {
 			ms.Fail(i, err)
 			continue
 		}
-		b := byID[c.Audience.ID]
-		if b == nil {
-			b = &audienceBatch{AudienceSync: s, deps: deps, ms: ms, first: i}
-			byID[c.Audience.ID] = b
-			list = append(list, b)
+		if b == nil || b.audience.ID != c.Audience.ID {
+			if b = byID[c.Audience.ID]; b == nil {
+				b = &audienceBatch{AudienceSync: s, deps: deps, ms: ms, first: i}
+				byID[c.Audience.ID] = b
+				list = append(list, b)
+			}
 		}
 		b.audience = c.Audience
 		b.changes = append(b.changes, c)
@@ -57,27 +59,25 @@ func (s *AudienceSync) readChange(i int, c *MemberChange) (err error) {
 // newestChanges returns the change with the newest time of each identity; of equal times, the later change. The others are skipped,
 // unless those that agree with it are sent, too.
 func (b *audienceBatch) newestChanges() []*MemberChange {
-	newest := make(map[string]*MemberChange, len(b.changes))
-	var late map[*MemberChange]bool // changes that are older than one before them
+	newest := newIdentityTable(len(b.changes))
+	defer newest.release()
 	for _, c := range b.changes {
-		if best := newest[c.text]; best == nil || !c.At.Before(best.At) {
-			newest[c.text] = c
-		} else if b.SendRepeats {
-			if late == nil {
-				late = map[*MemberChange]bool{}
-			}
-			late[c] = true
+		c.newest = newest.slot(c.text)
+		if best := *c.newest; best == nil || !c.At.Before(best.At) {
+			*c.newest = c
+		} else {
+			c.late = true
 		}
 	}
 	leadsToNewest := func(c *MemberChange) bool {
 		if !b.OneWay {
-			return !late[c]
+			return !c.late
 		}
-		return newest[c.text].Member == c.Member || c.Member
+		return (*c.newest).Member == c.Member || c.Member
 	}
-	kept := make([]*MemberChange, 0, len(newest))
+	kept := make([]*MemberChange, 0, len(b.changes))
 	for _, c := range b.changes {
-		if newest[c.text] == c || b.SendRepeats && leadsToNewest(c) {
+		if *c.newest == c || b.SendRepeats && leadsToNewest(c) {
 			kept = append(kept, c)
 		} else {
 			b.ms.SkipFor(c.index, fault.CauseSuperseded)
@@ -88,11 +88,17 @@ func (b *audienceBatch) newestChanges() []*MemberChange {
 
 // filterNew drops changes that the ledger knows to be superseded or that change nothing.
 func (b *audienceBatch) filterNew(ctx context.Context, changes []*MemberChange) ([]*MemberChange, error) {
-	records, err := b.deps.Members.Lookup(ctx, b.audience.ID, identitiesOf(changes))
+	identities := identityPool.Get(len(changes))
+	for i, c := range changes {
+		identities[i] = c.text
+	}
+	records, err := b.deps.Members.Lookup(ctx, b.audience.ID, identities)
+	identityPool.Put(identities)
 	if err != nil {
 		return nil, err
 	}
-	var kept, same []*MemberChange
+	var same []*MemberChange
+	kept := make([]*MemberChange, 0, len(changes))
 	for i, c := range changes {
 		switch r := records[i]; {
 		case c.At.Before(r.At):
@@ -181,18 +187,16 @@ func (b *audienceBatch) failRest(err error) {
 	}
 }
 
-// identitiesOf returns the ledger's identities of changes.
-func identitiesOf(changes []*MemberChange) []string {
-	list := make([]string, len(changes))
-	for i, c := range changes {
-		list[i] = c.text
-	}
-	return list
-}
+// The pools of the lists that are passed to the ledger, which does not keep them.
+var (
+	identityPool pool.Slice[string]
+	changePool   pool.Slice[Change]
+)
 
-// changesOf returns changes as the ledger stores them: of several of an identity the newest.
-func (b *audienceBatch) changesOf(changes []*MemberChange, unchanged bool) []Change {
-	list := make([]Change, 0, len(changes))
+// passChanges calls write with changes as the ledger stores them: of several of an identity the newest.
+func (b *audienceBatch) passChanges(changes []*MemberChange, unchanged bool, write func([]Change) error) error {
+	pooled := changePool.Get(len(changes))
+	list := pooled[:0]
 	places := map[string]int{}
 	for _, c := range changes {
 		change := Change{Identity: c.text, Member: c.Member, At: c.At, Unchanged: unchanged}
@@ -207,7 +211,14 @@ func (b *audienceBatch) changesOf(changes []*MemberChange, unchanged bool) []Cha
 		}
 		list = append(list, change)
 	}
-	return list
+	err := write(list)
+	changePool.Put(pooled)
+	return err
+}
+
+// markUncertain marks changes in the ledger before they are sent.
+func (b *audienceBatch) markUncertain(ctx context.Context, changes []*MemberChange) error {
+	return b.passChanges(changes, false, func(list []Change) error { return b.deps.Members.MarkUncertain(ctx, b.audience, list) })
 }
 
 // record records changes in the ledger.
@@ -215,7 +226,7 @@ func (b *audienceBatch) record(ctx context.Context, changes []*MemberChange, unc
 	if len(changes) == 0 {
 		return nil
 	}
-	return b.deps.Members.Record(ctx, b.audience, b.changesOf(changes, unchanged))
+	return b.passChanges(changes, unchanged, func(list []Change) error { return b.deps.Members.Record(ctx, b.audience, list) })
 }
 
 // annotateUndelivered stores in the ledger why changes were not delivered. If that fails, it is only logged.

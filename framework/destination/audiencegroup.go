@@ -51,10 +51,7 @@ func (g audienceGroup) send(ctx context.Context) error {
 		Divisible: sync.Divisible,
 	}
 	for part := range slices.Chunk(changes, cmp.Or(sync.MaxMembers, len(changes))) {
-		err := g.eachAudience(part, func(b *audienceBatch, own []*MemberChange) error {
-			return b.deps.Members.MarkUncertain(ctx, b.audience, b.changesOf(own, false))
-		})
-		if err != nil {
+		if err := g.eachAudience(part, func(b *audienceBatch, own []*MemberChange) error { return b.markUncertain(ctx, own) }); err != nil {
 			return err
 		}
 		if err := bisection.Run(ctx, part); err != nil {

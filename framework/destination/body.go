@@ -12,6 +12,9 @@ import (
 
 var errBodies = errors.New("a request has one body: Body, JSON, Form or Text")
 
+// maxReserved is the maximum memory in bytes that is allocated for a body before it is encoded. Its size is only known approximately.
+const maxReserved = 1 << 20
+
 // withEncodedBody returns the request with Query added to the URL and its body encoded as bytes.
 func (r Request) withEncodedBody() (Request, error) {
 	if len(r.Query) > 0 {
@@ -33,7 +36,7 @@ func (r Request) withEncodedBody() (Request, error) {
 		contentType, bodies = "application/json", 1
 	}
 	if r.JSON.Kind() != event.Absent {
-		contentType, bodies, r.Body = "application/json", bodies+1, r.JSON.AppendJSON(nil)
+		contentType, bodies, r.Body = "application/json", bodies+1, r.JSON.AppendJSON(make([]byte, 0, min(r.JSON.Size(), maxReserved)))
 	}
 	if r.Form != nil {
 		contentType, bodies, r.Body = "application/x-www-form-urlencoded", bodies+1, []byte(r.Form.Encode())

@@ -7,6 +7,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/internal/pool"
 )
 
 // MemberChange is what one event says: that a user enters or leaves an audience.
@@ -16,8 +17,10 @@ type MemberChange struct {
 	Member   bool      // the user is a member from now on
 	At       time.Time // of the event
 
-	text  string // Identity as in the ledger
-	index int    // of the payload
+	text   string         // Identity as in the ledger
+	index  int            // of the payload
+	newest **MemberChange // of the identity; valid in newestChanges only
+	late   bool           // older than a change of the identity before it
 }
 
 // AudienceSync is what SyncAudience has to know of a remote that keeps audiences.
@@ -30,7 +33,7 @@ type AudienceSync struct {
 	Create func(ctx context.Context, audience Audience, first int) error
 	// Change adds and removes members of an audience in one request. No identity occurs twice unless SendRepeats is set. It must be
 	// harmless if members have been added or removed before. An *ItemErrors tells the members apart; if a request is refused for another
-	// reason that Divisible accepts, it is divided.
+	// reason that Divisible accepts, it is divided. The changes are reused after SyncAudience returns: copy what you keep.
 	Change func(ctx context.Context, audience Audience, changes []*MemberChange) error
 	// Divisible reports whether a refusal may concern some of the members only. nil stands for status 400.
 	Divisible func(err *fault.Error) bool
@@ -62,7 +65,8 @@ type AudienceSync struct {
 func SyncAudience[S, P any](ctx context.Context, call BatchCall[S, P], s AudienceSync) *MultiStatus {
 	s.SendUnchanged = s.SendUnchanged || call.Resend
 	ms := NewMultiStatus(len(call.Payloads))
-	audiences := readAudiences(len(call.Payloads), s, call.Deps, ms)
+	changes := memberChangePool.Get(len(call.Payloads))
+	audiences := readAudiences(changes, s, call.Deps, ms)
 	for _, g := range s.groupsOf(audiences) {
 		if err := g.send(ctx); err != nil {
 			g.failRest(err)
@@ -71,8 +75,11 @@ func SyncAudience[S, P any](ctx context.Context, call BatchCall[S, P], s Audienc
 	for _, b := range audiences {
 		b.annotateUndelivered(ctx)
 	}
+	memberChangePool.Put(changes) // not after a panic: goroutines of the handler may still use it
 	return ms
 }
+
+var memberChangePool pool.Slice[MemberChange]
 
 // inSendingOrder returns the newest changes of each audience in the order in which they are sent. If a request has one direction, second has
 // the removals of all audiences. The other changes are skipped.

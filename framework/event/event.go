@@ -43,7 +43,7 @@ func Parse(raw []byte) (Event, error) {
 func (e Event) Value() Value { return e.root }
 
 // Raw returns the event's JSON text as it was received. It must not be modified.
-func (e Event) Raw() string { return e.root.doc().containerText(e.root.node()) }
+func (e Event) Raw() string { return e.root.Raw() }
 
 // ParseValue parses any JSON text, with or without a byte order mark, within the limits of an event. It keeps raw, which must not
 // be modified afterwards. The error is a *SyntaxError.

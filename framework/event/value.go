@@ -91,6 +91,14 @@ func (v Value) Float() float64 {
 	return f
 }
 
+// Raw returns the JSON text of an object or an array as it was received, or "" for a value that was built in Go and for any other kind.
+func (v Value) Raw() string {
+	if v.Kind() < Array || v.built() != nil {
+		return ""
+	}
+	return v.doc().containerText(v.node())
+}
+
 // Falsy reports whether v is falsy in JavaScript: absent, null, false, 0 or "".
 func (v Value) Falsy() bool {
 	switch v.Kind() {

@@ -168,6 +168,9 @@ type Batch struct {
 type Batches struct {
 	places map[batchKey]int // indexes in list
 	list   []Batch          // ordered by first appearance of their keys; a batch that Add returned has no items
+
+	last   batchKey // of the previous item: usually the next has the same
+	lastAt int      // its index in list
 }
 
 type batchKey struct {
@@ -184,14 +187,16 @@ func (b *Batches) Add(p *Plan, item Item) (full []Item) {
 	if b.places == nil {
 		b.places = map[batchKey]int{}
 	}
-	key := batchKey{p, item.Subscription, item.BatchKey}
-	at, ok := b.places[key]
-	if !ok {
-		at = len(b.list)
-		b.places[key] = at
-		b.list = append(b.list, Batch{Plan: p})
+	if key := (batchKey{p, item.Subscription, item.BatchKey}); key != b.last {
+		at, ok := b.places[key]
+		if !ok {
+			at = len(b.list)
+			b.places[key] = at
+			b.list = append(b.list, Batch{Plan: p})
+		}
+		b.last, b.lastAt = key, at
 	}
-	batch := &b.list[at]
+	batch := &b.list[b.lastAt]
 	batch.Items = append(growBatch(batch.Items, item.BatchSize), item)
 	if len(batch.Items) < item.BatchSize {
 		return nil

@@ -58,7 +58,7 @@ func newPlan(plugin destination.Plugin, definition *destination.Definition, inst
 	tokenLimiter := httpx.NewLimiter(httpx.LimiterConfig{MaxPause: host.MaxPause})
 	limiter := httpx.NewLimiter(httpx.LimiterConfig{MaxPause: host.MaxPause})
 	c := &compiler{plugin: plugin, definition: definition, instance: instance, host: host, limiter: limiter, tokenLimiter: tokenLimiter, checked: checked}
-	p := &Plan{gate: host.Gate, limiter: limiter, tokenLimiter: tokenLimiter, id: instance.ID, definition: definition, consent: instance.Consent, names: integrationNames(definition), test: plugin.Test, actions: plugin.Actions, audiences: plugin.Audiences, choices: plugin.Choices}
+	p := &Plan{gate: host.Gate, limiter: limiter, tokenLimiter: tokenLimiter, id: instance.ID, definition: definition, consent: instance.Consent, integrations: newIntegrationSwitch(instance.ID, definition), test: plugin.Test, actions: plugin.Actions, audiences: plugin.Audiences, choices: plugin.Choices}
 	if p.audiences != nil {
 		p.audienceID = event.NewKey(p.audiences.ID)
 	}

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"strings"
+	"sync/atomic"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
@@ -10,26 +11,51 @@ import (
 // actionsSuffix ends the names of destinations in Segment, such as Braze Cloud Mode (Actions), which pages use.
 const actionsSuffix = " (Actions)"
 
-// integrationNames returns the names, besides the instance's id, by which an event may turn a destination on or off.
-func integrationNames(d *destination.Definition) []string {
-	return append([]string{d.Name, d.Name + actionsSuffix, d.Slug}, d.Aliases...)
+// integrationSwitch decides whether the integrations object of events turns a plan's destination off.
+type integrationSwitch struct {
+	id    string   // of the instance
+	names []string // of the destination
+	last  atomic.Pointer[integrationsResult]
 }
 
-// turnedOff reports whether an event's integrations object turns the plan's destination off. The instance's id takes
+// integrationsResult is what the integrations object of an event said. It is used again if the next event has the same.
+type integrationsResult struct {
+	text string // the object as JSON
+	off  bool
+}
+
+// maxRemembered is the maximum length of an integrations object that is remembered.
+const maxRemembered = 1024
+
+func newIntegrationSwitch(id string, d *destination.Definition) *integrationSwitch {
+	return &integrationSwitch{id: id, names: append([]string{d.Name, d.Name + actionsSuffix, d.Slug}, d.Aliases...)}
+}
+
+// turnsOff reports whether an event's integrations object turns the plan's destination off. The instance's id takes
 // precedence, then the destination's name, slug and aliases, then All. Case is ignored. If keys of the same precedence disagree, false
 // wins. An object counts as true; other values are ignored.
-func (p *Plan) turnedOff(integrations event.Value) bool {
-	if integrations.Kind() != event.Object || integrations.Len() == 0 {
-		return false
+func (s *integrationSwitch) turnsOff(integrations event.Value) bool {
+	text := integrations.Raw()
+	if last := s.last.Load(); last != nil && text != "" && last.text == text {
+		return last.off
 	}
+	off := s.read(integrations)
+	if text != "" && len(text) <= maxRemembered {
+		s.last.Store(&integrationsResult{strings.Clone(text), off})
+	}
+	return off
+}
+
+// read is turnsOff without the memory of the previous event.
+func (s *integrationSwitch) read(integrations event.Value) bool {
 	const byID, byName, byAll = 0, 1, 2
 	var on, off [byAll + 1]bool
 	for key, value := range integrations.Members() {
 		level := byAll
 		switch {
-		case strings.EqualFold(key, p.id):
+		case strings.EqualFold(key, s.id):
 			level = byID
-		case p.isNamed(key):
+		case s.isNamed(key):
 			level = byName
 		case !strings.EqualFold(key, "All"):
 			continue
@@ -51,8 +77,8 @@ func (p *Plan) turnedOff(integrations event.Value) bool {
 	return false
 }
 
-func (p *Plan) isNamed(key string) bool {
-	for _, name := range p.names {
+func (s *integrationSwitch) isNamed(key string) bool {
+	for _, name := range s.names {
 		if strings.EqualFold(name, key) {
 			return true
 		}

@@ -1,10 +1,14 @@
 package runtime_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
@@ -39,5 +43,19 @@ func TestIntegrationsTurnADestinationOff(t *testing.T) {
 		if skipped {
 			assert.Equal(t, fault.CauseOptedOut, v.Cause, integrations)
 		}
+	}
+}
+
+// TestIntegrationsOfEachEventCount checks that what an event's integrations say is not used for an event with other ones.
+func TestIntegrationsOfEachEventCount(t *testing.T) {
+	plan := planOf(t, &taken{}, destination.NewMemoryMembers(), `{"name":"all","action":"syncAudiences","mapping":{"personas_audience_key":"k"}}`)
+	long := `{"All":false,"x":"` + strings.Repeat("x", 2000) + `"}`
+	all := []string{`{"All":false}`, `{"All":true }`, `{"All": true}`, long, `null`, `{}`, `[]`, `"All"`}
+	for i := range 4 * len(all) * len(all) {
+		integrations := all[(i*i/3+i/5)%len(all)]
+		e, err := event.Parse([]byte(`{"event":"Audience Entered","type":"track","integrations":` + integrations + `}`))
+		require.NoError(t, err)
+		off := plan.Run(t.Context(), e)[0].Cause == fault.CauseOptedOut
+		assert.Equal(t, strings.HasPrefix(integrations, `{"All":false`), off, integrations)
 	}
 }

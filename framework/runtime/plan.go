@@ -49,7 +49,7 @@ type Plan struct {
 	tokens          tokens        // nil if requests have no token
 	login           *oauth.Remote // nil if the instance needs no login
 	consent         []string      // consent categories that a user must not have refused
-	names           []string      // of the destination, for an event's integrations
+	integrations    *integrationSwitch
 	choices         map[string]map[string]destination.ChoicesFunc
 	features        map[string]bool
 	audienceCreator *audienceCreator // nil if the destination creates no audiences
