@@ -36,9 +36,14 @@ func (d *document) findMember(object node, key string) node {
 	if d.shortNodes != nil {
 		return d.findMemberShort(from, to, key)
 	}
+	nodes := *d.nodes
 	for i := to - 2; i >= from; i -= 2 {
-		if d.keyText(d.node(i)) == key {
-			return d.node(i + 1)
+		if n := nodes[i]; n.escaped() {
+			if d.keyText(n) == key {
+				return nodes[i+1]
+			}
+		} else if n.length() == len(key)+2 && d.text[n.start()+1:n.end()-1] == key {
+			return nodes[i+1]
 		}
 	}
 	return 0
@@ -116,6 +121,32 @@ func (d *document) hasDuplicateKeys(object node) bool {
 
 func (d *document) isSameKey(a, b node) bool {
 	return (a.length() == b.length() || (a | b).escaped()) && d.keyText(a) == d.keyText(b)
+}
+
+// isCompact reports whether the text of a container is what AppendJSON writes for it: without spaces around values, escapes and repeated keys.
+// It may return false for an object with many members.
+func (d *document) isCompact(container node) bool {
+	if container.kind() == Object && (container.length() > manyMembers || d.hasDuplicateKeys(container)) {
+		return false
+	}
+	text := d.textNode(container)
+	at := text.start() + 1
+	from, to := contentRange(container)
+	for i := from; i < to; i++ {
+		if i > from {
+			at++ // a comma or a colon
+		}
+		n := d.node(i)
+		within := n
+		if n.kind() >= Array {
+			within = d.textNode(n)
+		}
+		if within.start() != at || n.escaped() || n.kind() >= Array && !d.isCompact(n) {
+			return false
+		}
+		at = within.end()
+	}
+	return at+1 == text.end()
 }
 
 // unescape decodes the escapes of a valid JSON string. Half a surrogate pair becomes U+FFFD.

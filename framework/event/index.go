@@ -83,13 +83,18 @@ func contentRange(container node) (from, to int) {
 	return container.start(), container.start() + n
 }
 
-// containerText returns the JSON text of a container.
-func (d *document) containerText(container node) string {
+// textNode returns the node that holds where the text of a container is.
+func (d *document) textNode(container node) node {
 	at := container.start() - 1
 	if d.shortNodes == nil {
-		n := d.node(at)
-		return d.text[n.start():n.end()]
+		return d.node(at)
 	}
 	s := d.shortNodes[at]
-	return d.text[s.start():s.end()]
+	return newNode(Absent, s.start(), s.end())
+}
+
+// containerText returns the JSON text of a container.
+func (d *document) containerText(container node) string {
+	n := d.textNode(container)
+	return d.text[n.start():n.end()]
 }

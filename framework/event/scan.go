@@ -2,6 +2,8 @@ package event
 
 import (
 	"fmt"
+	"slices"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -15,11 +17,11 @@ func parseText(text string) (Value, error) {
 	}
 	doc := &document{text: text, shortNodes: shorts}
 	if shorts == nil {
-		s := scanner{text: text}
-		if err := s.scanText(); err != nil {
+		nodes, err := fullScan(text)
+		if err != nil {
 			return Value{}, err
 		}
-		doc.nodes = &s.index
+		doc.nodes = &nodes
 	}
 	return doc.valueOf(doc.root()), nil
 }
@@ -32,6 +34,24 @@ type scanner struct {
 	index  []node
 	open   []openContainer // the containers that are not closed yet, outermost first
 	values []node          // the keys and values read so far in the open containers
+}
+
+// maxKeptNodes is the number of nodes that the buffers of a pooled scanner have at most: for 1 MB of events.
+const maxKeptNodes = 1 << 17
+
+// scanners pools the buffers. What a scan returns is copied out of them.
+var scanners = sync.Pool{New: func() any { return new(scanner) }}
+
+// fullScan returns the index of a text.
+func fullScan(text string) ([]node, error) {
+	s := scanners.Get().(*scanner)
+	*s = scanner{text: text, index: s.index[:0], open: s.open[:0], values: s.values[:0]}
+	err := s.scanText()
+	index := slices.Clone(s.index)
+	if s.text = ""; cap(s.index)+cap(s.values) <= maxKeptNodes {
+		scanners.Put(s)
+	}
+	return index, err
 }
 
 // openContainer is a container that is not closed yet: its kind, where its text starts, and the index of its first entry in values.

@@ -10,10 +10,25 @@ import (
 )
 
 // AppendJSON appends v as compact JSON. Numbers keep their digits and objects their order. An absent v appends nothing.
-func (v Value) AppendJSON(dst []byte) []byte { return v.appendJSON(dst, false) }
+func (v Value) AppendJSON(dst []byte) []byte { return v.appendJSON(dst, copyCompact) }
 
-// appendJSON appends v as JSON. If jsNumbers is true, it prints numbers as JavaScript does.
-func (v Value) appendJSON(dst []byte, jsNumbers bool) []byte {
+// writeMode is how appendJSON writes a value.
+type writeMode int
+
+const (
+	copyCompact writeMode = iota // the text of a parsed container is copied if it is compact
+	visitAll                     // each value is written by itself
+	jsNumbers                    // likewise, and numbers are written as JavaScript prints them
+)
+
+// appendJSON appends v as JSON.
+func (v Value) appendJSON(dst []byte, mode writeMode) []byte {
+	if mode == copyCompact && v.Kind() >= Array && v.built() == nil {
+		if d, n := v.doc(), v.node(); d.isCompact(n) {
+			return append(dst, d.containerText(n)...)
+		}
+		mode = visitAll // so that no part is examined twice
+	}
 	switch v.Kind() {
 	case Null:
 		return append(dst, "null"...)
@@ -22,7 +37,7 @@ func (v Value) appendJSON(dst []byte, jsNumbers bool) []byte {
 	case False:
 		return append(dst, "false"...)
 	case Number:
-		if jsNumbers {
+		if mode == jsNumbers {
 			return append(dst, jsNumber(v.text())...)
 		}
 		return append(dst, v.text()...)
@@ -34,7 +49,7 @@ func (v Value) appendJSON(dst []byte, jsNumbers bool) []byte {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = item.appendJSON(dst, jsNumbers)
+			dst = item.appendJSON(dst, mode)
 		}
 		return append(dst, ']')
 	case Object:
@@ -46,7 +61,7 @@ func (v Value) appendJSON(dst []byte, jsNumbers bool) []byte {
 			}
 			first = false
 			dst = append(AppendString(dst, key), ':')
-			dst = member.appendJSON(dst, jsNumbers)
+			dst = member.appendJSON(dst, mode)
 		}
 		return append(dst, '}')
 	}
@@ -54,11 +69,11 @@ func (v Value) appendJSON(dst []byte, jsNumbers bool) []byte {
 }
 
 // JSON returns v as compact JSON, or "" for an absent v.
-func (v Value) JSON() string { return string(v.appendJSON(nil, false)) }
+func (v Value) JSON() string { return string(v.appendJSON(nil, copyCompact)) }
 
 // Stringify returns v as JavaScript's JSON.stringify prints it: 1.50 becomes 1.5, and a number that is infinite in JavaScript
 // becomes null. Unlike JavaScript it keeps all digits of integers. It returns "" for an absent v.
-func (v Value) Stringify() string { return string(v.appendJSON(nil, true)) }
+func (v Value) Stringify() string { return string(v.appendJSON(nil, jsNumbers)) }
 
 func jsNumber(digits string) string {
 	text := FormatNumber(digits)

@@ -11,7 +11,6 @@ package incoming
 import (
 	"crypto/rand"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
@@ -60,7 +59,8 @@ type Request struct {
 type RequestNormalizer struct {
 	normalizer *Normalizer
 	request    Request
-	sent       sentTime // of the batch
+	receivedAt event.Value // Request.Received as it is printed
+	sent       sentTime    // of the batch
 }
 
 // sentTime is when a client sent something, by its own clock.
@@ -73,7 +73,7 @@ type sentTime struct {
 // ForRequest returns a RequestNormalizer for the events of r.
 func (n *Normalizer) ForRequest(r Request) *RequestNormalizer {
 	r.Received = r.Received.UTC().Truncate(time.Millisecond) // the precision that is printed
-	return &RequestNormalizer{normalizer: n, request: r, sent: readSent(r.Batch.Get("sentAt"))}
+	return &RequestNormalizer{normalizer: n, request: r, receivedAt: event.NewString(FormatTime(r.Received)), sent: readSent(r.Batch.Get("sentAt"))}
 }
 
 func readSent(v event.Value) sentTime {
@@ -108,8 +108,17 @@ func refuseInvalid(reason string) *RefusedError {
 	return &RefusedError{reason, fault.CauseInvalidEvent}
 }
 
-// ownMembers are the members that Normalize writes itself. The write key is a secret and is dropped.
-var ownMembers = []string{"type", "messageId", "timestamp", "originalTimestamp", "sentAt", "receivedAt", "writeKey", "context", "integrations", "userId", "anonymousId"}
+// isOwnMember reports whether Normalize writes a member itself. The write key is a secret and is dropped.
+func isOwnMember(key string) bool {
+	switch key {
+	case "type", "messageId", "timestamp", "originalTimestamp", "sentAt", "receivedAt", "writeKey", "context", "integrations", "userId", "anonymousId":
+		return true
+	}
+	return false
+}
+
+// usualMembers is the number of members that most events have at most.
+const usualMembers = 16
 
 // Normalize checks an event and fills in what it lacks. The error is a *RefusedError.
 func (m *RequestNormalizer) Normalize(v event.Value) (NormalizedEvent, error) {
@@ -126,10 +135,10 @@ func (m *RequestNormalizer) Normalize(v event.Value) (NormalizedEvent, error) {
 	if reason := checkEvent(kind, v); reason != "" {
 		return NormalizedEvent{}, refuseInvalid(reason)
 	}
-	members := make([]event.Member, 0, 24)
+	keys, values := make([]string, 0, usualMembers), make([]event.Value, 0, usualMembers)
 	add := func(key string, v event.Value) {
 		if v.Kind() != event.Absent {
-			members = append(members, event.Member{Key: key, Value: v})
+			keys, values = append(keys, key), append(values, v)
 		}
 	}
 	add("type", event.NewString(kind))
@@ -137,7 +146,7 @@ func (m *RequestNormalizer) Normalize(v event.Value) (NormalizedEvent, error) {
 	add("userId", idText(v.Get("userId")))
 	add("anonymousId", idText(v.Get("anonymousId")))
 	for key, value := range v.Members() {
-		if !slices.Contains(ownMembers, key) {
+		if !isOwnMember(key) {
 			add(key, value)
 		}
 	}
@@ -145,7 +154,7 @@ func (m *RequestNormalizer) Normalize(v event.Value) (NormalizedEvent, error) {
 	add("context", mergeObjects(batch.Get("context"), v.Get("context")))
 	add("integrations", mergeObjects(batch.Get("integrations"), v.Get("integrations")))
 	made := m.addTimes(v, add)
-	made.Value = event.NewObject(members)
+	made.Value = event.NewSlots(event.NewShape(keys), values)
 	if suppressed := m.request.Suppressed; suppressed != nil && kind != "delete" && suppressed(made.Value) {
 		return NormalizedEvent{}, m.normalizer.suppressed
 	}

@@ -36,14 +36,14 @@ func (m *RequestNormalizer) addTimes(v event.Value, add func(string, event.Value
 		}
 	}
 	at, reason := m.eventTime(v, original, sent)
-	written := event.NewString(FormatTime(at))
-	if reason == "" && isRFC3339(original) && sameInstant(original, at) {
-		written = original
+	written := original
+	if reason != "" || !isRFC3339(original) || !sameInstant(original, at) {
+		written = event.NewString(FormatTime(at))
 	}
 	add("timestamp", written)
 	add("originalTimestamp", original)
 	add("sentAt", sent.text)
-	add("receivedAt", event.NewString(FormatTime(m.request.Received)))
+	add("receivedAt", m.receivedAt)
 	made := NormalizedEvent{ReplacedReason: reason}
 	if reason != "" {
 		made.Timestamp = written.Str()

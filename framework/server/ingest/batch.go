@@ -96,6 +96,7 @@ func (q *request) buildEvents(body event.Value) (accepted []Event, rejected reje
 		Suppressed: q.config.Suppressed,
 	})
 	accepted = make([]Event, 0, count)
+	var texts textBlock
 	tooLarge := fmt.Sprintf("the event is larger than %d KB", q.config.MaxEvent>>10)
 	for i, v := range list {
 		if large[i] {
@@ -111,7 +112,7 @@ func (q *request) buildEvents(body event.Value) (accepted []Event, rejected reje
 			q.erased = append(q.erased, made.Value)
 			continue
 		}
-		raw := made.Value.AppendJSON(make([]byte, 0, made.Value.Size()+64))
+		raw := texts.appendJSON(made.Value, count-len(accepted))
 		if len(raw) > q.config.MaxEvent {
 			q.rejectEvent(&rejected, v, Rejected{Index: i, Error: tooLarge, large: true})
 			continue
@@ -120,6 +121,25 @@ func (q *request) buildEvents(body event.Value) (accepted []Event, rejected reje
 		q.replaced.addEvent(i, made)
 	}
 	return accepted, rejected, nil
+}
+
+// textBlockSize is the size of a textBlock in bytes.
+const textBlockSize = 32 << 10
+
+// textBlock holds the texts of several events of a request, so that not each of them is allocated by itself.
+type textBlock struct{ free []byte }
+
+// appendJSON returns the text of an event. About as many more as left follow, this one included.
+func (b *textBlock) appendJSON(v event.Value, left int) []byte {
+	size := v.Size() + 64
+	if size > cap(b.free) {
+		b.free = make([]byte, 0, max(size, min(size*left, textBlockSize)))
+	}
+	text := v.AppendJSON(b.free)
+	if len(text) <= cap(b.free) {
+		b.free = b.free[len(text):len(text)]
+	}
+	return text[:len(text):len(text)]
 }
 
 // rejectEvent records a rejected event, and reports it unless its user is suppressed: nothing is kept of their events, whatever is wrong

@@ -55,14 +55,15 @@ func (q *request) receiveRaw(text bool) (raw []byte, refused *refusal) {
 	defer from.clearDeadline()
 	var first [1]byte
 	n, err := from.Read(first[:]) // allocate no buffer before the first byte arrives
+	expected := int(max(q.r.ContentLength, 0))
 	if n > 0 {
-		if raw, refused = q.makeSpace(nil, q.config.MaxBatch); refused != nil {
+		if raw, refused = q.makeSpace(nil, q.config.MaxBatch, expected); refused != nil {
 			return nil, refused
 		}
 		raw = append(raw, first[0])
 	}
 	for err == nil {
-		if raw, refused = q.makeSpace(raw, q.config.MaxBatch); refused != nil {
+		if raw, refused = q.makeSpace(raw, q.config.MaxBatch, expected); refused != nil {
 			return nil, refused
 		}
 		n, err = from.Read(raw[len(raw):cap(raw)])
@@ -94,12 +95,17 @@ func (q *request) readError(err error) *refusal {
 		message: "the body is shorter than its Content-Length, or its chunks are invalid: send it again"}
 }
 
-// makeSpace returns raw with free capacity. The buffer has at most limit + 1 bytes.
-func (q *request) makeSpace(raw []byte, limit int) ([]byte, *refusal) {
+// makeSpace returns raw with free capacity. The buffer has at most limit + 1 bytes. expected is the size of the whole if it is known: the buffer
+// gets that size at once when an eighth of it has arrived, so that a client must send what it lets the server allocate.
+func (q *request) makeSpace(raw []byte, limit, expected int) ([]byte, *refusal) {
 	if len(raw) < cap(raw) {
 		return raw, nil
 	}
-	size := min(max(2*cap(raw), firstBuffer), limit+1)
+	size := max(2*cap(raw), firstBuffer)
+	if expected > 0 {
+		size = min(max(8*cap(raw), firstBuffer), max(expected, cap(raw))+1)
+	}
+	size = min(size, limit+1)
 	if refused := q.reserveMemory(int64(size)); refused != nil {
 		return nil, refused
 	}
@@ -122,7 +128,7 @@ func (q *request) decompressBody(raw []byte) ([]byte, *refusal) {
 	var text []byte
 	for {
 		var refused *refusal
-		if text, refused = q.makeSpace(text, limit); refused != nil {
+		if text, refused = q.makeSpace(text, limit, 0); refused != nil {
 			return nil, refused
 		}
 		n, err := z.Read(text[len(text):cap(text)])
