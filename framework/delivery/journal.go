@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,12 +36,14 @@ type journal struct {
 	hurry chan struct{} // has a value if the next transfer must not wait
 	done  chan struct{}
 
-	process   string // random, for the ids of the groups that this process writes; used by the publisher only, as the next two
+	process   string // random, for the ids of the groups that this process writes; used by the publisher only, as the next three
 	groups    int    // that this process has written
 	uncertain bool   // the latest write has failed, but its group may be in the journal
+	encoded   []byte // a buffer for the next group
 
-	unpurged int       // bytes that are transferred and not purged; used by transferLoop only
-	usedAt   time.Time // of the latest transfer; used by transferLoop only
+	unpurged int       // bytes that are transferred and not purged; used by transferLoop only, as the next two
+	usedAt   time.Time // of the latest transfer
+	packed   []byte    // a buffer for the messages of the next transfer
 
 	mu          sync.Mutex // guards the fields below
 	waiting     []journalGroup
@@ -85,7 +88,8 @@ func (j *journal) write(ctx context.Context, records []record) error {
 		return err
 	}
 	for len(records) > 0 {
-		data, n := encodeGroup(records, int(j.queue.store.MaxMessage()))
+		data, n := encodeGroup(j.encoded, records, int(j.queue.store.MaxMessage()))
+		j.encoded = keptBuffer(data)
 		j.groups++
 		g := journalGroup{id: fmt.Sprint(j.process, ".", j.groups), records: records[:n], bytes: len(data)}
 		var err error
@@ -229,11 +233,17 @@ func (j *journal) transfer(groups []journalGroup) error {
 	ctx, cancel := context.WithTimeout(context.Background(), transferTimeout)
 	defer cancel()
 	began := time.Now()
-	var records []record
+	n := 0
+	for i := range groups {
+		n += len(groups[i].records)
+	}
+	records := make([]record, 0, n)
 	for i := range groups {
 		records = append(records, groups[i].records...)
 	}
-	messages, last := packMessages(records), groups[len(groups)-1].id
+	messages, used := packInto(j.packed, records)
+	j.packed = keptBuffer(used)
+	last := groups[len(groups)-1].id
 	messages[len(messages)-1].Header = map[string]string{journalHeader: last}
 	err := j.queue.writeEvents(ctx, messages)
 	if err == nil || errors.Is(err, ErrFull) {
@@ -265,7 +275,9 @@ func (j *journal) noteResult(groups []journalGroup, err error) {
 	j.moved = make(chan struct{})
 }
 
+// purgeIfIdle purges the journal and drops the buffer of transfers if nothing was transferred for a while.
 func (j *journal) purgeIfIdle() {
+	j.packed = nil
 	if j.unpurged > 0 && time.Since(j.usedAt) >= journalIdle {
 		j.purge(true)
 	}
@@ -298,8 +310,17 @@ func (j *journal) forgetTransferred(ctx context.Context, all bool) error {
 	return j.queue.store.PurgeBefore(ctx, journalStream, before)
 }
 
+// keptBuffer returns a buffer that can be used again: nil if it is larger than most groups.
+func keptBuffer(buffer []byte) []byte {
+	if cap(buffer) > groupBytes {
+		return nil
+	}
+	return buffer
+}
+
 // encodeGroup encodes the first n records as a message of at most limit bytes, but at least one: a line with the event, a space and the subject.
-func encodeGroup(records []record, limit int) (data []byte, n int) {
+// The message is in buffer if that is large enough.
+func encodeGroup(buffer []byte, records []record, limit int) (data []byte, n int) {
 	size := 0
 	for n < len(records) {
 		more := len(records[n].subject) + len(records[n].line) + 2
@@ -309,7 +330,7 @@ func encodeGroup(records []record, limit int) (data []byte, n int) {
 		size += more
 		n++
 	}
-	data = make([]byte, 0, size)
+	data = slices.Grow(buffer[:0], size)
 	for _, r := range records[:n] {
 		data = append(append(append(data, r.line...), ' '), r.subject...)
 		data = append(data, '\n')

@@ -266,7 +266,7 @@ func TestLargeRequestsAreSplit(t *testing.T) {
 		var all []record
 		rest := records
 		for len(rest) > 0 {
-			data, n := encodeGroup(rest, limit)
+			data, n := encodeGroup(nil, rest, limit)
 			require.Positive(t, n)
 			require.True(t, n == 1 || len(data) <= limit)
 			all, rest = append(all, decodeGroup(data)...), rest[n:]
@@ -283,7 +283,7 @@ func TestLargeRequestsAreSplit(t *testing.T) {
 func TestErasedInTheJournal(t *testing.T) {
 	r := EraseRequest{Match: func(v event.Value) bool { return v.Get("userId").Str() == "gone" }, HasUser: func(string) bool { return false }}
 	gone, stays := eventOf("gone", 1), eventOf("stays", 1)
-	data, _ := encodeGroup([]record{{"ev.web.1", stays.Raw}, {"ev.web.2", gone.Raw}, {"ev.web.1", stays.Raw}}, 1<<20)
+	data, _ := encodeGroup(nil, []record{{"ev.web.1", stays.Raw}, {"ev.web.2", gone.Raw}, {"ev.web.1", stays.Raw}}, 1<<20)
 	made := r.rewriteMessage(journalStream, journalSubject, data)
 	require.Len(t, made, len(data))
 	list := decodeGroup(made)

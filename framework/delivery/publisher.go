@@ -142,10 +142,13 @@ func (p *publisher) nextGroup() (group []*writeRequest, closed bool) {
 func (p *publisher) writeGroup(group []*writeRequest) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	var records []record
-	bytes := 0
+	n, bytes := 0, 0
 	for _, r := range group {
-		records, bytes = append(records, r.records...), bytes+r.bytes
+		n, bytes = n+len(r.records), bytes+r.bytes
+	}
+	records := make([]record, 0, n)
+	for _, r := range group {
+		records = append(records, r.records...)
 	}
 	others := func(r record) bool { return r.subject != records[0].subject }
 	var err error
@@ -193,18 +196,34 @@ func (q *Queue) writeEvents(ctx context.Context, messages []eventlog.Write) erro
 
 // packMessages packs the lines of each subject into messages.
 func packMessages(records []record) []eventlog.Write {
-	var messages []eventlog.Write
+	messages, _ := packInto(nil, records)
+	return messages
+}
+
+// packInto is packMessages with the data of the messages in buffer, if that is large enough. It returns the buffer that it used.
+func packInto(buffer []byte, records []record) (messages []eventlog.Write, used []byte) {
 	open := map[string]int{} // the index of the last message of a subject
-	for _, rec := range records {
+	places, sizes, total := make([]int, len(records)), []int(nil), 0
+	for n, rec := range records {
 		i, ok := open[rec.subject]
-		if !ok || len(messages[i].Data)+len(rec.line) >= pageBytes {
+		if !ok || sizes[i]+len(rec.line) >= pageBytes {
 			i = len(messages)
 			open[rec.subject] = i
-			messages = append(messages, eventlog.Write{Subject: rec.subject, Data: make([]byte, 0, len(rec.line)+1)})
+			messages, sizes = append(messages, eventlog.Write{Subject: rec.subject}), append(sizes, 0)
 		}
-		messages[i].Data = append(append(messages[i].Data, rec.line...), '\n')
+		places[n] = i
+		sizes[i] += len(rec.line) + 1
+		total += len(rec.line) + 1
 	}
-	return messages
+	used = slices.Grow(buffer[:0], total)[:total]
+	for i, rest := 0, used; i < len(messages); i++ {
+		messages[i].Data, rest = rest[:0:sizes[i]], rest[sizes[i]:]
+	}
+	for n, rec := range records {
+		m := &messages[places[n]]
+		m.Data = append(append(m.Data, rec.line...), '\n')
+	}
+	return messages, used
 }
 
 // appendMessage appends one message to a stream and returns its sequence.

@@ -15,7 +15,6 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"os"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -204,15 +203,28 @@ type NewEvent struct {
 	Raw    []byte // the event as JSON in one line
 }
 
+// sourcePartition is what the subject of an event consists of.
+type sourcePartition struct {
+	source    string
+	partition int
+}
+
 // Append appends events in order. They are durable when it returns nil; if it returns an error, they may be.
 func (q *Queue) Append(ctx context.Context, events []NewEvent) error {
 	records := make([]record, len(events))
+	subjects := map[sourcePartition]string{}
 	limit := q.store.MaxMessage()
 	for i, e := range events {
 		if int64(len(e.Raw)) > limit {
 			return fmt.Errorf("an event of %d bytes is larger than the queue accepts", len(e.Raw))
 		}
-		records[i] = record{subject: "ev." + subjectToken(e.Source) + "." + strconv.Itoa(q.partitionOf(e.Key)), line: e.Raw}
+		at := sourcePartition{e.Source, q.partitionOf(e.Key)}
+		subject, ok := subjects[at]
+		if !ok {
+			subject = partitionSubject("ev", at.source, at.partition)
+			subjects[at] = subject
+		}
+		records[i] = record{subject: subject, line: e.Raw}
 	}
 	if err := q.checkWritable(); err != nil {
 		return err

@@ -33,7 +33,8 @@ type Log interface {
 	Prepare(ctx context.Context, streams []StreamConfig) error
 
 	// Append writes messages to one stream, all of them or none, with consecutive sequences. They are durable when it returns
-	// the last sequence; if it returns an error, they may be, except for ErrConflict, ErrFull and ErrTooLarge.
+	// the last sequence; if it returns an error, they may be, except for ErrConflict, ErrFull and ErrTooLarge. It does not keep
+	// their data.
 	Append(ctx context.Context, stream string, writes []Write) (last uint64, err error)
 	// MaxMessage is the maximum number of bytes in the data of a message.
 	MaxMessage() int64
