@@ -81,7 +81,9 @@ func newQueuePageOf(t *testing.T, n int, change func(*console.Config)) *queuePag
 		s.RemovedInstances = func() []delivery.Status { return q.removed }
 		change(s)
 	})
-	require.Eventually(t, func() bool { return len(q.letters(t)) == n }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool {
+		return len(q.letters(t)) == n && len(q.runner.Verdicts(n, func(*delivery.VerdictRecord) bool { return true })) == n
+	}, 30*time.Second, 5*time.Millisecond)
 	return q
 }
 
