@@ -153,8 +153,10 @@ func TestTLS(t *testing.T) {
 	assert.Equal(t, int64(1), used())
 	assert.Equal(t, 1, bytes.Count(p.log.Bytes(), []byte("the new TLS certificate is not used")))
 	p.write(cert, key)
-	assert.Equal(t, int64(2), used())
-	assert.Contains(t, p.log.String(), "TLS certificate reloaded")
+	for range 2 {
+		assert.Equal(t, int64(2), used())
+		assert.Equal(t, 1, bytes.Count(p.log.Bytes(), []byte("TLS certificate reloaded")), "it is loaded again only if it changes")
+	}
 	require.NoError(t, os.Remove(p.ky))
 	assert.Equal(t, int64(2), used())
 	assert.WithinDuration(t, time.Now().Add(time.Hour), p.server.certificates.expiry(), time.Minute)

@@ -55,10 +55,10 @@ func (v *server) setConfig(t *testing.T, text string) *config.Config {
 }
 
 // startRunner starts the delivery without instances.
-func (v *server) startRunner(t *testing.T) {
+func (v *server) startRunner(t *testing.T, checks ...delivery.Check) {
 	t.Helper()
 	var err error
-	v.runner, err = delivery.NewRunner(t.Context(), v.queue, delivery.Settings{Linger: time.Millisecond})
+	v.runner, err = delivery.NewRunner(t.Context(), v.queue, delivery.Settings{Linger: time.Millisecond, Checks: checks})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -116,9 +116,11 @@ func TestLimitsHaveMetrics(t *testing.T) {
 // TestDeliveryHasMetrics checks what is exported of the delivery and the queue before there is anything to deliver.
 func TestDeliveryHasMetrics(t *testing.T) {
 	v, _ := newParts(t, firstConfig)
-	v.startRunner(t)
+	failing := delivery.Check{Code: "broken", Stops: delivery.StopsIngest, Run: func(context.Context) error { return errNoQueue }}
+	v.startRunner(t, failing, failing)
 	values := gather(t, deliveryMetrics{v})
-	assert.Equal(t, oneIf(v.runner.Health(t.Context()).Ready), values["ready"])
+	assert.Zero(t, values["ready"])
+	assert.Equal(t, 1.0, values["finding broken "], "a finding that is there twice is exported once: %v", values)
 	sizes, err := v.queue.Sizes()
 	require.NoError(t, err)
 	require.NotEmpty(t, sizes)

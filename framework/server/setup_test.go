@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,6 +109,45 @@ func TestLinkSignsIn(t *testing.T) {
 	assert.Equal(t, http.StatusOK, ask(page+"setup", signedIn.Cookies()...).StatusCode)
 	stop()
 	require.NoError(t, <-ended)
+	assert.Zero(t, get(http.DefaultClient, page), "the port is closed")
+}
+
+// TestServerStartsWithItsSetup sets up the first instance in the console, and checks what the server that starts then knows of it.
+func TestServerStartsWithItsSetup(t *testing.T) {
+	t.Parallel()
+	s := &served{T: t, file: filepath.Join(t.TempDir(), "new", "landfall.yaml"), ended: make(chan error, 1)}
+	links := make(chan string, 1)
+	began := make(chan struct{})
+	go func() {
+		defer close(began)
+		s.start(func(o *Options) { o.Started = func(console, _ string) { links <- console } })
+	}()
+	root := strings.TrimSuffix(<-links, "/console/")
+	status, _ := s.call(http.MethodGet, root+"/readyz", "")
+	assert.Equal(t, http.StatusServiceUnavailable, status)
+	status, text := s.call(http.MethodGet, root+"/console/", "")
+	assert.Equal(t, http.StatusSeeOther, status)
+	s.shows(text, "/console/wizard", "the console")
+	post := func(path string, form url.Values) string {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, root+"/console/"+path, strings.NewReader(form.Encode()))
+		require.NoError(t, err)
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		response, err := http.DefaultTransport.RoundTrip(r)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, http.StatusSeeOther, response.StatusCode, path)
+		return response.Header.Get("Location")
+	}
+	next := post("wizard/connect", url.Values{"slug": {"braze-cohorts"}, "name": {"Braze"}, "try.client_secret": {"typed"}, "try.partner_api_key": {"typed too"}, "do": {"save"}})
+	assert.Equal(t, "/console/wizard/at/braze/audiences", next)
+	<-began
+	assert.Equal(t, root, s.at.URL, "the server uses the listener of the setup")
+	s.shows(s.get("/console/changes/config"), "the setup in the console", "the list of configs")
+	post("wizard/at/braze/identifiers", url.Values{"chosen": {"1"}, "all": {"1"}, "option": {"preset:0"}})
+	post("wizard/at/braze/on", nil)
+	assert.Contains(t, s.statuses(), "braze", "the answer waits until the server uses the config")
+	s.end()
 }
 
 // TestAdminListenerOfTheSetup checks that the server uses the listener of the setup, or closes it if the config names another address.
