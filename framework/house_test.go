@@ -18,7 +18,7 @@ var floors = [][]string{
 		"framework/language/yamldoc", "internal/textfile", "internal/pool", "internal/pause", "internal/poller", "internal/loglines", "internal/testsize", "internal/moduleproxy", "internal/chromium", "internal/acmetest", "internal/buildinfo",
 	},
 	{
-		"framework/event/identifier", "framework/event/incoming", "framework/language/…", "framework/server/access", "framework/state/segment", "framework/delivery/internal/…",
+		"framework/event/identifier", "framework/event/incoming", "framework/language/…", "framework/server/access", "framework/state/sortedfile", "framework/delivery/internal/…",
 		"framework/destination/httpx", "framework/destination/oauth", "framework/destination/request", "framework/destination/sandbox",
 	},
 	{"framework/destination"},

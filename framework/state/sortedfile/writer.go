@@ -1,4 +1,4 @@
-package segment
+package sortedfile
 
 import (
 	"encoding/binary"
@@ -14,7 +14,7 @@ import (
 // writeSize is how many bytes are collected before they are written.
 const writeSize = 256 << 10
 
-// Writer writes a segment. Its memory is the index and the filter of the segment, and less than 1 MB unless rows are larger.
+// Writer writes a file. Its memory is the index and the filter of the file, and less than 1 MB unless rows are larger.
 type Writer struct {
 	file   *os.File
 	footer footer
@@ -29,14 +29,14 @@ type Writer struct {
 }
 
 var (
-	errFinished = errors.New("the segment is finished")
-	errAborted  = errors.New("the segment is aborted")
-	errEmptyKey = errors.New("a segment cannot have an empty key")
-	errTooLarge = fmt.Errorf("a key of a segment has at most %d bytes, and a value %d", MaxKey, MaxValue)
-	errMetaSize = fmt.Errorf("meta of a segment has at most %d bytes", MaxMeta)
+	errFinished = errors.New("the file is finished")
+	errAborted  = errors.New("the file is aborted")
+	errEmptyKey = errors.New("a file cannot have an empty key")
+	errTooLarge = fmt.Errorf("a key of a file has at most %d bytes, and a value %d", MaxKey, MaxValue)
+	errMetaSize = fmt.Errorf("meta of a file has at most %d bytes", MaxMeta)
 )
 
-// Create creates a segment at path, which must not exist. The segment is complete once Finish has returned; until then Open refuses it. Meta is kept
+// Create creates a file at path, which must not exist. The file is complete once Finish has returned; until then Open refuses it. Meta is kept
 // with it, unchanged.
 func Create(path string, meta []byte) (*Writer, error) {
 	if len(meta) > MaxMeta {
@@ -65,7 +65,7 @@ func (w *Writer) Add(key string, value []byte) error {
 	last := view(w.last)
 	shared := sharedPrefix(last, key)
 	if shared == len(key) || shared < len(last) && last[shared] > key[shared] {
-		return errors.New("the keys of a segment must ascend")
+		return errors.New("the keys of a file must ascend")
 	}
 	if len(w.buffer)-w.start+len(key)-shared+len(value) > blockSize-checksumSize-3 || w.start == len(w.buffer) {
 		if w.err = w.startBlock(key[:shared+1]); w.err != nil {
@@ -139,7 +139,7 @@ func (w *Writer) flush() error {
 	return err
 }
 
-// Finish completes the segment, syncs it and its directory, and closes it. After an error the file is useless: call Abort.
+// Finish completes the file, syncs it and its directory, and closes it. After an error the file is useless: call Abort.
 func (w *Writer) Finish() (Info, error) {
 	if w.err == nil {
 		w.err = w.finish()

@@ -1,4 +1,4 @@
-package segment
+package sortedfile
 
 // Source is rows in ascending order of their keys. An Iterator is a Source.
 type Source interface {

@@ -1,4 +1,4 @@
-package segment_test
+package sortedfile_test
 
 import (
 	"bufio"
@@ -13,10 +13,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/landfall-dev/landfall/framework/state/segment"
+	"github.com/landfall-dev/landfall/framework/state/sortedfile"
 )
 
-// benchRows is the number of rows of the segments of the benchmarks: LANDFALL_ROWS, or 1,000,000.
+// benchRows is the number of rows of the files of the benchmarks: LANDFALL_ROWS, or 1,000,000.
 func benchRows(b *testing.B) int {
 	text := os.Getenv("LANDFALL_ROWS")
 	if text == "" {
@@ -41,10 +41,10 @@ func benchValue(n uint64) []byte {
 	return value[:8+n%23]
 }
 
-// benchSegment writes a segment with each key from 0 to rows-1 that step divides with a remainder.
-func benchSegment(b *testing.B, rows, step, remainder int) *segment.Reader {
-	path := filepath.Join(b.TempDir(), "rows.segment")
-	w, err := segment.Create(path, nil)
+// benchFile writes a file with each key from 0 to rows-1 that step divides with a remainder.
+func benchFile(b *testing.B, rows, step, remainder int) *sortedfile.Reader {
+	path := filepath.Join(b.TempDir(), "rows.file")
+	w, err := sortedfile.Create(path, nil)
 	require.NoError(b, err)
 	var key []byte
 	for n := remainder; n < rows; n += step {
@@ -56,7 +56,7 @@ func benchSegment(b *testing.B, rows, step, remainder int) *segment.Reader {
 	return open(b, path)
 }
 
-// benchBatches returns sorted batches of random keys, of which a part exists in a segment of the even keys.
+// benchBatches returns sorted batches of random keys, of which a part exists in a file of the even keys.
 func benchBatches(rows, size, odd int) (batches [][]string) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for range 50 {
@@ -77,7 +77,7 @@ func perRow(b *testing.B, rows int) {
 
 func BenchmarkGet(b *testing.B) {
 	rows := benchRows(b)
-	r := benchSegment(b, rows, 2, 0)
+	r := benchFile(b, rows, 2, 0)
 	for _, size := range []int{1, 100, 1000, 10_000} {
 		for odd, name := range []string{"known", "unknown"} {
 			b.Run(fmt.Sprint(name, "/", size), func(b *testing.B) {
@@ -96,7 +96,7 @@ func BenchmarkGet(b *testing.B) {
 
 func BenchmarkIterate(b *testing.B) {
 	rows := benchRows(b)
-	r := benchSegment(b, rows, 1, 0)
+	r := benchFile(b, rows, 1, 0)
 	b.ReportAllocs()
 	for b.Loop() {
 		it := r.Iterate("")
@@ -132,9 +132,9 @@ func BenchmarkWrite(b *testing.B) {
 		}
 		perRow(b, rows)
 	})
-	b.Run("segment", func(b *testing.B) {
+	b.Run("file", func(b *testing.B) {
 		for b.Loop() {
-			w, err := segment.Create(filepath.Join(b.TempDir(), fmt.Sprint(b.N, rand.Int())), nil)
+			w, err := sortedfile.Create(filepath.Join(b.TempDir(), fmt.Sprint(b.N, rand.Int())), nil)
 			require.NoError(b, err)
 			for n, key := range keys {
 				if err := w.Add(key, benchValue(uint64(n))); err != nil {
@@ -153,21 +153,21 @@ func BenchmarkWrite(b *testing.B) {
 func BenchmarkMerge(b *testing.B) {
 	rows := benchRows(b)
 	for _, count := range []int{1, 3, 10} {
-		var readers []*segment.Reader
+		var readers []*sortedfile.Reader
 		for i := range count {
-			readers = append(readers, benchSegment(b, rows, count, i))
+			readers = append(readers, benchFile(b, rows, count, i))
 		}
 		b.Run(fmt.Sprint(count, " sources"), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				var sources []segment.Source
+				var sources []sortedfile.Source
 				for _, r := range readers {
 					it := r.Iterate("")
 					defer it.Close()
 					sources = append(sources, it)
 				}
 				n := 0
-				require.NoError(b, segment.Merge(sources, func(string, []string) error { n++; return nil }))
+				require.NoError(b, sortedfile.Merge(sources, func(string, []string) error { n++; return nil }))
 				require.Equal(b, rows, n)
 			}
 			perRow(b, rows)

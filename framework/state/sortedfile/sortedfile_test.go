@@ -1,4 +1,4 @@
-package segment_test
+package sortedfile_test
 
 import (
 	"bytes"
@@ -17,14 +17,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/landfall-dev/landfall/framework/state/segment"
+	"github.com/landfall-dev/landfall/framework/state/sortedfile"
 	"github.com/landfall-dev/landfall/internal/testsize"
 )
 
-// write writes rows to a new segment and returns its path.
+// write writes rows to a new file and returns its path.
 func write(t testing.TB, rows map[string]string) string {
-	path := filepath.Join(t.TempDir(), "rows.segment")
-	w, err := segment.Create(path, []byte("meta"))
+	path := filepath.Join(t.TempDir(), "rows.file")
+	w, err := sortedfile.Create(path, []byte("meta"))
 	require.NoError(t, err)
 	for _, key := range slices.Sorted(maps.Keys(rows)) {
 		require.NoError(t, w.Add(key, []byte(rows[key])))
@@ -33,21 +33,21 @@ func write(t testing.TB, rows map[string]string) string {
 	require.NoError(t, err)
 	stat, err := os.Stat(path)
 	require.NoError(t, err)
-	require.Equal(t, segment.Info{Rows: int64(len(rows)), Bytes: stat.Size()}, info)
+	require.Equal(t, sortedfile.Info{Rows: int64(len(rows)), Bytes: stat.Size()}, info)
 	require.Equal(t, fs.FileMode(0o600), stat.Mode())
 	return path
 }
 
-// open opens a segment until the test ends.
-func open(t testing.TB, path string) *segment.Reader {
-	r, err := segment.Open(path)
+// open opens a file until the test ends.
+func open(t testing.TB, path string) *sortedfile.Reader {
+	r, err := sortedfile.Open(path)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = r.Close() })
 	return r
 }
 
 // get looks up keys, and returns what exists.
-func get(r *segment.Reader, keys ...string) (map[string]string, error) {
+func get(r *sortedfile.Reader, keys ...string) (map[string]string, error) {
 	found := map[string]string{}
 	err := r.Get(keys, func(i int, value string) error {
 		found[strings.Clone(keys[i])] = strings.Clone(value)
@@ -57,7 +57,7 @@ func get(r *segment.Reader, keys ...string) (map[string]string, error) {
 }
 
 // all returns the rows after a key, each as key=value.
-func all(r *segment.Reader, after string) ([]string, error) {
+func all(r *sortedfile.Reader, after string) ([]string, error) {
 	it := r.Iterate(after)
 	defer it.Close()
 	var rows []string
@@ -78,7 +78,7 @@ func (g generator) key() string {
 		return strings.Repeat("a", 1+g.IntN(300)) + string(g.bytes(g.IntN(3)))
 	case 2:
 		if g.IntN(50) == 0 {
-			return strings.Repeat("z", segment.MaxKey-3) + fmt.Sprint(g.IntN(1000))
+			return strings.Repeat("z", 64<<10) + fmt.Sprint(g.IntN(1000))
 		}
 		return string(g.bytes(1 + g.IntN(500)))
 	default:
@@ -116,7 +116,7 @@ func TestSegmentIsTheMapThatWasWritten(t *testing.T) {
 	}
 }
 
-func checkIteration(t *testing.T, g generator, r *segment.Reader, rows map[string]string) {
+func checkIteration(t *testing.T, g generator, r *sortedfile.Reader, rows map[string]string) {
 	keys := slices.Sorted(maps.Keys(rows))
 	after := []string{"", "\x00", strings.Repeat("\xff", 9), g.key(), g.key()}
 	for range min(len(keys), 5) {
@@ -138,7 +138,7 @@ func checkIteration(t *testing.T, g generator, r *segment.Reader, rows map[strin
 	}
 }
 
-func checkLookups(t *testing.T, g generator, r *segment.Reader, rows map[string]string) {
+func checkLookups(t *testing.T, g generator, r *sortedfile.Reader, rows map[string]string) {
 	known := slices.Sorted(maps.Keys(rows))
 	for _, n := range []int{0, 1, 2, 50, 2000} {
 		var keys []string
@@ -169,7 +169,7 @@ func checkLookups(t *testing.T, g generator, r *segment.Reader, rows map[string]
 }
 
 // count returns how many of the keys exist.
-func count(t *testing.T, r *segment.Reader, keys []string) (n int) {
+func count(t *testing.T, r *sortedfile.Reader, keys []string) (n int) {
 	require.NoError(t, r.Get(keys, func(int, string) error { n++; return nil }))
 	return n
 }
@@ -192,7 +192,7 @@ func TestFilterSkipsMostUnknownKeys(t *testing.T) {
 	unknown, reads := 20_000, 0
 	for i := range unknown {
 		if _, err := get(r, fmt.Sprintf("user-%08x", i*15+1)); err != nil {
-			require.ErrorIs(t, err, segment.ErrDamaged)
+			require.ErrorIs(t, err, sortedfile.ErrDamaged)
 			reads++
 		}
 	}
@@ -222,21 +222,21 @@ func TestConcurrentUse(t *testing.T) {
 }
 
 func TestWriterRefuses(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "rows.segment")
-	_, err := segment.Create(path, make([]byte, segment.MaxMeta+1))
+	path := filepath.Join(t.TempDir(), "rows.file")
+	_, err := sortedfile.Create(path, make([]byte, sortedfile.MaxMeta+1))
 	require.ErrorContains(t, err, "at most 1024 bytes")
-	w, err := segment.Create(path, nil)
+	w, err := sortedfile.Create(path, nil)
 	require.NoError(t, err)
-	_, err = segment.Create(path, nil)
+	_, err = sortedfile.Create(path, nil)
 	require.ErrorIs(t, err, fs.ErrExist)
 	require.NoError(t, w.Add("b", nil))
 	for _, key := range []string{"b", "a", "\x00", "B"} {
 		require.ErrorContains(t, w.Add(key, nil), "must ascend", "%q", key)
 	}
 	require.ErrorContains(t, w.Add("", nil), "empty key")
-	require.ErrorContains(t, w.Add(strings.Repeat("x", segment.MaxKey+1), nil), "at most 65536 bytes")
-	require.ErrorContains(t, w.Add("c", make([]byte, segment.MaxValue+1)), "at most 65536 bytes, and a value 1048576")
-	require.NoError(t, w.Add("bb", bytes.Repeat([]byte("v"), segment.MaxValue)))
+	require.ErrorContains(t, w.Add(strings.Repeat("x", sortedfile.MaxKey+1), nil), "at most 1048576 bytes")
+	require.ErrorContains(t, w.Add("c", make([]byte, sortedfile.MaxValue+1)), "at most 65536 bytes, and a value 1048576")
+	require.NoError(t, w.Add("bb", bytes.Repeat([]byte("v"), sortedfile.MaxValue)))
 	require.NoError(t, w.Add("c", nil))
 	info, err := w.Finish()
 	require.NoError(t, err)
@@ -250,23 +250,23 @@ func TestWriterRefuses(t *testing.T) {
 	require.NoError(t, r.Verify(t.Context()))
 	found, err := get(r, "b", "bb", "c", "d")
 	require.NoError(t, err)
-	assert.Equal(t, map[string]string{"b": "", "bb": strings.Repeat("v", segment.MaxValue), "c": ""}, found)
+	assert.Equal(t, map[string]string{"b": "", "bb": strings.Repeat("v", sortedfile.MaxValue), "c": ""}, found)
 }
 
 func TestAbortRemovesTheFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "rows.segment")
-	w, err := segment.Create(path, nil)
+	path := filepath.Join(t.TempDir(), "rows.file")
+	w, err := sortedfile.Create(path, nil)
 	require.NoError(t, err)
 	require.NoError(t, w.Add("a", nil))
-	_, err = segment.Open(path)
-	require.ErrorIs(t, err, segment.ErrDamaged)
-	require.ErrorContains(t, err, "rows.segment is damaged: it has no footer")
+	_, err = sortedfile.Open(path)
+	require.ErrorIs(t, err, sortedfile.ErrDamaged)
+	require.ErrorContains(t, err, "rows.file is damaged: it has no footer")
 	require.NoError(t, w.Abort())
 	require.NoError(t, w.Abort())
 	require.Error(t, w.Add("b", nil))
 	_, err = w.Finish()
 	require.Error(t, err)
-	_, err = segment.Open(path)
+	_, err = sortedfile.Open(path)
 	require.ErrorIs(t, err, fs.ErrNotExist)
 }
 

@@ -1,4 +1,4 @@
-package segment
+package sortedfile
 
 import (
 	"encoding/binary"
@@ -15,8 +15,8 @@ import (
 	"github.com/landfall-dev/landfall/internal/testsize"
 )
 
-// smallSegment returns a segment with two blocks, and its keys.
-func smallSegment(t testing.TB) (file []byte, keys []string) {
+// smallFile returns a file with two blocks, and its keys.
+func smallFile(t testing.TB) (file []byte, keys []string) {
 	path := filepath.Join(t.TempDir(), "small")
 	w, err := Create(path, []byte("meta"))
 	require.NoError(t, err)
@@ -88,7 +88,7 @@ func checkNoticed(t *testing.T, intact, result readings, what string, args ...an
 }
 
 func TestDamageIsNoticed(t *testing.T) {
-	file, keys := smallSegment(t)
+	file, keys := smallFile(t)
 	intact := read(t, file, keys)
 	require.Equal(t, readings{info: intact.info, meta: "meta", got: intact.got, rows: intact.rows}, intact)
 	path := filepath.Join(t.TempDir(), "file")
@@ -121,7 +121,7 @@ func TestDamageIsNoticed(t *testing.T) {
 }
 
 func TestDamageAfterOpenIsNoticed(t *testing.T) {
-	file, keys := smallSegment(t)
+	file, keys := smallFile(t)
 	path := filepath.Join(t.TempDir(), "file")
 	for at := range file {
 		if at%100 != 0 && at < len(file)-150 {
@@ -143,7 +143,7 @@ func TestDamageAfterOpenIsNoticed(t *testing.T) {
 }
 
 func TestNewerVersionIsRefused(t *testing.T) {
-	file, _ := smallSegment(t)
+	file, _ := smallFile(t)
 	tail := file[len(file)-tailSize:]
 	set := func(stored uint32) {
 		length := binary.LittleEndian.Uint32(tail)
@@ -198,7 +198,7 @@ func sealBlocks(data, index []byte, blocks int) {
 // FuzzOpen reads any bytes, also with the right checksums. Nothing may panic, or take more memory than a few times the size of the file, and what Verify
 // accepts is consistent.
 func FuzzOpen(f *testing.F) {
-	file, keys := smallSegment(f)
+	file, keys := smallFile(f)
 	f.Add(file, true)
 	f.Add(file[len(file)-minFooter:], false)
 	f.Add([]byte{}, false)

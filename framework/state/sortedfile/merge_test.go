@@ -1,4 +1,4 @@
-package segment_test
+package sortedfile_test
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/landfall-dev/landfall/framework/state/segment"
+	"github.com/landfall-dev/landfall/framework/state/sortedfile"
 	"github.com/landfall-dev/landfall/internal/testsize"
 )
 
@@ -20,7 +20,7 @@ func TestMergeIsTheMergeOfMaps(t *testing.T) {
 	for round := range testsize.Of(60, 10) {
 		g := generator{rand.New(rand.NewPCG(2, uint64(round)))}
 		want := map[string][]string{}
-		var sources []segment.Source
+		var sources []sortedfile.Source
 		for range round % 7 {
 			rows := map[string]string{}
 			for range g.IntN(200) {
@@ -34,7 +34,7 @@ func TestMergeIsTheMergeOfMaps(t *testing.T) {
 			sources = append(sources, it)
 		}
 		got, last := map[string][]string{}, ""
-		require.NoError(t, segment.Merge(sources, func(key string, values []string) error {
+		require.NoError(t, sortedfile.Merge(sources, func(key string, values []string) error {
 			require.Less(t, last, key)
 			last = strings.Clone(key)
 			for _, value := range values {
@@ -60,20 +60,20 @@ func (s *listSource) Err() error    { return s.err }
 
 func TestMergeReturnsErrors(t *testing.T) {
 	failure := errors.New("failure")
-	for name, sources := range map[string][]segment.Source{
+	for name, sources := range map[string][]sortedfile.Source{
 		"at once":         {&listSource{keys: []string{"a"}}, &listSource{err: failure}},
 		"alone":           {&listSource{keys: []string{"a"}, err: failure}},
 		"of one key":      {&listSource{keys: []string{"a", "c"}}, &listSource{keys: []string{"b"}, err: failure}},
 		"of a common key": {&listSource{keys: []string{"a", "c"}}, &listSource{keys: []string{"a"}, err: failure}},
 	} {
-		assert.Equal(t, failure, segment.Merge(sources, func(key string, _ []string) error {
+		assert.Equal(t, failure, sortedfile.Merge(sources, func(key string, _ []string) error {
 			assert.NotEqual(t, "c", key, name)
 			return nil
 		}), name)
 	}
 	for _, n := range []int{1, 2} {
-		sources := []segment.Source{&listSource{keys: []string{"a", "b"}}, &listSource{keys: []string{"a"}}}[:n]
-		assert.Equal(t, failure, segment.Merge(sources, func(key string, _ []string) error {
+		sources := []sortedfile.Source{&listSource{keys: []string{"a", "b"}}, &listSource{keys: []string{"a"}}}[:n]
+		assert.Equal(t, failure, sortedfile.Merge(sources, func(key string, _ []string) error {
 			assert.Equal(t, "a", key)
 			return failure
 		}))
@@ -90,14 +90,14 @@ func TestMergeOfManyIterators(t *testing.T) {
 	for i, key := range keys {
 		parts[i*7%3][key] = rows[key]
 	}
-	var sources []segment.Source
+	var sources []sortedfile.Source
 	for _, part := range parts {
 		it := open(t, write(t, part)).Iterate("")
 		defer it.Close()
 		sources = append(sources, it)
 	}
 	at := 0
-	require.NoError(t, segment.Merge(sources, func(key string, values []string) error {
+	require.NoError(t, sortedfile.Merge(sources, func(key string, values []string) error {
 		if key != keys[at] || len(values) != 1 || values[0] != rows[key] {
 			return fmt.Errorf("row %d is %q with %q", at, key, values)
 		}

@@ -1,13 +1,13 @@
-// Package segment reads and writes segments: immutable files of rows sorted by key, as in the lower levels of a log-structured merge tree. A
-// Writer writes a segment in one pass. A Reader looks up sorted batches of keys, and iterates over the rows in order. Merge combines several
-// segments into one sequence.
+// Package sortedfile reads and writes sorted files: immutable files of rows sorted by key, as in the lower levels of a log-structured merge tree. A
+// Writer writes a file in one pass. A Reader looks up sorted batches of keys, and iterates over the rows in order. Merge combines several
+// files into one sequence.
 //
-// A segment consists of blocks of about 4 KB with the rows, an index of the blocks, a Bloom filter, and a footer. A Reader keeps the index and the filter in
+// A file consists of blocks of about 4 KB with the rows, an index of the blocks, a Bloom filter, and a footer. A Reader keeps the index and the filter in
 // memory, about 11 bits a row, and reads blocks when it needs them. Each part has a checksum. Damage is reported as ErrDamaged, and
 // never as other rows than those that were written.
 //
 // A Reader is safe for concurrent use. Writers and iterators are not.
-package segment
+package sortedfile
 
 import (
 	"errors"
@@ -15,23 +15,23 @@ import (
 	"hash/crc32"
 )
 
-// Limits of a segment.
+// Limits of a file.
 const (
-	MaxKey   = 64 << 10 // bytes of a key
-	MaxValue = 1 << 20  // bytes of a value
-	MaxMeta  = 1 << 10  // bytes of meta
+	MaxKey   = 1 << 20 // bytes of a key
+	MaxValue = 1 << 20 // bytes of a value
+	MaxMeta  = 1 << 10 // bytes of meta
 )
 
-// ErrDamaged is matched by each error about a segment with other bytes than those that were written, or of an unknown format.
+// ErrDamaged is matched by each error about a file with other bytes than those that were written, or of an unknown format.
 var ErrDamaged = errors.New("the file is damaged")
 
-// Info describes a segment.
+// Info describes a file.
 type Info struct {
 	Rows  int64
 	Bytes int64 // of the whole file
 }
 
-// formatError is an error about the contents of a segment. It matches ErrDamaged.
+// formatError is an error about the contents of a file. It matches ErrDamaged.
 type formatError struct{ file, text string }
 
 func (e *formatError) Error() string { return e.file + " " + e.text }

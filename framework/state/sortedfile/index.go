@@ -1,4 +1,4 @@
-package segment
+package sortedfile
 
 import (
 	"encoding/binary"
@@ -56,7 +56,7 @@ func (x *index) findPart(key string, from int) int {
 // partSeparator returns the separator of the first block of a part.
 func (x *index) partSeparator(part int) string { return x.separator(x.parts[part].block) }
 
-// fill sets x to the stored index b of a segment with footer f.
+// fill sets x to the stored index b of a file with footer f.
 func (x *index) fill(b []byte, f *footer, name string) error {
 	records := (f.blocks + f.parts) * indexRecord
 	x.separators = string(b[records:])
@@ -121,7 +121,7 @@ type indexWriter struct {
 	separator     int // length of the last one
 }
 
-var errIndexTooLarge = errors.New("the keys are too long or too many for one segment")
+var errIndexTooLarge = errors.New("the keys are too long or too many for one file")
 
 // startBlock adds a block whose first key starts with separator.
 func (w *indexWriter) startBlock(separator string) error {

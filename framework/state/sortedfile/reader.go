@@ -1,4 +1,4 @@
-package segment
+package sortedfile
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// Reader reads a segment. It keeps the index and the filter in memory. It is safe for concurrent use.
+// Reader reads a file. It keeps the index and the filter in memory. It is safe for concurrent use.
 type Reader struct {
 	file   *os.File
 	name   string // for errors
@@ -18,7 +18,7 @@ type Reader struct {
 	filter []byte
 }
 
-// Open opens a segment. It reads and checks the index, the filter and the footer; blocks are checked when they are read.
+// Open opens a file. It reads and checks the index, the filter and the footer; blocks are checked when they are read.
 func Open(path string) (*Reader, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -57,7 +57,7 @@ func (r *Reader) readTail() (err error) {
 	return nil
 }
 
-// Info returns the size of the segment.
+// Info returns the size of the file.
 func (r *Reader) Info() Info { return Info{Rows: r.footer.rows, Bytes: r.footer.size} }
 
 // Meta returns the meta that was given to Create. The caller must not change it.
@@ -73,7 +73,7 @@ func (r *Reader) mayContain(key string, part int) bool {
 }
 
 // errUnsorted is returned for keys in the wrong order.
-var errUnsorted = errors.New("the keys that are looked up in a segment must be sorted")
+var errUnsorted = errors.New("the keys that are looked up in a file must be sorted")
 
 // Get looks up keys, which must be sorted and may have duplicates. For each that exists it calls visit with its position in keys and its value,
 // which is valid during the call only. It returns the first error of visit.
@@ -123,7 +123,7 @@ func (l *lookup) release() {
 	}
 }
 
-// locate finds the block that may have a key. It returns false if the segment does not have the key.
+// locate finds the block that may have a key. It returns false if the file does not have the key.
 func (l *lookup) locate(key string) bool {
 	x := &l.reader.index
 	part := x.findPart(key, l.part)
@@ -170,7 +170,7 @@ func (r *Reader) readBlock(block int, buffer *[]byte) ([]byte, error) {
 	return openBlock(r.name, b, block)
 }
 
-// Verify reads the whole segment, and checks all checksums, the order of the keys, their number, and that Get finds them.
+// Verify reads the whole file, and checks all checksums, the order of the keys, their number, and that Get finds them.
 func (r *Reader) Verify(ctx context.Context) error {
 	again := &Reader{file: r.file, name: r.name}
 	if err := again.readTail(); err != nil {

@@ -1,4 +1,4 @@
-package segment
+package sortedfile
 
 import "sync"
 
@@ -8,7 +8,7 @@ const chunkSize = 256 << 10
 // chunks keeps the buffers of iterators.
 var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
-// Iterator iterates over the rows of a segment in the order of their keys. It checks checksums and the order. It is not safe for concurrent use.
+// Iterator iterates over the rows of a file in the order of their keys. It checks checksums and the order. It is not safe for concurrent use.
 type Iterator struct {
 	reader *Reader
 	after  string // rows up to this key are skipped

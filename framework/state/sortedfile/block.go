@@ -1,4 +1,4 @@
-package segment
+package sortedfile
 
 import (
 	"encoding/binary"

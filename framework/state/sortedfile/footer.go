@@ -1,4 +1,4 @@
-package segment
+package sortedfile
 
 import (
 	"encoding/binary"
@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// A segment is its blocks, the index, the filter, and the footer. The footer is, in little endian order, the fields of footer, then meta, then a tail
+// A file is its blocks, the index, the filter, and the footer. The footer is, in little endian order, the fields of footer, then meta, then a tail
 // that all versions have: the length of the whole footer, a checksum of all of the footer before the checksum, the version, and the magic number.
 const (
 	version     = 1
@@ -20,7 +20,7 @@ const (
 	indexRecord = 8 // bytes of a block or of a part in the index, without its separator
 )
 
-// footer describes the other parts of a segment.
+// footer describes the other parts of a file.
 type footer struct {
 	rows          int64
 	data          int64 // bytes of all blocks
@@ -89,7 +89,7 @@ func readFooterBytes(f *os.File, name string) ([]byte, int64, error) {
 		return nil, 0, err
 	}
 	if len(b) < tailSize || string(b[len(b)-len(magic):]) != magic {
-		return nil, 0, damaged(name, "it has no footer. It is incomplete, or not a segment of the ledger")
+		return nil, 0, damaged(name, "it has no footer. It is incomplete, or not a file of the ledger")
 	}
 	length := binary.LittleEndian.Uint32(b[len(b)-tailSize:])
 	if length < tailSize || length > uint32(len(b)) {
