@@ -56,7 +56,10 @@ func (k *audienceCommand) addAllowFlag(cmd *cobra.Command) {
 
 // open loads the config, opens its state and chooses the instance.
 func (k *audienceCommand) open(ctx context.Context) error {
-	if k.asksRemote && k.query.isRemote() {
+	if err := k.query.check(k.asksRemote); err != nil {
+		return err
+	}
+	if k.query.isRemote() {
 		if err := k.targetRemote(); err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 	"github.com/landfall-dev/landfall/framework/files/sqlsource"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
@@ -36,6 +37,28 @@ const fromRemote = "remote"
 
 // isRemote reports whether the users come from the remote.
 func (q *querySource) isRemote() bool { return q.from == fromRemote }
+
+// check finds mistakes in the flags before anything is opened. asksRemote says that the command can ask the remote.
+func (q *querySource) check(asksRemote bool) error {
+	near := fault.DidYouMean(strings.ToLower(q.from), []string{fromRemote})
+	switch {
+	case !q.isUsed(), q.isRemote() && asksRemote:
+		return nil
+	case q.isRemote():
+		return usageErrorf("--from remote is only for members diff and members resync: give the URL of a database")
+	case asksRemote && near != "":
+		return usageErrorf("--from %s is not the URL of a database%s", fault.Shorten(q.from, 20), near)
+	}
+	o, err := q.options()
+	if err != nil {
+		return err
+	}
+	var wrong *sqlsource.OptionError
+	if err = sqlsource.Check(o); errors.As(err, &wrong) {
+		return usageErrorf("%v", wrong)
+	}
+	return err
+}
 
 // isUsed reports whether the users come from a query.
 func (q *querySource) isUsed() bool { return q.from != "" || q.query != "" || q.file != "" }

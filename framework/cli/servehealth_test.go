@@ -50,6 +50,8 @@ func TestAPausedInstanceIsShownAndResumed(t *testing.T) {
 	assert.Equal(t, int64(1), s.waitSettled(1)["delivered"])
 	_, text = s.probe("/readyz")
 	assert.Equal(t, "ready\n", text)
+	assert.Equal(t, "braze-main: no change: it is not paused, and no retry waits\n", s.cli("resume", "braze-main"))
+	assert.JSONEq(t, `{"resumed":"braze-main","waited":false}`, s.cli("resume", "braze-main", "--json"))
 }
 
 // TestServeLogsItsLimits checks that the server logs its limits when it starts.

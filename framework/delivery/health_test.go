@@ -64,11 +64,17 @@ func TestPauseIsReportedAndResumed(t *testing.T) {
 	require.Equal(t, []delivery.Code{delivery.CodePaused}, findingCodes(runner))
 	assert.Contains(t, health.Findings[0].Text(), "landfall resume main")
 	assert.Equal(t, health.Findings, status.Findings)
-	require.ErrorIs(t, runner.Resume("other"), delivery.ErrUnknownInstance)
+	_, err := runner.Resume("other")
+	require.ErrorIs(t, err, delivery.ErrUnknownInstance)
 	close(then)
-	require.NoError(t, runner.Resume("main"))
+	waited, err := runner.Resume("main")
+	require.NoError(t, err)
+	assert.True(t, waited)
 	waitForCounts(t, runner, map[string]int64{"events": 2, "delivered": 2})
 	assert.Empty(t, findingCodes(runner))
+	waited, err = runner.Resume("main")
+	require.NoError(t, err)
+	assert.False(t, waited, "nothing is paused")
 }
 
 // A request that never ends and has no timeout blocks accepted events although nothing is paused. That is detected.

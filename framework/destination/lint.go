@@ -46,6 +46,9 @@ func (d *Definition) Lint(o LintOptions) []Finding {
 	l := linter{d: d}
 	l.checkNames(o.Directory)
 	l.checkFields("settings", "/authentication/fields", d.Settings, d.Settings)
+	l.checkFields("audience", "/audienceFields", d.AudienceFields, d.AudienceFields)
+	l.checkUnmapped("settings", "/authentication/fields", d.Settings)
+	l.checkUnmapped("audience", "/audienceFields", d.AudienceFields)
 	for _, f := range d.Settings {
 		l.checkSecret(f)
 		l.checkDescription("settings."+f.Key, "/authentication/fields"+fault.PointerKey(f.Key), "the setting", f.Description)
@@ -163,6 +166,30 @@ func (l *linter) checkDefault(of, place string, f fieldschema.Field) {
 	if err != nil {
 		l.addFinding(CheckDefaults, of, place+"/default", "the default is not a valid value of the field: %v", err)
 	}
+}
+
+// checkUnmapped checks that the defaults of settings, for which there is no event, have no directives.
+func (l *linter) checkUnmapped(of, place string, fields fieldschema.Fields) {
+	for _, f := range fields {
+		if hasDirective(f.Default) {
+			l.addFinding(CheckDefaults, of+"."+f.Key, place+fault.PointerKey(f.Key)+"/default", "the default is a mapping, but a setting is not mapped: it should be a value")
+		}
+	}
+}
+
+// hasDirective reports whether a value has a directive at any depth.
+func hasDirective(v event.Value) bool {
+	for key, m := range v.Members() {
+		if strings.HasPrefix(key, "@") || hasDirective(m) {
+			return true
+		}
+	}
+	for _, item := range v.Items() {
+		if hasDirective(item) {
+			return true
+		}
+	}
+	return false
 }
 
 func firstKey(v event.Value) string {

@@ -49,6 +49,9 @@ func TestLint(t *testing.T) {
 		{name: "default that is an empty object", fields: `a: {label: A, description: A., type: string, default: {}}`, want: "/actions/create/fields/a/default the default is not a valid value"},
 		{name: "default that is a mapping", fields: `a: {label: A, description: A., type: integer, default: {"@path": $.a}}`},
 		{name: "default of a setting", settings: `n: {label: N, description: N., type: number, default: x}`, want: "/authentication/fields/n/default the default"},
+		{name: "default of a setting that is a mapping", settings: `n: {label: N, description: N., type: string, default: {"@path": $.n}}`, want: "/authentication/fields/n/default the default is a mapping, but a setting is not mapped"},
+		{name: "default of a setting with a mapping inside", settings: `n: {label: N, description: N., type: object, default: {a: [{"@path": $.n}]}}`, want: "/authentication/fields/n/default the default is a mapping"},
+		{name: "default of a setting that is an object", settings: `n: {label: N, description: N., type: object, default: {a: [1]}}`},
 		{name: "default below the minimum", fields: `a: {label: A, description: A., type: number, minimum: 5, default: 4}`, want: "/actions/create/fields/a/default the default"},
 		{name: "minimum above maximum", fields: `a: {label: A, description: A., type: number, minimum: 5, maximum: 4}`, want: "/actions/create/fields/a/minimum the minimum 5 is above the maximum 4"},
 		{name: "minimum equals maximum", fields: `a: {label: A, description: A., type: number, minimum: 5, maximum: 5}`},
@@ -213,5 +216,23 @@ func TestDestinationsOfThisRepositoryPassLint(t *testing.T) {
 		d, err := destination.ParseDefinition(file, text)
 		require.NoError(t, err, strings.TrimSpace(file))
 		assert.Empty(t, d.Lint(destination.LintOptions{Directory: filepath.Dir(file)}), file)
+	}
+}
+
+func TestLintChecksTheSettingsOfAudiences(t *testing.T) {
+	for field, want := range map[string]string{
+		`{label: A, type: string, default: {"@pth": $.x}}`: "/audienceFields/a/default the default is a mapping, but a setting is not mapped: it should be a value",
+		`{label: A, type: boolean, default: nope}`:         "/audienceFields/a/default the default is not a valid value of the field",
+		`{label: A, type: number, minimum: 2, maximum: 1}`: "/audienceFields/a/minimum",
+		`{label: A, type: boolean, default: true}`:         "",
+	} {
+		d, err := destination.ParseDefinition("destination.yaml", []byte(linted("", "")+"audienceConfig: {mode: {type: realtime}}\naudienceFields:\n  a: "+field+"\n"))
+		require.NoError(t, err)
+		findings := d.Lint(destination.LintOptions{})
+		if want == "" {
+			assert.Empty(t, findings, field)
+		} else if assert.Len(t, findings, 1, field) {
+			assert.Contains(t, findings[0].Pointer+" "+findings[0].Message, want)
+		}
 	}
 }

@@ -229,11 +229,7 @@ func (p *parser) parseAction(key string, v event.Value) {
 		_, err := fql.Compile(a.DefaultSubscription)
 		p.problems.AddUnder(place+"/defaultSubscription", err)
 	}
-	for _, f := range a.Fields {
-		if f.Default.Kind() != event.Absent {
-			p.checkMapping(f.Default, place+"/fields"+fault.PointerKey(f.Key)+"/default")
-		}
-	}
+	p.checkDefaults(a.Fields, place+"/fields")
 	for _, alias := range v.Get("aliases").Items() {
 		a.Aliases = append(a.Aliases, alias.Str())
 	}
@@ -276,6 +272,17 @@ func (p *parser) parsePreset(v event.Value, place string) {
 		p.checkMapping(preset.Mapping, place+"/mapping")
 	}
 	p.d.Presets = append(p.d.Presets, preset)
+}
+
+// checkDefaults checks the default mappings of fields and of their properties.
+func (p *parser) checkDefaults(fields fieldschema.Fields, place string) {
+	for _, f := range fields {
+		at := place + fault.PointerKey(f.Key)
+		if f.Default.Kind() != event.Absent {
+			p.checkMapping(f.Default, at+"/default")
+		}
+		p.checkDefaults(f.Properties, at+"/properties")
+	}
 }
 
 // checkMapping checks a mapping of the definition. A warning in a user's mapping is an error here.

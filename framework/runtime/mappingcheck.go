@@ -24,7 +24,10 @@ func CheckMapping(fields fieldschema.Fields, whole event.Value) (wrong, doubtful
 		return append(wrong, fault.ProblemsOf(err)...), nil
 	}
 	c := mappingChecker{schema: lenient}
-	if !isDynamic(whole) {
+	if isComputed(whole) {
+		if evaluate(whole) != nil {
+			return wrong, nil // checkEvaluation reports it
+		}
 		if whole = constantOf(whole); whole.Kind() != event.Object {
 			d := newDefect("", "produces %s for every event, which is not a payload", whole.Kind().WithArticle())
 			return append(wrong, d.problem()), nil
@@ -226,7 +229,7 @@ func labelOf(f *fieldschema.Field) string {
 type alternative struct {
 	value   event.Value // absent for none; may have directives inside
 	place   string
-	unknown bool // it comes from the event
+	unknown bool // it comes from the event, or evaluating it fails
 	whole   bool // it is the whole event, in whose place value is an empty object
 }
 
@@ -235,7 +238,7 @@ func alternativesOf(v event.Value, place string) []alternative {
 	branches, literal := v.Get("@if"), v.Get("@literal")
 	switch {
 	case !isDynamic(v):
-		return []alternative{{value: constantOf(v), place: place}}
+		return []alternative{{value: constantOf(v), place: place, unknown: evaluate(v) != nil}} // checkEvaluation reports the error
 	case !mapping.IsDirective(v):
 		return []alternative{{value: v, place: place}}
 	case literal.Kind() != event.Absent:

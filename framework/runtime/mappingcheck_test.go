@@ -31,6 +31,17 @@ func TestMappingsForWhichEveryEventIsRefused(t *testing.T) {
 		`{"key":null}`:              {`/key gives no value to the required field Key (key): null, so every event is refused`},
 		`{"key":{"@literal":null}}`: {`/key gives no value to the required field Key (key): null, so every event is refused`},
 		`{"key":{"@template":""}}`:  {`/key gives no value to the required field Key (key): "", so every event is refused`},
+		`{"key":{"@expr":"\"\""}}`:  {`/key gives no value to the required field Key (key): "", so every event is refused`},
+		`{"key":{"@expr":"let a = upper(\"\"); a"}}`:               {`/key gives no value to the required field Key (key): "", so every event is refused`},
+		`{"key":{"@expr":"nil"}}`:                                  {`/key gives no value to the required field Key (key), so every event is refused`},
+		`{"key":{"@expr":"filter([1, 2], # > 2)"}}`:                {`/key Key should be a string but is an array, so every event is refused`},
+		`{"key":"k","on":{"@expr":"\"n\" + \"o\""}}`:               {`/on On should be a boolean but is the text "no", so every event is refused`},
+		`{"key":{"@liquid":"{% if false %}x{% endif %}"}}`:         {`/key gives no value to the required field Key (key): "", so every event is refused`},
+		`{"key":"k","plan":{"@liquid":"{{ 'GOLD' | downcase }}"}}`: {`/plan Plan should be "free", "paid" but is the text "gold", so every event is refused`},
+		`{"key":{"@if":{"exists":{"@path":"$.a"},"then":{"@expr":"\"\""},"else":{"@liquid":""}}}}`: {
+			`/key/@if/then gives no value to the required field Key (key): "", so every event is refused`,
+			`/key/@if/else gives no value to the required field Key (key): "", so every event is refused`,
+		},
 		`{"key":{"@if":{"exists":{"@path":"$.a"},"then":"","else":null}}}`: {
 			`/key/@if/then gives no value to the required field Key (key): "", so every event is refused`,
 			`/key/@if/else gives no value to the required field Key (key): null, so every event is refused`,
@@ -74,6 +85,8 @@ func TestMappingsForWhichSomeEventsAreAccepted(t *testing.T) {
 	for _, mapping := range []string{
 		`{"key":"k"}`, `{"key":5}`, `{"key":["k"]}`, `{"key":{"@path":"$.properties.a[0]['b [']"}}`, `{"key":{"@template":"a {{b}} }} c"}}`, `{"key":{"@path":["a["]}}`,
 		`{"key":{"@liquid":"{{ properties.x }}"}}`, `{"key":{"@case":{"operator":"upper","value":"x"}}}`, `{"key":{"@if":{"exists":{"@path":"$.a"},"then":"a"}}}`,
+		`{"key":{"@expr":"\"k\" + \"\""}}`, `{"key":{"@expr":"now()"}}`, `{"key":{"@expr":"$env.a"}}`, `{"key":{"@expr":"text(1/0)"}}`, `{"key":{"@liquid":"{{ 'now' | date }}"}}`,
+		`{"key":{"@liquid":"{% increment a %}"}}`, `{"key":{"@liquid":"{{ [\"a\"] }}"}}`,
 		`{"key":"k","alias":{"name":{"@path":"$.a"},"label":{"@path":"$.b"}}}`, `{"key":"k","alias":{"@path":"$.alias"}}`, `{"key":"k","alias":null}`,
 		`{"key":"k","alias":{"@if":{"exists":{"@path":"$.a"},"then":{"name":"n","label":{"@path":"$.a"}}}}}`,
 		`{"key":"k","on":"true","plan":"free","mail":"a@example.com"}`, `{"key":"k","on":""}`, `{"key":"k","tags":"one"}`, `{"key":"k","tags":[{"@path":"$.a"},null]}`,

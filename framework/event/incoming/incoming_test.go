@@ -126,7 +126,10 @@ func TestWhyATimeIsReplaced(t *testing.T) {
 		"the future":                     {"", `"timestamp":"2026-01-02T13:00:00Z"`, "2026-01-02T12:01:00.000Z", "timestamp: it is 60 min after its receipt"},
 		"sentAt is not a time":           {"", `"timestamp":"2026-01-02T11:00:00Z","sentAt":"now"`, "", "sentAt: "},
 		"sentAt of the batch is no time": {"now", `"timestamp":"2026-01-02T11:00:00Z"`, "", "sentAt: "},
-		"the batch has another one":      {"2026-01-02T12:00:00Z", `"timestamp":"2026-01-02T11:00:00Z","sentAt":"now"`, "", ""},
+		"the batch has another one":      {"2026-01-02T12:00:00Z", `"timestamp":"2026-01-02T11:00:00Z","sentAt":"now"`, "", `sentAt: "now" is not a time`},
+		"both are not times":             {"", `"timestamp":"soon","sentAt":"now"`, "2026-01-02T12:00:00.000Z", `timestamp: "soon" is not a time: "soon" cannot be read as a date; sentAt: "now" is not a time`},
+		"the future, and sentAt":         {"now", `"timestamp":"2099-01-02T13:00:00Z"`, "2026-01-02T12:00:00.000Z", `timestamp: it is 26663 days after its receipt, which is more than ingest.maxFuture (1m) allows; sentAt: "now" is not a time`},
+		"its own is read":                {"now", `"timestamp":"2026-01-02T11:00:00Z","sentAt":"2026-01-02T12:00:00Z"`, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			request := incoming.Request{Received: noon}

@@ -1,6 +1,7 @@
 package incoming
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -28,13 +29,7 @@ func FormatTime(t time.Time) string {
 // more than MaxSkew, and limited by event.LimitFuture. If the timestamp is missing or cannot be parsed, sentAt or the time of receipt
 // is used.
 func (m *RequestNormalizer) addTimes(v event.Value, add func(string, event.Value)) NormalizedEvent {
-	original, sent := v.Get("timestamp"), readSent(v.Get("sentAt"))
-	if sent.at.IsZero() {
-		mistake := sent.mistake
-		if sent = m.sent; sent.mistake == "" {
-			sent.mistake = mistake
-		}
-	}
+	original, sent := v.Get("timestamp"), m.sentTime(v)
 	at, reason := m.eventTime(v, original, sent)
 	written := original
 	if reason != "" || !isRFC3339(original) || !sameInstant(original, at) {
@@ -47,10 +42,27 @@ func (m *RequestNormalizer) addTimes(v event.Value, add func(string, event.Value
 	made := NormalizedEvent{ReplacedReason: reason}
 	if reason != "" {
 		made.Timestamp = written.Str()
-	} else if sent.mistake != "" && sent.at.IsZero() {
-		made.ReplacedReason = "sentAt: " + sent.mistake + "; the client's clock is not corrected"
+	}
+	if sent.mistake != "" {
+		made.ReplacedReason = strings.TrimPrefix(reason+"; sentAt: "+sent.mistake, "; ")
 	}
 	return made
+}
+
+// sentTime returns when an event was sent: by its own sentAt, otherwise by that of the batch.
+func (m *RequestNormalizer) sentTime(v event.Value) sentTime {
+	own := readSent(v.Get("sentAt"))
+	if !own.at.IsZero() {
+		return own
+	}
+	sent := m.sent
+	switch {
+	case own.mistake != "" && !sent.at.IsZero():
+		sent.mistake = own.mistake + "; that of the batch is used"
+	case own.mistake != "" || sent.mistake != "":
+		sent.mistake = cmp.Or(own.mistake, sent.mistake) + "; the client's clock is not corrected"
+	}
+	return sent
 }
 
 // eventTime decides when an event happened. reason is why its own timestamp was not used, or "" if it was used or is missing.

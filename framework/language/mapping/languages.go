@@ -75,11 +75,11 @@ func readsLiquid(v event.Value) (list []Reference, complete bool) {
 	if err != nil {
 		return nil, false
 	}
-	return referencesTo(template.Paths()), false
+	return referencesTo(template.Paths()), template.IsConstant()
 }
 
 func readsExpr(v event.Value) (list []Reference, complete bool) {
-	return referencesTo(expression.Paths(v.Str())), false
+	return referencesTo(expression.Paths(v.Str())), expression.IsConstant(v.Str())
 }
 
 func referencesTo(paths [][]string) []Reference {

@@ -34,7 +34,7 @@ type Server struct {
 	Runner        *delivery.Runner                       // nil if the program delivers nothing
 	Status        func() []delivery.Status               // nil if the program delivers nothing
 	Health        func(context.Context) delivery.Health  // may be nil
-	Resume        func(instance string) error            // ends the rate-limit pauses of an instance; may be nil
+	Resume        func(instance string) (bool, error)    // ends the rate-limit pauses of an instance, and reports whether there were any; may be nil
 	Sources       func(instance string) ([]string, bool) // the source ids of an instance, none for all sources; false if the config has no such instance
 	Subscriptions func(instance string) []string         // the names of an instance's subscriptions
 	Reload        func(context.Context) error            // may be nil
@@ -184,6 +184,11 @@ func filterAttributes(f delivery.DeadLetterFilter) []any {
 	return list
 }
 
+// Resumed reports whether a request has ended pauses of an instance.
+type Resumed struct {
+	Resumed bool `json:"resumed"` // false if nothing was paused
+}
+
 // Changed is the number of dead letters or events that a request changed.
 type Changed struct {
 	Count int `json:"count"`
@@ -237,13 +242,13 @@ func (s *Server) handleResume(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusNotFound, errors.New("this program delivers nothing, so there is nothing to resume"))
 		return
 	}
-	switch err := s.Resume(r.URL.Query().Get("instance")); {
+	switch waited, err := s.Resume(r.URL.Query().Get("instance")); {
 	case errors.Is(err, delivery.ErrUnknownInstance):
 		writeError(w, http.StatusBadRequest, err)
 	case err != nil:
 		writeError(w, http.StatusInternalServerError, err)
 	default:
-		writeJSON(w, http.StatusOK, map[string]bool{"resumed": true})
+		writeJSON(w, http.StatusOK, Resumed{waited})
 	}
 }
 

@@ -95,13 +95,15 @@ func (c *Client) Health(ctx context.Context) (h delivery.Health, err error) {
 	return h, nil
 }
 
-// Resume ends the rate-limit pauses of an instance.
-func (c *Client) Resume(ctx context.Context, instance string) error {
+// Resume ends the rate-limit pauses of an instance. It reports whether there were any.
+func (c *Client) Resume(ctx context.Context, instance string) (bool, error) {
 	response, err := c.sendRequest(ctx, http.MethodPost, "/admin/resume?"+url.Values{"instance": {instance}}.Encode(), nil)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return response.Close()
+	defer response.Close()
+	var resumed Resumed
+	return resumed.Resumed, json.NewDecoder(response).Decode(&resumed)
 }
 
 // postForCount sends a POST request and returns the count in the response.

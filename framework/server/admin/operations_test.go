@@ -177,7 +177,7 @@ func TestProgramWithoutDelivery(t *testing.T) {
 	list, err := c.Status(t.Context())
 	require.NoError(t, err)
 	assert.Empty(t, list)
-	assert.Equal(t, http.StatusNotFound, statusOf(t, c.Resume(t.Context(), "crm")))
+	assert.Equal(t, http.StatusNotFound, statusOf(t, resumeError(t, c, "crm")))
 	_, err = c.Backup(t.Context())
 	assert.Equal(t, http.StatusNotFound, statusOf(t, err))
 	for path, method := range map[string]string{"/metrics": "GET", "/admin/reload": "POST"} {
@@ -197,17 +197,22 @@ func call(t *testing.T, s *admin.Server, method, path string) *httptest.Response
 	return w
 }
 
+func resumeError(t *testing.T, c admin.Client, instance string) error {
+	_, err := c.Resume(t.Context(), instance)
+	return err
+}
+
 func TestHooksOfTheProgram(t *testing.T) {
 	var log bytes.Buffer
 	var fails error
 	s := admin.Server{
 		Guard:  access.NewGuard(access.Config{AllowLocal: true, Log: slog.New(slog.NewTextHandler(&log, nil))}),
 		Status: func() []delivery.Status { return []delivery.Status{{Instance: "crm"}} },
-		Resume: func(id string) error {
-			if id != "crm" {
-				return fmt.Errorf("%w: %q", delivery.ErrUnknownInstance, id)
+		Resume: func(id string) (bool, error) {
+			if id != "crm" && id != "ads" {
+				return false, fmt.Errorf("%w: %q", delivery.ErrUnknownInstance, id)
 			}
-			return fails
+			return id == "crm", fails
 		},
 		Reload: func(context.Context) error { return fails },
 		Backup: func(_ context.Context, w io.Writer) error { _, _ = io.WriteString(w, "archive"); return fails },
@@ -217,8 +222,12 @@ func TestHooksOfTheProgram(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, list, 1)
 	assert.Equal(t, "crm", list[0].Instance)
-	require.NoError(t, c.Resume(t.Context(), "crm"))
-	assert.Equal(t, http.StatusBadRequest, statusOf(t, c.Resume(t.Context(), "crn")))
+	for id, paused := range map[string]bool{"crm": true, "ads": false} {
+		resumed, err := c.Resume(t.Context(), id)
+		require.NoError(t, err)
+		assert.Equal(t, paused, resumed)
+	}
+	assert.Equal(t, http.StatusBadRequest, statusOf(t, resumeError(t, c, "crn")))
 	assert.JSONEq(t, `{"resumed":true}`, call(t, &s, "POST", "/admin/resume?instance=crm").Body.String())
 	assert.JSONEq(t, `{"reloaded":true}`, call(t, &s, "POST", "/admin/reload").Body.String())
 	assert.Equal(t, "ok\n", call(t, &s, "GET", "/healthz").Body.String())
@@ -231,7 +240,7 @@ func TestHooksOfTheProgram(t *testing.T) {
 	assert.Contains(t, log.String(), `action=config.reload who="local program" from=127.0.0.1 outcome=ok`)
 
 	fails = errors.New("the disk is full")
-	assert.Equal(t, http.StatusInternalServerError, statusOf(t, c.Resume(t.Context(), "crm")))
+	assert.Equal(t, http.StatusInternalServerError, statusOf(t, resumeError(t, c, "crm")))
 	assert.Equal(t, http.StatusBadRequest, call(t, &s, "POST", "/admin/reload").Code)
 	assert.PanicsWithValue(t, http.ErrAbortHandler, func() { _, _ = c.Backup(t.Context()) }, "half an archive must not look whole")
 	assert.Contains(t, log.String(), `action=queue.backup who="local program" from=127.0.0.1 outcome=failed`)
@@ -296,7 +305,7 @@ func TestClientReportsResponses(t *testing.T) {
 			_, _ = io.WriteString(w, c.body)
 		})
 		client := admin.Client{Transport: &inProcess{h}, URL: "http://127.0.0.1", Key: "right"}
-		err := client.Resume(t.Context(), "crm")
+		err := resumeError(t, client, "crm")
 		assert.Equal(t, c.status, statusOf(t, err), name)
 		assert.EqualError(t, err, c.want, name)
 	}
@@ -307,7 +316,7 @@ func TestClientReportsResponses(t *testing.T) {
 	require.ErrorContains(t, err, "reading the dead letters")
 	assert.Equal(t, 1, seen)
 	client.URL = "http://[::1"
-	require.Error(t, client.Resume(t.Context(), "crm"))
+	require.Error(t, resumeError(t, client, "crm"))
 	for name, call := range map[string]func() error{
 		"status":    func() error { _, err := client.Status(t.Context()); return err },
 		"instances": func() error { _, err := client.Instances(t.Context()); return err },

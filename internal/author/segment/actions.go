@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fql"
@@ -14,7 +15,7 @@ import (
 // readActions converts actions, given as an object by key or as a list in which each has a slug.
 func (r *reader) readActions(v event.Value, at string) event.Value {
 	var o object
-	seen := map[string]bool{}
+	seen, titles := map[string]bool{}, map[string]string{}
 	take := func(key string, action event.Value, place string) {
 		switch {
 		case strings.EqualFold(action.Get("platform").Str(), "web"):
@@ -25,7 +26,7 @@ func (r *reader) readActions(v event.Value, at string) event.Value {
 			seen[key] = true
 			r.ids[action.Get("id").Str()] = key
 			r.origin["/actions"+fault.PointerKey(key)] = place
-			o.add(key, r.readAction(key, action, place))
+			o.add(key, r.withUnique("title", titles, r.readAction(key, action, place), key, place))
 		}
 	}
 	for i, action := range v.Items() {
@@ -82,7 +83,7 @@ func (r *reader) readFields(v event.Value, at, to string) event.Value {
 		})
 	}
 	o := object{}
-	seen := map[string]bool{}
+	seen, labels := map[string]bool{}, map[string]string{}
 	for _, e := range list {
 		if e.key == "" || seen[e.key] {
 			r.addNote(e.place, "is not imported: its key %q is empty or already used", e.key)
@@ -90,9 +91,23 @@ func (r *reader) readFields(v event.Value, at, to string) event.Value {
 		}
 		seen[e.key] = true
 		r.origin[to+fault.PointerKey(e.key)] = e.place
-		o.add(e.key, r.readField(e.value, e.place))
+		o.add(e.key, r.withUnique("label", labels, r.readField(e.value, e.place), e.key, e.place))
 	}
 	return o.value()
+}
+
+// withUnique returns a field or an action whose label or title differs from those seen before, which are by their text.
+func (r *reader) withUnique(member string, seen map[string]string, v event.Value, key, place string) event.Value {
+	text := v.Get(member).Str()
+	other, taken := seen[text]
+	if !taken {
+		seen[text] = key
+		return v
+	}
+	changed := fmt.Sprintf("%s (%s)", text, key)
+	r.addNote(place+"/"+member, "is that of %s as well: it is %q here", other, changed)
+	seen[changed] = key
+	return destination.Overlay(v, event.NewObject([]event.Member{{Key: member, Value: event.NewString(changed)}}))
 }
 
 // landfallKey returns Landfall's name of a field's key in the Public API, or "" for a key that Landfall does not use.
@@ -109,7 +124,7 @@ func landfallKey(key string) string {
 // isDefault reports whether a key has its default value, so that it can be omitted.
 func isDefault(key string, v event.Value) bool {
 	switch key {
-	case "required", "multiple", "dynamic", "allowNull", "unsafe_hidden":
+	case "required", "multiple", "allowNull", "unsafe_hidden":
 		return v.Kind() == event.False
 	case "choices":
 		return v.Len() == 0
@@ -136,7 +151,7 @@ func (r *reader) readField(v event.Value, place string) event.Value {
 	o.addText("label", cmp.Or(label, "Field"))
 	for key, m := range v.Members() {
 		switch key = landfallKey(key); {
-		case key == "" || key == "label" || isDefault(key, m):
+		case key == "" || key == "label" || key == "dynamic" || isDefault(key, m):
 		case key == "type":
 			addType(&o, m)
 		case key == "choices" && m.Kind() == event.Array:
@@ -162,9 +177,10 @@ func (r *reader) readField(v event.Value, place string) event.Value {
 }
 
 func (r *reader) readProperties(v event.Value, place string) event.Value {
-	o := object{}
+	o, labels := object{}, map[string]string{}
 	for key, field := range v.Members() {
-		o.add(key, r.readField(field, place+fault.PointerKey(key)))
+		at := place + fault.PointerKey(key)
+		o.add(key, r.withUnique("label", labels, r.readField(field, at), key, at))
 	}
 	return o.value()
 }

@@ -174,16 +174,16 @@ func (r *reader) takesOAuth(v event.Value) bool {
 
 // readSettings converts the fields of authentication, or the options, which are a list with names or an object by key.
 func (r *reader) readSettings(v, authentication event.Value, at string) event.Value {
-	var o object
+	o, labels := object{}, map[string]string{}
 	for key, field := range authentication.Get("fields").Members() {
 		place := at + "/authentication/fields" + fault.PointerKey(key)
 		r.origin["/authentication/fields"+fault.PointerKey(key)] = place
-		o.add(key, r.readField(field, place))
+		o.add(key, r.withUnique("label", labels, r.readField(field, place), key, place))
 	}
 	take := func(key string, option event.Value, place string) {
 		if key != "oauth" && key != "" {
 			r.origin["/authentication/fields"+fault.PointerKey(key)] = place
-			o.add(key, r.readOption(key, option, place))
+			o.add(key, r.withUnique("label", labels, r.readOption(key, option, place), key, place))
 		}
 	}
 	options := v.Get("options")

@@ -117,7 +117,7 @@ func TestActionsAndFields(t *testing.T) {
 		"presets":[{"name":"P","actionId":"a1","trigger":"type = \"page\"","fields":{"a":"x","z":"y"}},{"name":"Q","actionId":"a3","trigger":"type = \"page\""},
 			{"name":"R","actionId":"a1","trigger":"type = \"page\"","fields":{}}]}}}`, false)
 	assert.Equal(t, `{"send":{"title":"Send it","defaultSubscription":"type = \"track\"","hidden":true,"platform":"cloud","fields":{`+
-		`"a":{"label":"Field","type":"string","unsafe_hidden":true,"dynamic":true,"default":{"@path":"$.a"}},"b":{"label":"B","type":"string"},"o":{"label":"O","type":"object","additionalProperties":true},"m":{"label":"M","type":"object","multiple":true,"default":[{"k":1}]}}}}`, v.Get("actions").JSON())
+		`"a":{"label":"Field","type":"string","unsafe_hidden":true,"default":{"@path":"$.a"}},"b":{"label":"B","type":"string"},"o":{"label":"O","type":"object","additionalProperties":true},"m":{"label":"M","type":"object","multiple":true,"default":[{"k":1}]}}}}`, v.Get("actions").JSON())
 	assert.Equal(t, `[{"name":"P","type":"automatic","action":"send","subscribe":"type = \"page\"","mapping":{"a":"x"}},{"name":"R","type":"automatic","action":"send","subscribe":"type = \"page\""}]`, v.Get("presets").JSON())
 	for _, note := range []string{
 		"/data/destinationMetadata/onDelete is not imported: write it by hand", "/data/destinationMetadata/extendRequest is not imported",
@@ -184,4 +184,34 @@ func TestSubscriptionsOfADefinition(t *testing.T) {
 	assert.NotContains(t, r.Notes.Error(), "__segment_internal_batch is not")
 	_, err = segment.Subscriptions("x.json", []byte(`{`), d, nil)
 	assert.ErrorContains(t, err, "x.json:1")
+}
+
+// Defaults that their fields do not take, and names that a definition may use once only, do not make the result invalid.
+func TestDefaultsAndNamesThatAreNotValid(t *testing.T) {
+	v, notes := imported(t, `{"name":"Acme","slug":"acme","authentication":{"scheme":"custom","fields":{
+			"region":{"label":"Region","type":"string","dynamic":true,"choices":["us"],"default":"eu"},"zone":{"label":"Region","type":"string","default":{"@path":"$.x"}}}},
+		"audienceConfig":{"mode":{"type":"realtime"}},
+		"audienceFields":{"a":{"label":"A","type":"string","default":{"@pth":"$.x"}},"b":{"label":"A","type":"object","default":{"x":[{"@path":"$.x"}]}},
+			"c":{"label":"C","type":"boolean","default":"nope"},"d":{"label":"D","type":"string","default":"x","dynamic":true}},
+		"actions":{"send":{"title":"Send","fields":{"n":{"label":"N","type":"integer","default":"many"},"m":{"label":"N","type":"integer","default":{"@expr":"1 +"}},
+			"o":{"label":"O","type":"object","properties":{"p":{"label":"P","type":"string","default":{"@nope":1}},"q":{"label":"P","type":"string","dynamic":true,"default":{"@path":"$.q"}}}}}},
+			"again":{"title":"Send","fields":{}}}}`, false)
+	assert.Equal(t, `{"region":{"label":"Region","type":"string","choices":["us"]},"zone":{"label":"Region (zone)","type":"string"}}`, v.Get("authentication").Get("fields").JSON())
+	assert.Equal(t, `{"a":{"label":"A","type":"string"},"b":{"label":"A (b)","type":"object"},"c":{"label":"C","type":"boolean"},"d":{"label":"D","type":"string","default":"x"}}`, v.Get("audienceFields").JSON())
+	assert.Equal(t, `{"send":{"title":"Send","fields":{"n":{"label":"N","type":"integer"},"m":{"label":"N (m)","type":"integer"},"o":{"label":"O","type":"object","properties":{`+
+		`"p":{"label":"P","type":"string"},"q":{"label":"P (q)","type":"string","default":{"@path":"$.q"}}}}}},"again":{"title":"Send (again)","fields":{}}}`, v.Get("actions").JSON())
+	for _, note := range []string{
+		"/authentication/fields/region/dynamic is not imported", "/authentication/fields/region/default is not imported: the default is not a valid value", "/authentication/fields/zone/default is not imported: the default is a mapping",
+		"/audienceFields/a/default is not imported: the default is a mapping", "/audienceFields/b/default is not imported", "/audienceFields/c/default is not imported: the default is not a valid value",
+		"/audienceFields/d/dynamic is not imported", `/audienceFields/b/label is that of a as well: it is "A (b)" here`,
+		"/actions/send/fields/n/default is not imported", "/actions/send/fields/m/default/@expr is not imported", "/actions/send/fields/o/properties/p/default is not imported",
+		"/actions/send/fields/o/properties/q/dynamic is not imported", `/actions/again/title is that of send as well`,
+	} {
+		assert.Contains(t, notes, note)
+	}
+	parsed, err := destination.ParseDefinition("", v.AppendJSON(nil))
+	require.NoError(t, err)
+	for _, f := range parsed.Lint(destination.LintOptions{}) {
+		assert.True(t, f.Advice, "%s %s", f.Pointer, f.Message)
+	}
 }

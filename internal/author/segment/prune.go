@@ -14,8 +14,11 @@ import (
 func (r *reader) pruneInvalid(v event.Value) (event.Value, error) {
 	const most = 10_000 // parts
 	for range most {
-		_, err := destination.ParseDefinition("", v.AppendJSON(nil))
+		parsed, err := destination.ParseDefinition("", v.AppendJSON(nil))
 		problems := fault.ProblemsOf(err)
+		if err == nil {
+			problems = invalidDefaults(parsed)
+		}
 		if len(problems) == 0 {
 			return v, nil
 		}
@@ -30,6 +33,16 @@ func (r *reader) pruneInvalid(v event.Value) (event.Value, error) {
 		v = smaller
 	}
 	return v, fmt.Errorf("more than %d parts cannot be imported", most)
+}
+
+// invalidDefaults returns the problems of the defaults of a definition that parses.
+func invalidDefaults(d *destination.Definition) (list fault.Problems) {
+	for _, f := range d.Lint(destination.LintOptions{}) {
+		if f.Check == destination.CheckDefaults && strings.HasSuffix(f.Pointer, "/default") {
+			list.Add(f.Pointer, "%s", f.Message)
+		}
+	}
+	return list
 }
 
 // droppablePart returns the pointer of the part to remove if there is a problem at pointer: a whole field, or a whole mapping.

@@ -108,6 +108,31 @@ func Paths(text string) [][]string {
 	return names.inputPaths()
 }
 
+// IsConstant reports whether an expression can be parsed and gives the same value for every input, at any time.
+func IsConstant(text string) bool {
+	if len(text) > MaxLength {
+		return false
+	}
+	tree, _, err := parse(text, newCallPatcher())
+	if err != nil {
+		return false
+	}
+	names, clock := newNames(), &clockFinder{}
+	ast.Walk(&tree.Node, names)
+	ast.Walk(&tree.Node, clock)
+	return len(names.inputPaths()) == 0 && !clock.found
+}
+
+// clockFinder finds calls that read the clock.
+type clockFinder struct{ found bool }
+
+// Visit implements ast.Visitor.
+func (c *clockFinder) Visit(node *ast.Node) {
+	if call, ok := (*node).(*ast.BuiltinNode); ok && call.Name == "now" {
+		c.found = true
+	}
+}
+
 // parse parses an expression and applies patches, which need no types. expr.Compile would check the types again before each patch.
 func parse(text string, patches ...ast.Visitor) (*parser.Tree, *conf.Config, error) {
 	config := *baseConfig()

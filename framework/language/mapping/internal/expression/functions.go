@@ -320,7 +320,7 @@ func toJSONText(args []any) (any, error) {
 	if args[0] == nil {
 		return nil, nil
 	}
-	v, err := event.From(args[0])
+	v, err := toValue(args[0], 0)
 	if err != nil {
 		return nil, err
 	}

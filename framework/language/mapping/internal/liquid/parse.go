@@ -49,6 +49,7 @@ func (r expressionParser) parseFilter(c *cursor, input node) (node, error) {
 	if f.apply == nil {
 		r.uses.addUnknownFilter(name)
 	}
+	r.uses.clock = r.uses.clock || slices.ContainsFunc(dateFilters(), func(d filterEntry) bool { return d.name == name }) // of the words now and today
 	if c.skipSpace(); !c.skipPrefix(":") {
 		return f.orInput(), nil
 	}

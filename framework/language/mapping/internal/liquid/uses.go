@@ -10,6 +10,7 @@ type uses struct {
 	paths          [][]string
 	unknownFilters map[string]bool // names of unknown filters
 	defined        map[string]bool // variables that the template assigns
+	clock          bool            // a filter may read the clock
 }
 
 // addPath records a variable and the properties that follow it. A computed property ends the path.
@@ -62,6 +63,11 @@ func (t *Template) Paths() [][]string {
 	}
 	slices.SortFunc(list, slices.Compare)
 	return slices.CompactFunc(list, slices.Equal)
+}
+
+// IsConstant reports whether the template gives the same text for every input, at any time.
+func (t *Template) IsConstant() bool {
+	return len(t.uses.paths) == 0 && len(t.uses.defined) == 0 && !t.uses.clock
 }
 
 // UnknownFilters returns the names of unknown filters, sorted. They have no effect when the template is rendered.
