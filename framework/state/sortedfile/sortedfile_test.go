@@ -235,7 +235,7 @@ func TestWriterRefuses(t *testing.T) {
 	}
 	require.ErrorContains(t, w.Add("", nil), "empty key")
 	require.ErrorContains(t, w.Add(strings.Repeat("x", sortedfile.MaxKey+1), nil), "at most 1048576 bytes")
-	require.ErrorContains(t, w.Add("c", make([]byte, sortedfile.MaxValue+1)), "at most 65536 bytes, and a value 1048576")
+	require.ErrorContains(t, w.Add("c", make([]byte, sortedfile.MaxValue+1)), "at most 1048576 bytes, and a value 1048576")
 	require.NoError(t, w.Add("bb", bytes.Repeat([]byte("v"), sortedfile.MaxValue)))
 	require.NoError(t, w.Add("c", nil))
 	info, err := w.Finish()
