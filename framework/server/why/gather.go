@@ -196,13 +196,14 @@ func (f *facts) findLetters(ctx context.Context, positions []history.Position) e
 	if err != nil && !errors.Is(err, errEnough) {
 		return fmt.Errorf("reading the dead letters: %w", err)
 	}
-	return f.addLetterEvents()
+	f.addLetterEvents()
+	return nil
 }
 
 var errEnough = errors.New("enough")
 
 // addLetterEvents adds the events of dead letters that the log no longer has.
-func (f *facts) addLetterEvents() error {
+func (f *facts) addLetterEvents() {
 	for _, l := range f.letters {
 		at := history.Position{Seq: l.Seq, Index: l.Index}
 		if slices.ContainsFunc(f.events, func(e *foundEvent) bool { return e.position == at }) {
@@ -219,7 +220,6 @@ func (f *facts) addLetterEvents() error {
 		})
 	}
 	slices.SortStableFunc(f.events, func(a, b *foundEvent) int { return b.At.Compare(a.At) })
-	return nil
 }
 
 // hasAudience reports whether an audience is the one of the question, by its id, key or name.

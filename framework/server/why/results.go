@@ -60,9 +60,6 @@ func (r *result) readChange(in instances.Instance, s *runtime.Subscription) {
 		payload, _ = s.Mapping().Resolve(r.event.Value()) // an error leaves the payload absent
 	}
 	r.audience, r.change, _ = a.Read(payload, func() destination.Membership { return s.Membership(r.event.Value()) })
-	if r.change.At.IsZero() {
-		r.change.At = r.event.At
-	}
 }
 
 // addRecords adds the newest recorded verdict and the dead letter.

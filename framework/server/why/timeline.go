@@ -135,9 +135,6 @@ func verdictEntry(entry Entry, v *delivery.VerdictRecord, by *history.Position) 
 // unrecordedEntry says what was done with an event of which no verdict is recorded.
 func (f *facts) unrecordedEntry(entry Entry, r *result, groups []*group) Entry {
 	g := groupOf(r, groups)
-	if g == nil {
-		g = &group{instance: r.instance, audience: r.audience.ID}
-	}
 	d := f.dispositionOf(g, r)
 	entry.Kind, entry.Cause, entry.Recomputed, entry.Text, entry.order = KindVerdict, d.Cause, d.Recomputed, d.Text, orderVerdict
 	switch d.Reason {
@@ -158,22 +155,17 @@ func (f *facts) unrecordedEntry(entry Entry, r *result, groups []*group) Entry {
 	return entry
 }
 
+// groupOf returns the group of a result that has an entry in the timeline.
 func groupOf(r *result, groups []*group) *group {
-	for _, g := range groups {
-		if g.instance == r.instance && g.audience == r.audience.ID {
-			return g
-		}
-	}
-	return nil
+	return groups[slices.IndexFunc(groups, func(g *group) bool { return g.instance == r.instance && g.audience == r.audience.ID })]
 }
 
 // supersedingEvent returns the position of the event that superseded a skipped one; nil if it was not superseded, or not by an event.
 func supersedingEvent(r *result, v *delivery.VerdictRecord, groups []*group) *history.Position {
-	g := groupOf(r, groups)
-	if v.Cause != fault.CauseSuperseded || g == nil {
+	if v.Cause != fault.CauseSuperseded {
 		return nil
 	}
-	if by := g.supersedes(r); by != nil {
+	if by := groupOf(r, groups).supersedes(r); by != nil {
 		return &by.event.position
 	}
 	return nil
