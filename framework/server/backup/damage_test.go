@@ -4,6 +4,8 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -58,6 +60,9 @@ func TestVerifyChecksEveryFile(t *testing.T) {
 		"another format": {func(t *testing.T, dir string) {
 			rewriteManifest(t, dir, func(m *backup.Manifest) { m.Version = 3 })
 		}, "the backup has format 3 and this program reads formats 1 to 2"},
+		"no format": {func(t *testing.T, dir string) {
+			rewriteManifest(t, dir, func(m *backup.Manifest) { m.Version = 0 })
+		}, "the backup has format 0 and this program reads formats 1 to 2"},
 		"a file of another directory": {func(t *testing.T, dir string) {
 			rewriteManifest(t, dir, func(m *backup.Manifest) { m.Files = append(m.Files, backup.File{Name: "../secret"}) })
 		}, `the manifest has the invalid file name "../secret"`},
@@ -115,6 +120,33 @@ func TestArchivesCannotWriteElsewhere(t *testing.T) {
 		require.NoError(t, err)
 		assert.Empty(t, left, name)
 	}
+}
+
+// TestFilesThatCannotBeWritten checks that a backup is not called saved if one of its files cannot be written, although the manifest does not
+// list it.
+func TestFilesThatCannotBeWritten(t *testing.T) {
+	var text bytes.Buffer
+	w := tar.NewWriter(&text)
+	require.NoError(t, w.WriteHeader(&tar.Header{Name: strings.Repeat("x", 300), Size: 1, Mode: 0o600, Format: tar.FormatPAX}))
+	_, err := w.Write([]byte("x"))
+	require.NoError(t, errors.Join(err, w.Flush()))
+	dir := filepath.Join(t.TempDir(), "backup")
+	_, err = backup.Save(io.MultiReader(&text, bytes.NewReader(filled(t, 1))), dir)
+	assert.ErrorContains(t, err, "file name too long")
+	assert.NoDirExists(t, dir)
+	assert.Error(t, backup.Write(t.Context(), io.Discard, openedSource(t, filepath.Join(t.TempDir(), "none"))), "there is no directory for the copy of the ledger")
+}
+
+// openedSource opens an empty queue and ledger, with a directory for temporary files.
+func openedSource(t *testing.T, dir string) backup.Source {
+	t.Helper()
+	q, err := delivery.Open(t.Context(), delivery.Config{Dir: filepath.Join(t.TempDir(), "queue")})
+	require.NoError(t, err)
+	t.Cleanup(q.Close)
+	s, err := state.Open(t.Context(), t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	return backup.Source{Queue: q, Ledger: s, Dir: dir}
 }
 
 // TestSaveUsesAnEmptyDirectory checks that Save makes an existing empty directory private, and leaves one that is used alone.
@@ -280,6 +312,34 @@ func TestRestoreWhileTheDataIsInUse(t *testing.T) {
 	left, err := os.ReadDir(filepath.Dir(data))
 	require.NoError(t, err)
 	assert.Len(t, left, 2, "the data and what was there before, no temporary directory")
+}
+
+// TestQueuesThatCannotBeRestored checks that nothing is restored if the queue cannot be: its cluster is unreachable, or a snapshot is not one
+// although its checksum is right.
+func TestQueuesThatCannotBeRestored(t *testing.T) {
+	dir, m := saved(t, 2)
+	data := filepath.Join(t.TempDir(), "data")
+	unreachable := backup.Target{Data: data, Queue: queueName, Cluster: delivery.Config{URL: "nats://127.0.0.1:1"}}
+	_, err := backup.Restore(t.Context(), dir, unreachable)
+	require.Error(t, err)
+	assert.NoDirExists(t, data)
+	for i, f := range m.Files {
+		if f.Name == state.FileName || f.Size == 0 {
+			continue
+		}
+		text := []byte("no snapshot")
+		require.NoError(t, os.WriteFile(filepath.Join(dir, f.Name), text, 0o600))
+		sum := sha256.Sum256(text)
+		m.Files[i].Size, m.Files[i].SHA256 = int64(len(text)), hex.EncodeToString(sum[:])
+	}
+	text, err := json.Marshal(m)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, backup.ManifestFile), text, 0o600))
+	_, err = backup.Restore(t.Context(), dir, backup.Target{Data: data, Queue: queueName})
+	require.Error(t, err)
+	left, err := os.ReadDir(filepath.Dir(data))
+	require.NoError(t, err)
+	assert.Empty(t, left)
 }
 
 // TestRestoresThatFailLate checks restores that fail after the queue was restored: the data stays as it was, and nothing is left behind.
