@@ -117,11 +117,20 @@ func (m *Metrics) countRetry(instance string, t *task) {
 	m.retries.WithLabelValues(instance, t.item.Subscription.Action().Key, t.item.Subscription.Name()).Inc()
 }
 
+// verdictKind is what distinguishes the counters of an instance's verdicts.
+type verdictKind struct{ subscription, outcome string }
+
 // countVerdictLocked adds a verdict to the metrics. The checkpoint counts it when the event is finished.
 func (p *partition) countVerdictLocked(outcome, subscription string, cause fault.Cause, reason string) {
 	p.dirty = true
-	m, id, action := p.worker.runner.metrics, p.worker.id, p.worker.actions[subscription]
-	m.verdicts.WithLabelValues(id, action, subscription, outcome).Inc()
+	w := p.worker
+	m, id, action := w.runner.metrics, w.id, w.actions[subscription]
+	counter, ok := w.counters[verdictKind{subscription, outcome}]
+	if !ok {
+		counter = m.verdicts.WithLabelValues(id, action, subscription, outcome)
+		w.counters[verdictKind{subscription, outcome}] = counter
+	}
+	counter.Inc()
 	if outcome == countSkipped {
 		m.skipped.WithLabelValues(id, action, subscription, string(cause), reason).Inc()
 	}

@@ -42,6 +42,15 @@ func (k *parkedKeys) generation(key string) int {
 	return 0
 }
 
+// blockingKey returns the key of a task that may not be delivered. ok is false if it may.
+func (k *parkedKeys) blockingKey(t *task) (key string, ok bool) {
+	if len(k.keys) == 0 {
+		return "", false
+	}
+	key = shortHash(t.key)
+	return key, !k.mayPass(key, t)
+}
+
 // mayPass reports whether a task of a key may be delivered: the key is not parked, or the task comes from a resumed letter of the
 // key's present generation.
 func (k *parkedKeys) mayPass(key string, t *task) bool {

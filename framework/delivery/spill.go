@@ -73,6 +73,9 @@ func (p *partition) spillTasksLocked(list []*dispatch.Task[*task]) {
 
 // requestPortionLocked requests the next portion of a spilled key whose tasks in memory are almost done.
 func (p *partition) requestPortionLocked(key string) {
+	if len(p.parked.keys) == 0 {
+		return
+	}
 	w := p.worker
 	name := shortHash(key)
 	if p.closing || p.owner.WaitingLocked(key) > w.runner.settings.MaxInFlight/refillShare || !p.parked.requestPortion(name) {

@@ -27,7 +27,7 @@ type task struct {
 	resumed      bool             // from a letter of a key that stays parked: its other letters are later ones
 	refusal      *runtime.Verdict // why it cannot be delivered; nil if it can be sent
 	bytes        int
-	verdict      runtime.Verdict // of its last request
+	verdict      *runtime.Verdict // of its last request
 	lastExchange *Exchange
 	batch        *Batch // the last one that it was sent in; nil if batches are not recorded
 }

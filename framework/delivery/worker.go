@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
@@ -42,11 +43,12 @@ type worker struct {
 	suspendReason string    // why nothing is sent until an operator logs in; "" if not suspended
 	stopping      bool
 	retries       int64
+	counters      map[verdictKind]prometheus.Counter // of verdicts that occurred
 	sending       map[*dispatch.Batch[*task]]struct{}
 }
 
 func newWorker(r *Runner, in Instance) *worker {
-	w := &worker{runner: r, id: in.Plan.ID(), instance: in, actions: map[string]string{}, partitions: map[int]*partition{}, sending: map[*dispatch.Batch[*task]]struct{}{}}
+	w := &worker{runner: r, id: in.Plan.ID(), instance: in, actions: map[string]string{}, partitions: map[int]*partition{}, sending: map[*dispatch.Batch[*task]]struct{}{}, counters: map[verdictKind]prometheus.Counter{}}
 	for _, s := range in.Plan.Subscriptions() {
 		w.actions[s.Name()] = s.Action().Key
 	}
@@ -68,7 +70,7 @@ func (w *worker) startTaskLocked(t *task) {
 	p := t.partition
 	p.taskCount++
 	p.taskBytes += t.bytes
-	if key := shortHash(t.key); !p.parked.mayPass(key, t) {
+	if key, ok := p.parked.blockingKey(t); ok {
 		verdict := parkedBehind
 		if p.parked.isSpilled(key) {
 			verdict = spilledBehind
@@ -143,18 +145,22 @@ func (w *worker) deliverBatch(b *dispatch.Batch[*task]) {
 	results := make([]dispatch.Result, len(verdicts))
 	for i, t := range b.Tasks {
 		t.Value.lastExchange, t.Value.batch = requests[i], record
-		results[i] = w.takeVerdictLocked(t.Value, verdicts[i])
+		results[i] = w.takeVerdictLocked(t.Value, &verdicts[i])
 	}
 	b.DoneLocked(results)
 	w.changed.Broadcast()
 }
 
 // takeVerdictLocked records the verdict of a task and returns its result. It pauses or suspends the instance if the verdict says so.
-func (w *worker) takeVerdictLocked(t *task, v runtime.Verdict) dispatch.Result {
-	t.verdict = v
+func (w *worker) takeVerdictLocked(t *task, v *runtime.Verdict) dispatch.Result {
+	result := tasks.ResultOf(v)
+	if t.verdict = v; result.Outcome != dispatch.Done && result.Outcome != dispatch.Dropped {
+		kept := *v // a task that waits for its next request must not keep the verdicts of its batch in memory
+		t.verdict = &kept
+	}
 	switch {
 	case v.Code == fault.CodeDeferred:
-		w.deferForLocked(t, v)
+		w.deferForLocked(t, *v)
 	case v.Status == http.StatusTooManyRequests && v.RetryAfter > 0:
 		w.pauseForLocked(v.RetryAfter)
 	case v.Code == fault.CodeLogin && w.ctx.Err() == nil:
@@ -162,14 +168,14 @@ func (w *worker) takeVerdictLocked(t *task, v runtime.Verdict) dispatch.Result {
 	case v.Outcome == runtime.Pending:
 		t.item.Operation = v.Operation
 	}
-	return tasks.ResultOf(&v)
+	return result
 }
 
 // Finished implements dispatch.Handler.
 func (w *worker) Finished(t *dispatch.Task[*task], _ dispatch.Result) {
 	t.Value.partition.requestPortionLocked(t.Value.key)
 	w.progress.count(time.Now())
-	w.settleTaskLocked(t.Value, t.Value.verdict)
+	w.settleTaskLocked(t.Value, *t.Value.verdict)
 }
 
 // Exhausted implements dispatch.Handler. It parks the key, unless no more can be parked.
@@ -177,7 +183,7 @@ func (w *worker) Exhausted(tasks []*dispatch.Task[*task], r dispatch.Result) (ta
 	if w.runner.isParkingFull() {
 		return 0
 	}
-	v := tasks[0].Value.verdict
+	v := *tasks[0].Value.verdict
 	if r.Outcome == dispatch.Pending {
 		v.Reason = "it takes longer than " + w.runner.settings.RetryFor.String() + ": " + v.Reason
 	}

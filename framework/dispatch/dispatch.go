@@ -113,8 +113,9 @@ func (d *Dispatcher[T]) AddLocked(t *Task[T]) (crowded bool) {
 	}
 	d.added++
 	t.seq = d.added
+	now := d.config.Clock.Now()
 	if d.config.Linger >= 0 {
-		t.arrived = d.config.Clock.Now()
+		t.arrived = now
 	}
 	d.held++
 	d.heldBytes += t.Bytes
@@ -122,16 +123,16 @@ func (d *Dispatcher[T]) AddLocked(t *Task[T]) (crowded bool) {
 	if t.Key == "" || t.Owner.appendToChain(t) {
 		d.enqueue(false, t)
 	}
-	return d.isCrowded(lane)
+	return d.isCrowded(lane, now)
 }
 
 // isCrowded reports whether a lane has a batch that is due and cannot be sent yet.
-func (d *Dispatcher[T]) isCrowded(id Lane) bool {
+func (d *Dispatcher[T]) isCrowded(id Lane, now time.Time) bool {
 	l := d.lanes[id]
 	if l == nil || l.queued == 0 {
 		return false
 	}
-	due, _, _ := d.nextQueue(l, d.config.Clock.Now())
+	due, _, _ := d.nextQueue(l, now)
 	return due != nil
 }
 
@@ -158,7 +159,7 @@ func (d *Dispatcher[T]) Wait(ctx context.Context, done func(held, bytes int) boo
 
 // WaitLane waits until a lane is not crowded. It returns the error of ctx if that ends before.
 func (d *Dispatcher[T]) WaitLane(ctx context.Context, id Lane) error {
-	return d.waitUntil(ctx, func() bool { return !d.isCrowded(id) })
+	return d.waitUntil(ctx, func() bool { return !d.isCrowded(id, d.config.Clock.Now()) })
 }
 
 func (d *Dispatcher[T]) waitUntil(ctx context.Context, done func() bool) error {

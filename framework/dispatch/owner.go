@@ -91,9 +91,11 @@ type chain[T any] struct {
 func (o *Owner[T]) appendToChain(t *Task[T]) bool {
 	c := o.chains[t.Key]
 	if c == nil {
-		o.chains[t.Key] = &chain[T]{first: t, last: t, n: 1, bytes: t.Bytes}
+		t.chain = &chain[T]{first: t, last: t, n: 1, bytes: t.Bytes}
+		o.chains[t.Key] = t.chain
 		return true
 	}
+	t.chain = c
 	c.last.next = t
 	c.last = t
 	c.n++
@@ -103,7 +105,7 @@ func (o *Owner[T]) appendToChain(t *Task[T]) bool {
 
 // popFromChain removes the first task of a key from its chain. It returns the next one, or nil.
 func (o *Owner[T]) popFromChain(t *Task[T]) *Task[T] {
-	c := o.chains[t.Key]
+	c := t.chain
 	c.first, t.next = t.next, nil
 	c.n--
 	c.bytes -= t.Bytes

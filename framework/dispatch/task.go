@@ -35,6 +35,7 @@ type Task[T any] struct {
 	seq       uint64 // order of addition
 	order     uint64 // order in its queue
 	arrived   time.Time
+	chain     *chain[T]  // the tasks of its key; nil without a Key
 	next      *Task[T]   // the next task of the same key, which waits for this one
 	run       []*Task[T] // later tasks of the key in the same batch
 	inRequest bool       // in a batch in flight

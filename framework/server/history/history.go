@@ -93,7 +93,8 @@ type Recorder struct {
 	counter  counter
 	sizer    sizer
 
-	writing sync.Mutex // held while the journal is written
+	writing sync.Mutex               // held while the journal is written
+	spare   []delivery.VerdictRecord // empty: for the next verdicts
 	trimmed time.Time
 	ledgers time.Time // when the ledgers' history was last trimmed
 	cancel  context.CancelFunc
@@ -189,12 +190,16 @@ func (r *Recorder) Flush(ctx context.Context) {
 	defer r.writing.Unlock()
 	r.mu.Lock()
 	verdicts, entries, missed := r.verdicts, r.entries, r.missed
-	r.verdicts, r.entries, r.rejected, r.missed = nil, nil, 0, 0
+	r.verdicts, r.entries, r.rejected, r.missed = r.spare, nil, 0, 0
 	r.mu.Unlock()
 	if missed > 0 {
 		r.Log.Warn("the history is incomplete: more happened than it can keep", "left_out", missed)
 	}
 	entries = append(entries, verdictEntries(verdicts)...)
+	if r.spare = nil; len(verdicts) > cap(verdicts)/8 {
+		clear(verdicts)
+		r.spare = verdicts[:0]
+	}
 	if err := r.Store.AppendJournal(context.WithoutCancel(ctx), entries); err != nil {
 		r.Log.Warn("the history is incomplete: it cannot be written", "left_out", len(entries), "error", err)
 	}

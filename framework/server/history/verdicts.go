@@ -51,41 +51,62 @@ func isRoutine(outcome string, cause fault.Cause) bool {
 	return outcome == "delivered" || outcome == "skipped" && cause == fault.CauseNoChange
 }
 
-// verdictEntries returns the journal entries of verdicts. Verdicts of one batch with the same outcome share an entry.
+// entryBuilder collects verdicts in journal entries. Verdicts of one batch with the same outcome share an entry.
+type entryBuilder struct {
+	entries []state.JournalEntry
+	groups  []*verdictGroup // of the entries, without their events
+	events  []*strings.Builder
+	byKey   map[groupKey]int // indexes of entries
+	last    groupKey         // of the latest verdict, because most verdicts follow one that shares their entry
+	latest  int              // the entry of last; -1 before the first verdict
+}
+
+// verdictEntries returns the journal entries of verdicts.
 func verdictEntries(verdicts []delivery.VerdictRecord) []state.JournalEntry {
-	var list []state.JournalEntry
-	var groups []*verdictGroup
-	var texts []*strings.Builder
-	at := map[groupKey]int{}
+	b := &entryBuilder{byKey: map[groupKey]int{}, latest: -1}
+	var position []byte
 	for i := range verdicts {
 		v := &verdicts[i]
-		key := groupKey{v.Instance, v.Subscription, v.Outcome, fault.Shorten(v.Reason, maxReason), v.Cause, v.Attempts, v.Batch, v.Request}
-		n, known := at[key]
-		if !known {
-			n = len(list)
-			at[key] = n
-			kind := kindVerdict
-			if isRoutine(v.Outcome, v.Cause) {
-				kind = kindRoutine
-			}
-			list = append(list, state.JournalEntry{Kind: kind, Low: v.Seq, High: v.Seq})
-			groups = append(groups, &verdictGroup{
-				Instance: v.Instance, Subscription: v.Subscription, Outcome: v.Outcome, Cause: v.Cause, Reason: key.reason, Attempts: v.Attempts, Batch: newBatchDocument(v),
-			})
-			texts = append(texts, &strings.Builder{})
-		}
-		list[n].At, list[n].Low, list[n].High = v.At, min(list[n].Low, v.Seq), max(list[n].High, v.Seq)
-		texts[n].WriteString(strconv.FormatUint(v.Seq, 10) + "-" + strconv.Itoa(v.Index) + " ")
+		n := b.entryOf(v)
+		e := &b.entries[n]
+		e.At, e.Low, e.High = v.At, min(e.Low, v.Seq), max(e.High, v.Seq)
+		position = append(strconv.AppendUint(position[:0], v.Seq, 10), '-')
+		position = append(strconv.AppendInt(position, int64(v.Index), 10), ' ')
+		b.events[n].Write(position)
 	}
-	for i, g := range groups {
-		g.Events = strings.TrimSuffix(texts[i].String(), " ")
+	for i, g := range b.groups {
+		g.Events = strings.TrimSuffix(b.events[i].String(), " ")
 		text, err := json.Marshal(g)
 		if err != nil {
 			panic(err) // cannot happen: every field can be marshaled
 		}
-		list[i].Data = string(text)
+		b.entries[i].Data = string(text)
 	}
-	return list
+	return b.entries
+}
+
+// entryOf returns the index of a verdict's entry, which it creates if needed.
+func (b *entryBuilder) entryOf(v *delivery.VerdictRecord) int {
+	key := groupKey{v.Instance, v.Subscription, v.Outcome, fault.Shorten(v.Reason, maxReason), v.Cause, v.Attempts, v.Batch, v.Request}
+	if b.latest >= 0 && key == b.last {
+		return b.latest
+	}
+	n, known := b.byKey[key]
+	if !known {
+		n = len(b.entries)
+		b.byKey[key] = n
+		kind := kindVerdict
+		if isRoutine(v.Outcome, v.Cause) {
+			kind = kindRoutine
+		}
+		b.entries = append(b.entries, state.JournalEntry{Kind: kind, Low: v.Seq, High: v.Seq})
+		b.groups = append(b.groups, &verdictGroup{
+			Instance: v.Instance, Subscription: v.Subscription, Outcome: v.Outcome, Cause: v.Cause, Reason: key.reason, Attempts: v.Attempts, Batch: newBatchDocument(v),
+		})
+		b.events = append(b.events, &strings.Builder{})
+	}
+	b.last, b.latest = key, n
+	return n
 }
 
 // newBatchDocument returns the batch of a verdict, nil if it has none. Of an event that was not delivered, it has the failed request that
