@@ -188,3 +188,24 @@ func TestDeclaredDelimiterHolds(t *testing.T) {
 		assert.Equal(t, ok, err == nil, "%q: %v", file, err)
 	}
 }
+
+// TestFirstRowsAreChecked checks how many rows are compared to find the properties that have no effect.
+func TestFirstRowsAreChecked(t *testing.T) {
+	k := syncer(t, func() error { return nil })
+	k.DryRun = true
+	for row, named := range map[int]bool{20: true, 21: false} {
+		var text strings.Builder
+		for i := range 30 {
+			extra := ""
+			if i+1 == row {
+				extra = `,"late":"x"`
+			}
+			fmt.Fprintf(&text, "{\"external_id\":\"u%d\"%s}\n", i, extra)
+		}
+		rows, err := audiencesync.OpenRows(strings.NewReader(text.String()), audiencesync.Options{Identifiers: k.Audiences.Identifiers, Properties: audiencesync.Properties{All: true}})
+		require.NoError(t, err)
+		report, err := k.Sync(t.Context(), vip, rows, audiencesync.Mirror, 1)
+		require.NoError(t, err)
+		assert.Equal(t, named, strings.Contains(strings.Join(report.Warnings, "\n"), "late"), row)
+	}
+}

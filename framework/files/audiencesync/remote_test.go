@@ -72,10 +72,15 @@ type listRemote struct {
 	users  []listedUser
 	sent   []string                        // changes
 	before func(page string) (int, string) // returns a status and a body in place of the page; 0 for none. May be nil
+
+	onChange func() // called for each request that changes members; may be nil
 }
 
 func (l *listRemote) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
+		if l.onChange != nil {
+			l.onChange()
+		}
 		var body struct{ Add, Remove []listedUser }
 		raw, _ := io.ReadAll(r.Body)
 		_ = json.Unmarshal(raw, &body)
@@ -114,6 +119,12 @@ func (l *listRemote) change(sign string, users []listedUser) {
 
 // newListSyncer returns a Syncer of a remote that lists members.
 func newListSyncer(t *testing.T, remote *listRemote) *audiencesync.Syncer {
+	k, _ := newClosableListSyncer(t, remote)
+	return k
+}
+
+// newClosableListSyncer is newListSyncer with a function that closes the ledger.
+func newClosableListSyncer(t *testing.T, remote *listRemote) (k *audiencesync.Syncer, closeStore func()) {
 	p := destination.Plugin{Definition: fstest.MapFS{"destination.yaml": {Data: []byte(listsDefinition)}}}
 	d, err := p.Load()
 	require.NoError(t, err)
@@ -121,11 +132,11 @@ func newListSyncer(t *testing.T, remote *listRemote) *audiencesync.Syncer {
 	store, err := state.Open(t.Context(), t.TempDir())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = store.Close() })
-	k := &audiencesync.Syncer{Audiences: p.Audiences, Ledger: store.Ledger("main"), Retry: stream.Retry{Attempts: 3, Backoff: time.Microsecond, MaxWait: time.Microsecond}}
+	k = &audiencesync.Syncer{Audiences: p.Audiences, Ledger: store.Ledger("main"), Retry: stream.Retry{Attempts: 3, Backoff: time.Microsecond, MaxWait: time.Microsecond}}
 	in := config.InstanceOf(event.MustParse(`{"id":"main","settings":{}}`))
 	k.Plan, err = runtime.New(p, d, in, runtime.Host{State: k.Ledger, Members: k.Ledger, Transport: sandbox.Transport(remote)})
 	require.NoError(t, err)
-	return k
+	return k, func() { _ = store.Close() }
 }
 
 // record writes members of the ledger, and users who have left, which begin with a minus sign.

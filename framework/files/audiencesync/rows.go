@@ -91,7 +91,7 @@ func OpenRows(r io.Reader, o Options) (*Rows, error) {
 	switch {
 	case isEnd(err):
 		return nil, &HeaderError{"the file is empty: it should start with a header line such as " + strings.Join(o.Identifiers, ",")}
-	case err != nil && first.Number > 0 && strings.HasPrefix(strings.TrimSpace(first.Text), "{"): // an NDJSON row
+	case err != nil && strings.HasPrefix(strings.TrimSpace(first.Text), "{"): // an NDJSON row
 	case err != nil:
 		return nil, headerProblem(err)
 	}

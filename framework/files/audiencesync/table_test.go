@@ -225,3 +225,16 @@ func TestAudienceColumnsOfTables(t *testing.T) {
 	_, err = open(nil, user, audience)
 	assert.EqualError(t, err, "the column external_id has the type float8, which cannot identify users: its values are not exact")
 }
+
+// TestNothingIsAskedAfterAFailure checks that a query whose ledger fails asks for no removals, and that an error of the caller is the command's.
+func TestNothingIsAskedAfterAFailure(t *testing.T) {
+	k, closeStore := closableSyncer(t)
+	sync := func(values ...string) error {
+		_, err := k.Sync(t.Context(), vip, tableRows(t, k, "text", audiencesync.Options{Source: "query 1"}, io.EOF, values...), audiencesync.Mirror, 1)
+		return err
+	}
+	require.NoError(t, sync("u1", "u2"))
+	k.OnPlanned = func(string, bool) { closeStore() }
+	k.OnRemovals = func(int) error { t.Error("nobody may be asked"); return nil }
+	assert.Error(t, sync("u1"))
+}
