@@ -107,12 +107,58 @@ func testLabels(t *testing.T, log eventlog.Log) {
 	assert.Equal(t, "4", info.Labels["b"])
 }
 
+// operations are the methods that use a stream, without those that write.
+func operations(log eventlog.Log) map[string]func(ctx context.Context, stream string) error {
+	all := eventlog.Query{Filters: []string{">"}}
+	return map[string]func(ctx context.Context, stream string) error{
+		"Get":           func(ctx context.Context, stream string) error { _, err := log.Get(ctx, stream, 1); return err },
+		"First":         func(ctx context.Context, stream string) error { _, err := log.First(ctx, stream, ">", 0); return err },
+		"Last":          func(ctx context.Context, stream string) error { _, err := log.Last(ctx, stream, "page.a"); return err },
+		"Count":         func(ctx context.Context, stream string) error { _, err := log.Count(ctx, stream, all); return err },
+		"Read":          func(ctx context.Context, stream string) error { _, err := log.Read(ctx, stream, all); return err },
+		"Subjects":      func(ctx context.Context, stream string) error { _, err := log.Subjects(ctx, stream, ">"); return err },
+		"Delete":        func(ctx context.Context, stream string) error { return log.Delete(ctx, stream, 1) },
+		"PurgeBefore":   func(ctx context.Context, stream string) error { return log.PurgeBefore(ctx, stream, 2) },
+		"PurgeSubjects": func(ctx context.Context, stream string) error { return log.PurgeSubjects(ctx, stream, ">") },
+		"Info":          func(ctx context.Context, stream string) error { _, err := log.Info(ctx, stream); return err },
+		"Missing":       func(ctx context.Context, stream string) error { _, err := log.Missing(ctx, stream); return err },
+		"Scan": func(ctx context.Context, stream string) error {
+			return log.Scan(ctx, stream, all, func(eventlog.Message) (bool, error) { return true, nil })
+		},
+	}
+}
+
+// requireFailures calls every method of a log and checks its error.
+func requireFailures(t *testing.T, log eventlog.Log, ctx context.Context, stream string, want error) {
+	t.Helper()
+	for name, call := range operations(log) {
+		require.ErrorIs(t, call(ctx, stream), want, name)
+	}
+}
+
 func testUnknownStream(t *testing.T, log eventlog.Log) {
-	_, err := log.Info(t.Context(), "UNKNOWN")
-	require.ErrorIs(t, err, eventlog.ErrNoStream)
+	requireFailures(t, log, t.Context(), "UNKNOWN", eventlog.ErrNoStream)
 	info, err := log.Info(t.Context(), pages)
 	require.NoError(t, err)
 	assert.False(t, info.Created.IsZero())
+	for _, writes := range [][]eventlog.Write{{{Subject: "other.a"}}, {{Subject: "other.a"}, {Subject: "other.b"}}} {
+		_, err = log.Append(t.Context(), pages, writes)
+		require.ErrorIs(t, err, eventlog.ErrUnavailable, "no stream has the subject")
+	}
+}
+
+// testCanceled checks that no method does anything if its context has ended.
+func testCanceled(t *testing.T, log eventlog.Log) {
+	appendAll(t, log, pages, "page.a")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	requireFailures(t, log, ctx, pages, context.Canceled)
+	require.ErrorIs(t, log.Prepare(ctx, streams()), context.Canceled)
+	_, err := log.Append(ctx, pages, []eventlog.Write{{Subject: "page.a"}})
+	require.ErrorIs(t, err, context.Canceled)
+	n, err := log.Count(t.Context(), pages, eventlog.Query{Filters: []string{"page.a"}})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n)
 }
 
 func testClosedLog(t *testing.T, log eventlog.Log) {
@@ -122,9 +168,12 @@ func testClosedLog(t *testing.T, log eventlog.Log) {
 	appendAll(t, log, pages, "page.a")
 	log.Close()
 	assert.False(t, log.Connected())
-	_, err = log.Append(context.Background(), pages, []eventlog.Write{{Subject: "page.a"}})
-	require.ErrorIs(t, err, eventlog.ErrClosed)
-	_, err = log.Info(context.Background(), pages)
-	require.ErrorIs(t, err, eventlog.ErrClosed)
+	ctx := context.WithoutCancel(t.Context())
+	for _, writes := range [][]eventlog.Write{{{Subject: "page.a"}}, {{Subject: "page.a"}, {Subject: "page.b"}}} {
+		_, err = log.Append(ctx, pages, writes)
+		require.ErrorIs(t, err, eventlog.ErrClosed)
+	}
+	requireFailures(t, log, ctx, pages, eventlog.ErrClosed)
+	require.ErrorIs(t, log.Prepare(ctx, streams()), eventlog.ErrClosed)
 	log.Close() // again
 }

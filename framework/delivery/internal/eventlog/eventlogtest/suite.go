@@ -50,6 +50,7 @@ func RunSuite(t *testing.T, open func(*testing.T) eventlog.Log) {
 		"labels":                                        testLabels,
 		"a stream that does not exist":                  testUnknownStream,
 		"times":                                         testTimes,
+		"a context that has ended":                      testCanceled,
 		"a closed log":                                  testClosedLog,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -92,7 +92,7 @@ func (c *cursor) countLocked() (n uint64) {
 	for s := range c.matched {
 		i, _ := slices.BinarySearch(s.seqs, max(c.next, c.newest+1))
 		n += uint64(len(s.seqs) - i)
-		if i > 0 && c.newest >= c.next && s.seqs[i-1] >= c.next {
+		if i > 0 && s.seqs[i-1] >= c.next {
 			n++ // its newest message of those before
 		}
 	}

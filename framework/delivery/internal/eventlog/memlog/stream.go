@@ -134,12 +134,9 @@ func (t *streamLog) messageLocked(seq uint64) *eventlog.Message {
 	return nil
 }
 
-// removeLocked deletes the message of an entry. If drop is set, its subject is dropped with its last message.
+// removeLocked deletes the message of an entry that has one. If drop is set, its subject is dropped with its last message.
 func (t *streamLog) removeLocked(i int, drop bool) {
 	m := t.entries[i].message
-	if m == nil {
-		return
-	}
 	t.entries[i].message = nil
 	t.count--
 	t.bytes -= sizeOf(m.Subject, m.Header, m.Data)

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -57,9 +58,10 @@ func (e *embeddedServer) start() error {
 	if err != nil {
 		return err
 	}
-	s.SetLoggerV2(serverLog{e.log}, false, false, false)
+	messages := serverLog{e.log, &atomic.Bool{}}
+	s.SetLoggerV2(messages, false, false, false)
 	s.Start() // returns when JetStream is enabled or has failed
-	if !s.JetStreamEnabled() || !s.ReadyForConnections(5*time.Minute) {
+	if messages.failed.Load() || !s.JetStreamEnabled() || !s.ReadyForConnections(5*time.Minute) {
 		s.Shutdown()
 		s.WaitForShutdown()
 		return errors.New("the server in this process does not start: is the disk of the data directory readable, and does it have free space?")

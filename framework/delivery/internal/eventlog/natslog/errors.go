@@ -30,7 +30,7 @@ func nameOf(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, nats.ErrNoResponders):
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse):
 		return eventlog.ErrUnavailable
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return eventlog.ErrNotFound
