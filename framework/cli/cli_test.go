@@ -40,6 +40,10 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"until": untilMatch, "post": postFile, "fetch": fetchFile, "gzip": gzipFile, "bytes": writeBytes, "parquet": writeParquet, "s3": startS3, "sandbox": serveSandbox},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("REPO", repo)
+			if fault, ok := os.LookupEnv("MUTANT"); ok { // of .ci/mutants, which puts it into the binary of the test
+				env.Setenv("MUTANT", fault)
+				return nil
+			}
 			env.Setenv("PATH", filepath.Dir(program)+string(os.PathListSeparator)+env.Getenv("PATH"))
 			return nil
 		},
