@@ -30,27 +30,36 @@ func (d *document) keyText(n node) string {
 	return text
 }
 
-// findMember returns the last value of a key in an object, or the zero node.
-func (d *document) findMember(object node, key string) node {
+// memberNode returns the node at a position that findMember has returned; for 0 it is the zero node.
+func (d *document) memberNode(at int) node {
+	if at == 0 {
+		return 0
+	}
+	return d.node(at)
+}
+
+// findMember returns the position in the index of the last value of a key in an object, or 0, which is never the position of a value of
+// an object.
+func (d *document) findMember(object node, key string) int {
 	from, to := contentRange(object)
 	if d.shortNodes != nil {
 		return d.findMemberShort(from, to, key)
 	}
-	nodes := *d.nodes
+	nodes := d.outline.longNodes
 	for i := to - 2; i >= from; i -= 2 {
 		if n := nodes[i]; n.escaped() {
 			if d.keyText(n) == key {
-				return nodes[i+1]
+				return i + 1
 			}
 		} else if n.length() == len(key)+2 && d.text[n.start()+1:n.end()-1] == key {
-			return nodes[i+1]
+			return i + 1
 		}
 	}
 	return 0
 }
 
 // findMemberShort is findMember for an index of shortNodes.
-func (d *document) findMemberShort(from, to int, key string) node {
+func (d *document) findMemberShort(from, to int, key string) int {
 	if len(key)+2 > maxShortLength {
 		return 0
 	}
@@ -59,10 +68,10 @@ func (d *document) findMemberShort(from, to int, key string) node {
 		s := d.shortNodes[i]
 		if uint16(s) == plain {
 			if start := s.start() + 1; d.text[start:start+len(key)] == key {
-				return d.node(i + 1)
+				return i + 1
 			}
 		} else if s&escapedNode != 0 && d.keyText(d.node(i)) == key {
-			return d.node(i + 1)
+			return i + 1
 		}
 	}
 	return 0

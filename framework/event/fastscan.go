@@ -2,6 +2,7 @@ package event
 
 import (
 	"math/bits"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -16,6 +17,9 @@ type fastScanner struct {
 	index  []shortNode
 	values []shortNode // content of the open containers so far
 	open   [MaxDepth]openShort
+	learner
+	learned []step // the steps of the text, if records is set
+	records bool
 }
 
 // openShort is a container that is not closed yet: where its text starts, and the index of its first entry in values.
@@ -24,37 +28,67 @@ type openShort struct{ start, from int32 }
 // fastScanners pools the buffers. What a scan returns is copied out of them.
 var fastScanners = sync.Pool{New: func() any { return new(fastScanner) }}
 
-// fastScan returns the index of a text, or nil if it gives up. ascii is true only if the text is known to be pure ASCII.
-func fastScan(text string) (index []shortNode, ascii bool) {
+// fastScan returns the index of a text, or nil if it gives up, and the outline of the text if it was expected. ascii is true only if the
+// text is known to be pure ASCII.
+func fastScan(text string) (index []shortNode, found *outline, ascii bool) {
 	if len(text) > maxShort {
-		return nil, false
+		return nil, nil, false
 	}
 	d := fastScanners.Get().(*fastScanner)
-	d.index, d.values = d.index[:0], d.values[:0]
-	seen, ok := d.scan(text)
-	if ok {
-		index = append([]shortNode(nil), d.index...)
-	}
+	index, found, ascii = d.scanText(text)
 	fastScanners.Put(d)
-	return index, seen&highBits == 0
+	return index, found, ascii
+}
+
+// scanText is fastScan with the buffers of d.
+func (d *fastScanner) scanText(text string) (index []shortNode, found *outline, ascii bool) {
+	d.index, d.values = d.index[:0], d.values[:0]
+	var expected []step
+	if d.expected != nil {
+		expected = d.expected.steps
+	}
+	seen, met, ok := d.scan(text, expected)
+	if !ok {
+		return nil, nil, false
+	}
+	index, ascii = append([]shortNode(nil), d.index...), seen&highBits == 0
+	switch {
+	case met && d.expected != nil:
+		d.hit()
+		found = d.expected
+	case ascii && d.shouldLearn():
+		d.learn(text)
+	}
+	return index, found, ascii
+}
+
+// learn makes the outline of a text, which is valid and pure ASCII, the expected one, unless it is large or keys have escapes.
+func (d *fastScanner) learn(text string) {
+	d.index, d.values, d.records = d.index[:0], d.values[:0], true
+	d.scan(text, nil)
+	if len(d.learned) <= maxSteps && !slices.ContainsFunc(d.learned, func(s step) bool { return strings.Contains(s.key, `\`) }) {
+		d.expected = sharedOutline(d.learned)
+	}
+	d.learned, d.records = nil, false
 }
 
 // scan builds the index of a text. ok is false if it gives up. seen is the union of the bits of all strings; seen&highBits is not
-// zero if a byte of them is not ASCII.
-func (d *fastScanner) scan(text string) (seen uint64, ok bool) {
+// zero if a byte of them is not ASCII. met reports whether the text has the expected steps, and no others.
+func (d *fastScanner) scan(text string, expected []step) (seen uint64, met, ok bool) {
 	var (
 		pos, start, depth int
 		values            = d.values
 		isKey, inObject   bool
 		escaped           shortNode
 		c                 byte
+		next              int // in expected; more than its length if the text has other steps
 	)
 value:
 	for pos < len(text) && isSpace(text[pos]) {
 		pos++
 	}
 	if pos >= len(text) {
-		return seen, false
+		return seen, false, false
 	}
 	start = pos
 	switch c = text[pos]; {
@@ -63,7 +97,7 @@ value:
 		goto str
 	case c == '{' || c == '[':
 		if depth == MaxDepth {
-			return seen, false
+			return seen, false, false
 		}
 		d.open[depth] = openShort{int32(start), int32(len(values))}
 		depth++
@@ -82,7 +116,7 @@ value:
 	default:
 		scalar, end := fastScalar(text, pos)
 		if end < 0 {
-			return seen, false
+			return seen, false, false
 		}
 		values = append(values, scalar)
 		pos = end
@@ -94,16 +128,16 @@ after: // a value has been scanned
 			pos++
 		}
 		if pos < len(text) {
-			return seen, false
+			return seen, false, false
 		}
 		d.index, d.values = append(d.index, values...), values
-		return seen, true
+		return seen, next == len(expected), true
 	}
 	for pos < len(text) && isSpace(text[pos]) {
 		pos++
 	}
 	if pos >= len(text) {
-		return seen, false
+		return seen, false, false
 	}
 	switch c = text[pos]; {
 	case c == ',' && inObject:
@@ -114,7 +148,7 @@ after: // a value has been scanned
 	case c == '}' && inObject || c == ']' && !inObject:
 		goto closing
 	default:
-		return seen, false
+		return seen, false, false
 	}
 
 key:
@@ -122,8 +156,18 @@ key:
 		pos++
 	}
 	if pos >= len(text) || text[pos] != '"' {
-		return seen, false
+		return seen, false, false
 	}
+	if next < len(expected) {
+		if s := &expected[next]; s.place == placeOf(depth, len(values)) && s.isKey(text, pos) {
+			start = pos
+			pos += len(s.key)
+			next++
+			values = append(values, newShortNode(String, start, pos-1))
+			goto value
+		}
+	}
+	next = len(expected) + 1
 	isKey = true
 
 str: // a string starts at pos
@@ -145,34 +189,37 @@ str: // a string starts at pos
 			pos++
 		}
 		if pos >= len(text) {
-			return seen, false
+			return seen, false, false
 		}
 	special:
 		if text[pos] == '"' {
 			break
 		}
 		if text[pos] != '\\' {
-			return seen, false
+			return seen, false, false
 		}
 		escaped = escapedNode
 		if pos = fastEscape(text, pos); pos < 0 {
-			return seen, false
+			return seen, false, false
 		}
 	}
 	pos++
 	if pos-start > maxShortLength {
-		return seen, false
+		return seen, false, false
 	}
 	values = append(values, newShortNode(String, start, pos)|escaped)
 	if !isKey {
 		goto after
+	}
+	if d.records {
+		d.learned = append(d.learned, keyStep(text[start:pos], placeOf(depth, len(values)-1)))
 	}
 	if pos >= len(text) || text[pos] != ':' {
 		for pos < len(text) && isSpace(text[pos]) {
 			pos++
 		}
 		if pos >= len(text) || text[pos] != ':' {
-			return seen, false
+			return seen, false, false
 		}
 	}
 	pos++
@@ -182,7 +229,15 @@ closing: // pos is at the end of the innermost container
 	pos++
 	depth--
 	if values = d.closeContainer(values, depth, pos, inObject); values == nil {
-		return seen, false
+		return seen, false, false
+	}
+	if next < len(expected) && expected[next].end == values[len(values)-1] && expected[next].place == uint32(depth) {
+		next++
+	} else {
+		next = len(expected) + 1
+	}
+	if d.records {
+		d.learned = append(d.learned, endStep(depth, values[len(values)-1]))
 	}
 	inObject = depth > 0 && text[d.open[depth-1].start] == '{'
 	goto after

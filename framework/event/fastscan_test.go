@@ -19,7 +19,7 @@ func FuzzFastScan(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		s := scanner{text: text}
 		err := s.scanText()
-		shorts, ascii := fastScan(text)
+		shorts, _, ascii := fastScan(text)
 		if err != nil {
 			assert.Nil(t, shorts, "%q: %v", text, err)
 			return
@@ -28,7 +28,7 @@ func FuzzFastScan(f *testing.F) {
 			assert.True(t, exceedsShortNodes(s.index), "%q", text)
 			return
 		}
-		want, got := &document{text: text, nodes: &s.index}, &document{text: text, shortNodes: shorts}
+		want, got := &document{text: text, outline: &outline{longNodes: s.index}}, &document{text: text, shortNodes: shorts}
 		assert.Equal(t, want.root(), got.root(), "%q", text)
 		assertSameContent(t, want, got, want.root())
 		if ascii {

@@ -52,14 +52,14 @@ func (s shortNode) end() int { return int(s & maxShort) }
 // document is a JSON text and its index, which consists of shortNodes if these suffice.
 type document struct {
 	text       string
-	shortNodes []shortNode // nil if the index needs full nodes
-	nodes      *[]node     // rarely used, so a pointer keeps the struct small
+	shortNodes []shortNode // nil if the index needs full nodes, which the outline then holds
+	outline    *outline    // nil if it is not known
 }
 
 // node returns the node at a position of the index.
 func (d *document) node(at int) node {
 	if d.shortNodes == nil {
-		return (*d.nodes)[at]
+		return d.outline.longNodes[at]
 	}
 	s := node(d.shortNodes[at])
 	place, length := s>>shortStartShift, s>>shortLengthShift&maxShortLength
@@ -69,7 +69,7 @@ func (d *document) node(at int) node {
 // root returns the node of the whole text.
 func (d *document) root() node {
 	if d.shortNodes == nil {
-		return d.node(len(*d.nodes) - 1)
+		return d.node(len(d.outline.longNodes) - 1)
 	}
 	return d.node(len(d.shortNodes) - 1)
 }

@@ -9,6 +9,7 @@ import (
 type Path struct {
 	text     string
 	segments []segment
+	cache    *pathCache // nil in the zero Path
 }
 
 type segment struct {
@@ -31,7 +32,7 @@ func NewPath(text string) Path {
 	if strings.HasPrefix(rest, "$") && quotedKey(rest[1:]) > 0 {
 		rest = rest[1:]
 	}
-	p := Path{text: text}
+	p := Path{text: text, cache: &pathCache{}}
 	start := 0
 	for i := 0; i <= len(rest); i++ {
 		if n := quotedKey(rest[i:]); n > 0 {
@@ -102,7 +103,7 @@ func isQuote(c byte) bool { return c == '\'' || c == '"' }
 
 // PathOf returns the path with these keys, which are not parsed.
 func PathOf(keys ...string) Path {
-	p := Path{text: strings.Join(keys, ".")}
+	p := Path{text: strings.Join(keys, "."), cache: &pathCache{}}
 	for _, key := range keys {
 		p.segments = append(p.segments, segment{key, arrayIndex(key)})
 	}
@@ -159,12 +160,22 @@ func (p Path) Read(v Value) Value {
 // it followed.
 func (p Path) readParsed(v Value) (Value, int) {
 	d, n := v.doc(), v.node()
-	for i := range p.segments {
-		if n = d.findMember(n, p.segments[i].key); n.kind() != Object {
-			return d.valueOf(n), i + 1
+	outlined := p.cache != nil && d.outline != nil && d.shortNodes != nil && n == d.root()
+	if outlined {
+		if last := p.cache.last.Load(); last != nil && last.outline == d.outline {
+			return d.valueOf(d.memberNode(last.at)), last.followed
 		}
 	}
-	return d.valueOf(n), len(p.segments)
+	at, followed := 0, 0
+	for followed < len(p.segments) && n.kind() == Object {
+		at = d.findMember(n, p.segments[followed].key)
+		n = d.memberNode(at)
+		followed++
+	}
+	if outlined && followed > 0 {
+		p.cache.store(pathPlace{d.outline, at, followed})
+	}
+	return d.valueOf(n), followed
 }
 
 func (s *segment) readFrom(v Value) Value {

@@ -164,7 +164,8 @@ func (v Value) Get(key string) Value {
 		}
 		return Value{}
 	}
-	return v.doc().valueOf(v.doc().findMember(v.node(), key))
+	d := v.doc()
+	return d.valueOf(d.memberNode(d.findMember(v.node(), key)))
 }
 
 // Items iterates over the items of an array in order. It yields nothing for any other kind.

@@ -27,7 +27,7 @@ func FuzzCompact(f *testing.F) {
 		}
 		nodes, err := fullScan(v.doc().text)
 		assert.NoError(t, err)
-		full := &document{text: v.doc().text, nodes: &nodes}
+		full := &document{text: v.doc().text, outline: &outline{longNodes: nodes}}
 		assert.Equal(t, want, full.valueOf(full.root()).JSON(), "with an index of nodes")
 	})
 }

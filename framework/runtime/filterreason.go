@@ -20,7 +20,7 @@ func (p *Plan) filterCause(s *Subscription, e event.Value) (fault.Cause, string)
 			}
 		}
 	}
-	if !s.deletes && p.integrations.turnsOff(e.Get("integrations")) {
+	if !s.deletes && p.integrations.turnsOff(e) {
 		return fault.CauseOptedOut, fault.CauseOptedOut.Text()
 	}
 	if s.sample < 1 && sampleShare(s.name, e) >= s.sample {

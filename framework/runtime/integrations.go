@@ -15,6 +15,7 @@ const actionsSuffix = " (Actions)"
 type integrationSwitch struct {
 	id    string   // of the instance
 	names []string // of the destination
+	path  event.Path
 	last  atomic.Pointer[integrationsResult]
 }
 
@@ -28,13 +29,14 @@ type integrationsResult struct {
 const maxRemembered = 1024
 
 func newIntegrationSwitch(id string, d *destination.Definition) *integrationSwitch {
-	return &integrationSwitch{id: id, names: append([]string{d.Name, d.Name + actionsSuffix, d.Slug}, d.Aliases...)}
+	return &integrationSwitch{id: id, names: append([]string{d.Name, d.Name + actionsSuffix, d.Slug}, d.Aliases...), path: event.PathOf("integrations")}
 }
 
 // turnsOff reports whether an event's integrations object turns the plan's destination off. The instance's id takes
 // precedence, then the destination's name, slug and aliases, then All. Case is ignored. If keys of the same precedence disagree, false
 // wins. An object counts as true; other values are ignored.
-func (s *integrationSwitch) turnsOff(integrations event.Value) bool {
+func (s *integrationSwitch) turnsOff(e event.Value) bool {
+	integrations := s.path.Read(e)
 	text := integrations.Raw()
 	if last := s.last.Load(); last != nil && text != "" && last.text == text {
 		return last.off
