@@ -263,13 +263,16 @@ func TestErasedByProcessesThatEnd(t *testing.T) {
 	w := newWorld(t)
 	w.fill("gone-1", "stays-1", "stays-2")
 	id := w.request(gone)[0].ID
-	for n := 1; w.receipt(id).DoneAt == nil; n++ {
-		require.Less(t, n, 30)
+	ended := 0
+	for w.receipt(id).DoneAt == nil {
+		require.Less(t, ended, 30)
 		err := erasure.RunUntil(t.Context(), w.config(), func(string) error { return errEnded })
 		if err != nil {
 			require.ErrorIs(t, err, errEnded)
+			ended++
 		}
 	}
+	assert.GreaterOrEqual(t, ended, 7, "after each step")
 	w.checkErased()
 }
 
@@ -337,7 +340,50 @@ func TestRemovedInstance(t *testing.T) {
 	require.NoError(t, w.store.Ledger("braze-main").Forget(t.Context()))
 	require.NoError(t, erasure.RunOnce(t.Context(), w.config()))
 	assert.Equal(t, "done", w.receipt(id).State(), "%+v", w.receipt(id).Steps)
+	assert.True(t, step(t, w.receipt(id), erasure.StepAudiences, "braze-main").Done)
 	assert.Empty(t, filesWith(t, w.dir, "gone-1"))
+}
+
+// TestAKeyThatIsLostMeanwhile checks that nothing more is sent or deleted once what was done cannot be stored, as it would be done again.
+func TestAKeyThatIsLostMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	w.fill("gone-1", "stays-1", "stays-2")
+	w.request(gone)
+	var steps []string
+	err := erasure.RunUntil(t.Context(), w.config(), func(name string) error {
+		steps, w.cfg.StateKey = append(steps, name), "no key"
+		return nil
+	})
+	require.Error(t, err)
+	assert.Equal(t, []string{erasure.StepFind}, steps)
+	assert.Len(t, w.events(), 3)
+	assert.NotContains(t, w.paths, "/users/delete")
+	_, err = w.desk().List(t.Context(), "gone-1")
+	assert.NoError(t, err)
+	w.cfg.StateKey = ""
+	_, err = w.desk().List(t.Context(), "gone-1")
+	assert.Error(t, err, "without a key it is not known whose erasures are whose")
+}
+
+// TestErasuresArePending checks how many erasures wait, and that an order beyond that stores none of its users.
+func TestErasuresArePending(t *testing.T) {
+	w := newWorld(t)
+	users := make([]erasure.User, erasure.MaxUsers)
+	for i := range users {
+		users[i] = erasure.User{Identifiers: []string{fmt.Sprint("u", i)}}
+	}
+	for range 9 {
+		w.request(users...)
+	}
+	w.request(users[1:]...)
+	_, err := w.desk().Request(t.Context(), erasure.Order{Users: users[:2], By: "test"})
+	require.ErrorIs(t, err, erasure.ErrTooMany)
+	w.request(users[0])
+	_, err = w.desk().Request(t.Context(), erasure.Order{Users: users[:1], By: "test"})
+	require.ErrorIs(t, err, erasure.ErrTooMany)
+	list, err := w.desk().Latest(t.Context(), 10_002)
+	require.NoError(t, err)
+	assert.Len(t, list, 10_000)
 }
 
 // TestReceiptsAndOrders checks what is stored of an order, what is refused, and how long receipts are kept.

@@ -152,7 +152,7 @@ func (p *pass) tryStep(ctx context.Context, name, instance string, run func(*att
 	}
 	for _, it := range a.todo {
 		s := it.step(name, instance)
-		s.At, s.Error, s.Done = time.Now().UTC(), a.failed[it], false
+		s.At, s.Error = time.Now().UTC(), a.failed[it]
 		if err != nil {
 			s.Error = p.withoutUsers(err.Error())
 		}

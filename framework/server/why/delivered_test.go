@@ -135,6 +135,11 @@ func (a answering) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: a.status, Status: fmt.Sprint(a.status), Body: io.NopCloser(strings.NewReader(a.body)), Request: r}, nil
 }
 
+// unreachable is a transport that fails.
+type unreachable struct{}
+
+func (unreachable) RoundTrip(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }
+
 // TestMembersThatTheRemoteDoesNotKnow checks what is said about a member that the remote has accepted and does not know.
 func TestMembersThatTheRemoteDoesNotKnow(t *testing.T) {
 	r := newRecords(t)
@@ -166,13 +171,15 @@ func TestMembersThatTheRemoteDoesNotKnow(t *testing.T) {
 			}
 		}
 	}
-	r.source.Remotes = func() []instances.Instance {
-		list, err := r.source.Instances(nil)
-		require.NoError(t, err)
-		list[0].Transport = nil
-		return list
+	for name, transport := range map[string]http.RoundTripper{"a real remote is not asked": nil, "the sandbox has stopped": unreachable{}} {
+		r.source.Remotes = func() []instances.Instance {
+			list, err := r.source.Instances(nil)
+			require.NoError(t, err)
+			list[0].Transport = transport
+			return list
+		}
+		assert.Contains(t, r.ask(why.Question{User: "ghost"}).Answer.Next, "if the user is missing at the destination", name)
 	}
-	assert.Contains(t, r.ask(why.Question{User: "ghost"}).Answer.Next, "if the user is missing at the destination", "a real remote is not asked")
 	r.source.Remotes = nil
 	assert.Contains(t, r.ask(why.Question{User: "ghost"}).Answer.Next, "if the user is missing at the destination")
 }

@@ -1,0 +1,115 @@
+package erasure
+
+import (
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/event/identifier"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/state"
+)
+
+const testKey = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+
+// newTestPass returns a pass over the erasures of users from an empty state and queue.
+func newTestPass(t *testing.T, users ...string) *pass {
+	t.Helper()
+	store, err := state.Open(t.Context(), t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = store.Close() })
+	queue, err := delivery.Open(t.Context(), delivery.Config{Dir: filepath.Join(t.TempDir(), "queue")})
+	require.NoError(t, err)
+	t.Cleanup(queue.Close)
+	e := newEraser(Config{Store: store, Queue: queue, StateKey: func() string { return testKey }, Log: slog.New(slog.DiscardHandler), Settle: 1})
+	var order Order
+	for _, user := range users {
+		order.Users = append(order.Users, User{Identifiers: []string{user}})
+	}
+	_, err = Desk{Store: store, Config: func() *config.Config { return &config.Config{StateKey: testKey} }}.Request(t.Context(), order)
+	require.NoError(t, err)
+	_, err = e.dueErasures(t.Context()) // it only sees them
+	require.NoError(t, err)
+	due, err := e.dueErasures(t.Context())
+	require.NoError(t, err)
+	require.Len(t, due, len(users))
+	return e.newPass(due)
+}
+
+// TestLogIsNotRewrittenAgainAtOnce checks that the log, which accepts no events meanwhile, is rewritten for a small share of the time only.
+func TestLogIsNotRewrittenAgainAtOnce(t *testing.T) {
+	p := newTestPass(t, "u1")
+	p.nextRewrite = time.Now().Add(time.Hour)
+	require.NoError(t, p.eraseLog(t.Context()))
+	s := p.items[0].step(StepLog, "")
+	assert.False(t, s.Done)
+	assert.Contains(t, s.Error, "the log was rewritten a moment ago: again in ")
+	p.nextRewrite = time.Now().Add(-time.Hour)
+	began := time.Now()
+	require.NoError(t, p.eraseLog(t.Context()))
+	assert.True(t, s.Done, s.Error)
+	assert.Empty(t, s.Error)
+	assert.WithinDuration(t, time.Now(), p.nextRewrite, rewriteShare*time.Since(began))
+	assert.True(t, p.nextRewrite.After(began))
+}
+
+// TestResultsOfSteps checks what is stored of a step that fails for all erasures or for one, and that no reason names a user.
+func TestResultsOfSteps(t *testing.T) {
+	p := newTestPass(t, "gone-1", "gone-2")
+	one, two := p.items[0], p.items[1]
+	try := func(run func(*attempt) error) {
+		t.Helper()
+		require.NoError(t, p.tryStep(t.Context(), StepLetters, "", run))
+	}
+	try(func(*attempt) error { return errors.New("cannot delete gone-2") })
+	for _, it := range p.items {
+		assert.False(t, it.step(StepLetters, "").Done)
+		assert.Contains(t, it.step(StepLetters, "").Error, "it failed with a reason that names the user")
+	}
+	try(func(a *attempt) error {
+		assert.Len(t, a.todo, 2)
+		a.fail(one, "the first reason")
+		a.fail(one, "another reason")
+		a.count(two, "letters", 1)
+		a.count(two, "letters", 2)
+		return nil
+	})
+	assert.Equal(t, "the first reason", one.step(StepLetters, "").Error)
+	assert.Equal(t, map[string]int{"letters": 3}, two.step(StepLetters, "").Counts)
+	assert.True(t, two.step(StepLetters, "").Done)
+	try(func(a *attempt) error {
+		assert.Equal(t, []*item{one}, a.todo, "the other one is done")
+		return nil
+	})
+	try(func(*attempt) error { assert.Fail(t, "nothing is left to do"); return nil })
+	assert.WithinDuration(t, time.Now(), one.step(StepLetters, "").At, time.Minute)
+}
+
+// TestOwnersOfEvents checks whose event is whose: that of each user, unless it was received after the request.
+func TestOwnersOfEvents(t *testing.T) {
+	p := newTestPass(t, "u1", "u2")
+	owners := func(text string) (ids []string) {
+		for _, it := range p.ownersOf(event.MustParse(text)) {
+			ids = append(ids, it.secret.Identifiers...)
+		}
+		return ids
+	}
+	assert.Equal(t, []string{"u1"}, owners(`{"userId":"u1"}`))
+	assert.Equal(t, []string{"u2"}, owners(`{"userId":"u2","receivedAt":"2020-01-01T00:00:00Z"}`))
+	assert.Empty(t, owners(`{"userId":"u3"}`))
+	later := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	assert.Empty(t, owners(`{"userId":"u1","receivedAt":"`+later+`"}`))
+	p.items[0].RequestedAt, p.newest = time.Now().Add(2*time.Hour), time.Now().Add(2*time.Hour)
+	assert.Equal(t, []string{"u1"}, owners(`{"userId":"u1","receivedAt":"`+later+`"}`))
+	assert.Empty(t, owners(`{"userId":"u2","receivedAt":"`+later+`"}`), "another user's request is older")
+	assert.True(t, p.hasIdentity("external_id:u1"))
+	assert.False(t, p.hasIdentity("external_id:u3"))
+	assert.Equal(t, identifier.NewKey(testKey).ID(), p.items[0].Key)
+}
