@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -106,7 +107,8 @@ func TestOwnersOfEvents(t *testing.T) {
 	assert.Empty(t, owners(`{"userId":"u3"}`))
 	later := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 	assert.Empty(t, owners(`{"userId":"u1","receivedAt":"`+later+`"}`))
-	p.items[0].RequestedAt, p.newest = time.Now().Add(2*time.Hour), time.Now().Add(2*time.Hour)
+	first := p.items[slices.IndexFunc(p.items, func(it *item) bool { return it.secret.Identifiers[0] == "u1" })]
+	first.RequestedAt, p.newest = time.Now().Add(2*time.Hour), time.Now().Add(2*time.Hour)
 	assert.Equal(t, []string{"u1"}, owners(`{"userId":"u1","receivedAt":"`+later+`"}`))
 	assert.Empty(t, owners(`{"userId":"u2","receivedAt":"`+later+`"}`), "another user's request is older")
 	assert.True(t, p.hasIdentity("external_id:u1"))

@@ -56,10 +56,14 @@ func TestWhichStandingCounts(t *testing.T) {
 	}{{member, left, true}, {left, member, false}, {newer, left, true}, {left, newer, false}, {left, left, false}} {
 		assert.Equal(t, c.want, newerStanding(c.a, c.b))
 	}
-	f := &facts{standings: []Standing{*left, *newer, *member}}
+	f := &facts{standings: []Standing{*left, *newer, *member, {Audience: "vip", Delivered: noon.Add(time.Hour)}, {Audience: "gold", Delivered: noon.Add(2 * time.Hour)}}}
+	for i := range 3 {
+		f.standings[i].Audience = "old"
+	}
 	groups := f.groups()
-	require.Len(t, groups, 1)
-	assert.True(t, groups[0].standing.Member)
+	require.Len(t, groups, 3)
+	assert.Equal(t, []string{"gold", "vip", "old"}, []string{groups[0].audience, groups[1].audience, groups[2].audience}, "the most recent first")
+	assert.True(t, groups[2].standing.Member)
 }
 
 // TestBestResults checks which of the results of an event counts, and that of the others the one with the fewest failed conditions is shown.
@@ -222,6 +226,9 @@ func TestEntriesOfVerdictsAndLetters(t *testing.T) {
 		assert.Equal(t, map[bool]string{false: "dead", true: "parked"}[parked], list[0].Outcome)
 		assert.Equal(t, &Batch{Requests: []*delivery.Exchange{request}}, list[0].Batch)
 	}
+	r.letter.Request = nil
+	assert.Nil(t, (&facts{}).resultEntries(r, nil)[0].Batch, "it never was sent")
+	r.letter.Request = request
 	r.verdict, r.event.verdicts = v, []delivery.VerdictRecord{*v, {Instance: "other", Subscription: "All"}, {Instance: "main", Subscription: "Other"}}
 	list := (&facts{}).resultEntries(r, nil)
 	require.Len(t, list, 2)
