@@ -14,6 +14,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/internal/author/generate"
 	"github.com/landfall-dev/landfall/internal/author/suite"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 type suiteCommand struct {
@@ -75,7 +76,7 @@ func definitionFolders(args []string) (folders []string, err error) {
 			folders = append(folders, filepath.Clean(arg))
 			continue
 		}
-		files, err := filepath.Glob(filepath.Join(arg, "*", destination.DefinitionFile))
+		files, err := textfile.Glob(arg, "*/"+destination.DefinitionFile)
 		if err != nil {
 			return nil, err
 		}

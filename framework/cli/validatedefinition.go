@@ -7,6 +7,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // checkDefinition finds the mistakes in a destination's definition: those that keep it from being loaded, and what the suite of
@@ -52,7 +53,7 @@ func (c *validateCommand) lintOptions(path string, d *destination.Definition) de
 	if filepath.Base(path) == destination.DefinitionFile {
 		o.Directory = dir
 	}
-	if sources, _ := filepath.Glob(filepath.Join(dir, "*.go")); len(sources) > 0 {
+	if sources, _ := textfile.Glob(dir, "*.go"); len(sources) > 0 {
 		return o
 	}
 	var entry destination.Entry

@@ -11,6 +11,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/state"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 const (
@@ -58,7 +59,7 @@ func QueueName(sandbox string) string {
 // that match pattern.
 func SandboxesIn(dir, pattern string) (names []string) {
 	before, after, _ := strings.Cut(pattern, "*")
-	files, _ := filepath.Glob(filepath.Join(dir, pattern)) // the pattern is well-formed
+	files, _ := textfile.Glob(dir, pattern) // the pattern is well-formed
 	for _, file := range files {
 		names = append(names, strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), before), after))
 	}

@@ -312,6 +312,13 @@ func TestRestoreWhileTheDataIsInUse(t *testing.T) {
 	left, err := os.ReadDir(filepath.Dir(data))
 	require.NoError(t, err)
 	assert.Len(t, left, 2, "the data and what was there before, no temporary directory")
+
+	named := filepath.Join(t.TempDir(), "data [live]") // a pattern, if it were one
+	q, err = delivery.Open(t.Context(), delivery.Config{Dir: filepath.Join(named, "queue")})
+	require.NoError(t, err)
+	defer q.Close()
+	_, err = backup.Restore(t.Context(), dir, backup.Target{Data: named, Queue: queueName, Replace: true})
+	require.ErrorIs(t, err, delivery.ErrInUse)
 }
 
 // TestQueuesThatCannotBeRestored checks that nothing is restored if the queue cannot be: its cluster is unreachable, or a snapshot is not one

@@ -118,7 +118,7 @@ func replaceData(temp, data string, used bool) (aside string, err error) {
 
 // checkUnused returns an error if a process uses the data directory or a queue in it.
 func checkUnused(data string) error {
-	queues, err := filepath.Glob(filepath.Join(data, "*"))
+	queues, err := textfile.Glob(data, "*")
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ import (
 // directory that holds a definition, and registry_gen.go beside them, of package pkg, for the module path of that directory. The
 // registry leaves out definitions without a plugin; see WithoutPlugin. All returns the files that changed.
 func All(dir, pkg, importPath string) ([]string, error) {
-	definitions, err := filepath.Glob(filepath.Join(dir, "*", destination.DefinitionFile))
+	definitions, err := textfile.Glob(dir, "*/"+destination.DefinitionFile)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func All(dir, pkg, importPath string) ([]string, error) {
 
 // HasPlugin reports whether a directory contains Go code other than generated code and tests.
 func HasPlugin(dir string) (bool, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	files, err := textfile.Glob(dir, "*.go")
 	return slices.ContainsFunc(files, func(file string) bool {
 		return filepath.Base(file) != typesFile && !strings.HasSuffix(file, "_test.go")
 	}), err
@@ -78,7 +78,7 @@ func HasPlugin(dir string) (bool, error) {
 
 // WithoutPlugin returns the definitions below a directory of destinations that have no plugin, so that the registry leaves them out.
 func WithoutPlugin(dir string) ([]string, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "*", destination.DefinitionFile))
+	files, err := textfile.Glob(dir, "*/"+destination.DefinitionFile)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // Schemas returns the JSON Schemas of a definition by file name: one for the settings, and one for the payload of each action. The
@@ -53,7 +54,7 @@ func writeSchemas(dir string, d *destination.Definition, changed *[]string) erro
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	old, err := filepath.Glob(filepath.Join(dir, "*"+schemaSuffix))
+	old, err := textfile.Glob(dir, "*"+schemaSuffix)
 	if err != nil {
 		return err
 	}

@@ -110,7 +110,7 @@ func (n New) checkNewAction(d *destination.Definition, dir string) error {
 
 // declaredNames returns the names that a package declares.
 func declaredNames(dir string) (names []string, err error) {
-	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	files, err := textfile.Glob(dir, "*.go")
 	if err != nil {
 		return nil, err
 	}

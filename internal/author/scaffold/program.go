@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/landfall-dev/landfall/internal/author/generate"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // Program says how to run the program that has the destinations of a directory, for messages.
@@ -42,7 +43,7 @@ func FindProgram(dir string) (Program, error) {
 	if err != nil {
 		return Program{}, err
 	}
-	commands, err := filepath.Glob(filepath.Join(root, "cmd", "*"))
+	commands, err := textfile.Glob(root, "cmd/*")
 	if err != nil {
 		return Program{}, err
 	}
@@ -74,7 +75,7 @@ func (p Program) Package(slug string) string { return packageArgument(p.Dir + "/
 
 // callsMain reports whether a directory has a package main that imports framework/cli.
 func callsMain(dir string) bool {
-	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	files, err := textfile.Glob(dir, "*.go")
 	return err == nil && slices.ContainsFunc(files, func(file string) bool {
 		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
 		return err == nil && f.Name.Name == "main" && slices.ContainsFunc(f.Imports, func(i *ast.ImportSpec) bool {

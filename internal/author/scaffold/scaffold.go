@@ -26,6 +26,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/internal/author/generate"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 //go:embed templates/*.tmpl
@@ -238,7 +239,7 @@ func (n New) checkSlug() error {
 
 // folders returns the folders in Dir that hold a definition.
 func (n New) folders() ([]string, error) {
-	files, err := filepath.Glob(filepath.Join(n.Dir, "*", destination.DefinitionFile))
+	files, err := textfile.Glob(n.Dir, "*/"+destination.DefinitionFile)
 	for i, file := range files {
 		files[i] = filepath.Base(filepath.Dir(file))
 	}

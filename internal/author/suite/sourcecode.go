@@ -8,6 +8,8 @@ import (
 	"go/types"
 	"path/filepath"
 	"strings"
+
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // forbiddenNames lists names that a destination must not use, and the alternative.
@@ -44,7 +46,7 @@ const sandboxFile = "sandbox.go"
 // checkPlumbing checks that a destination starts no goroutines, keeps no state in package variables, and gets its client, clock
 // and environment from the framework.
 func checkPlumbing(s *subject) {
-	files, err := filepath.Glob(filepath.Join(s.dir, "*.go"))
+	files, err := textfile.Glob(s.dir, "*.go")
 	if err != nil {
 		s.addFinding("", "%v", err)
 		return

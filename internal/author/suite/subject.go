@@ -84,7 +84,7 @@ func caseFiles(dir, slug string) (files []string, err error) {
 		filepath.Join(dir, "testdata", "cases"), filepath.Join(dir, "..", "..", "fixtures", slug, "cases"),
 	} {
 		for _, kind := range []string{"*.yaml", "*.json", "*.ndjson"} {
-			more, err := filepath.Glob(filepath.Join(folder, kind))
+			more, err := textfile.Glob(folder, kind)
 			if err != nil {
 				return nil, err
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/natslog/logfiles"
 	"github.com/landfall-dev/landfall/internal/pause"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // reconnectTimeout is how long the client has to connect to a server that was started again.
@@ -53,7 +54,7 @@ func (l *Log) waitForConnection() error {
 
 // EraseCopies implements eventlog.Files.
 func (dir Files) EraseCopies(has func(content []byte) bool) (deleted int, err error) {
-	files, err := filepath.Glob(filepath.Join(string(dir), logfiles.DamagedDir, "*", "*", "*"))
+	files, err := textfile.Glob(filepath.Join(string(dir), logfiles.DamagedDir), "*/*/*")
 	for _, path := range files {
 		content, err := os.ReadFile(path)
 		if err != nil {

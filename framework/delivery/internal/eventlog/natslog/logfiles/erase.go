@@ -73,7 +73,7 @@ func Erase(ctx context.Context, dir string, clean Stamps, rewrite Rewrite) error
 // RemoveLeftovers deletes the files that an interrupted Salvage or Erase has left, which may hold data that was erased since. A server may be
 // using the directory.
 func RemoveLeftovers(dir string) error {
-	files, err := filepath.Glob(filepath.Join(dir, streamsDir, "*", "msgs", ".*"))
+	files, err := textfile.Glob(filepath.Join(dir, streamsDir), "*/msgs/.*")
 	for _, path := range files {
 		if name := filepath.Base(path); strings.Contains(name, blockSuffix+".") || strings.HasPrefix(name, "."+indexFile+".") {
 			err = errors.Join(err, os.Remove(path))
