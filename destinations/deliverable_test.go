@@ -200,6 +200,9 @@ func TestSubscriptionsThatNeverDeliver(t *testing.T) {
 		{"braze", `{"action":"trackEvent","subscribe":"type = \"page\" and event = \"Order Completed\"","mapping":{"name":"x"}}`, "",
 			place + `/subscribe matches no event: only events of type "track" have event, but it requires type to be "page"`},
 		{"webhook", `{"action":"send","subscribe":"type = \"track\"","mapping":{"url":"ftp://example.com/"}}`, "*is not an http or https URL", ""},
+		{"webhook", `{"action":"send","subscribe":"type = \"track\"","mapping":{"url":"https://example.com/","headers":{"Bad Name":{"@path":"$.userId"}}}}`, `*the header "Bad Name" has a name or value that HTTP does not allow`, ""},
+		{"webhook", `{"action":"send","subscribe":"type = \"track\"","mapping":{"url":"https://example.com/","headers":{"X-A":"a\nb"}}}`, `*the header "X-A" has a name or value`, ""},
+		{"webhook", `{"action":"send","subscribe":"type = \"track\"","mapping":{"url":"https://example.com/","headers":{"X-A":{"@path":"$.userId"},"X-B":5,"X-C":["a","b"]}}}`, "", ""},
 		{"webhook", `{"action":"send","subscribe":"type = \"track\"","mapping":{"url":{"@path":"$.properties.url"}}}`, "", ""},
 		{"webhook", `{"action":"send","subscribe":"type = \"track\"","mapping":{"url":"https://example.com/","data":{"@arrayPath":["$.properties.products",{"name":{"@path":"$.nam"}}]}}}`, "", ""},
 	} {

@@ -248,3 +248,18 @@ func TestPresetsForTheCart(t *testing.T) {
 	assert.Equal(t, []string{"ecommerce ecommerce.cart_updated remove"}, takers("Product Removed"))
 	assert.Equal(t, []string{"trackEvent  "}, takers("Cart Viewed"))
 }
+
+// Whatever is in errors of an accepted request, unless it is empty, fails the events that have no error of their own.
+func TestErrorsOfAnyForm(t *testing.T) {
+	for errors, want := range map[string]runtime.Outcome{
+		`[]`: runtime.Delivered, `{}`: runtime.Delivered, `null`: runtime.Delivered,
+		`"all failed"`: runtime.Refused, `{"type":"all failed"}`: runtime.Refused, `true`: runtime.Refused, `1`: runtime.Refused, `[null]`: runtime.Refused, `["all failed"]`: runtime.Refused,
+	} {
+		plan := newPlan(t, scripted(func(*http.Request, []byte) (int, string) { return 201, `{"message":"success","errors":` + errors + `}` }), "trackEvent", `{}`, nil)
+		verdict := plan.RunBatch(t.Context(), parse(t, `{"type":"track","event":"One","userId":"u1","receivedAt":"2026-01-02T03:04:05Z"}`))[0][0]
+		assert.Equal(t, want, verdict.Outcome, errors)
+		if strings.Contains(errors, "all failed") {
+			assert.Equal(t, "all failed (Braze does not say which object of the request it means)", verdict.Reason, errors)
+		}
+	}
+}

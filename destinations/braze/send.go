@@ -70,8 +70,11 @@ type objectIndex struct {
 // If a request has one list, the index alone decides: Braze does not always name the list, and has several names for some.
 func (s *sender) errorsOf(units []*unit, body event.Value) (wrong map[objectIndex]string, unplaced string) {
 	list := body.Get("errors")
-	if list.Kind() != event.Array || list.Len() == 0 {
+	switch isEmpty := list.Len() == 0 && (list.Kind() == event.Array || list.Kind() == event.Object); {
+	case !list.Exists() || isEmpty:
 		return nil, ""
+	case list.Kind() != event.Array:
+		return nil, s.reasonOf(list)
 	}
 	sizes := map[string]int{}
 	for _, u := range units {

@@ -82,3 +82,11 @@ func TestAnswersThatAreTooLargeAreErrors(t *testing.T) {
 	assert.ErrorContains(t, err, "is larger than 4194304 bytes")
 	assert.False(t, e.Retry, "the remote has acted")
 }
+
+func TestAHostOfOnesOwn(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Host) }))
+	defer server.Close()
+	got, err := plainClient().Do(t.Context(), destination.Request{Method: http.MethodGet, URL: server.URL, Header: http.Header{"Host": {"api.example.com"}}})
+	require.NoError(t, err)
+	assert.Equal(t, "api.example.com", got.Text())
+}

@@ -185,6 +185,9 @@ func (c Client) newHTTPRequest(ctx context.Context, r request.Built) (*http.Requ
 	for name, values := range r.Header {
 		sent.Header[name] = values
 	}
+	if host := sent.Header.Get("Host"); host != "" { // net/http ignores the header
+		sent.Host = host
+	}
 	if r.Body != nil && sent.Header.Get("Content-Type") == "" {
 		sent.Header.Set("Content-Type", "application/json")
 	}

@@ -62,7 +62,10 @@ func withoutBatchBounds(fields fieldschema.Fields) fieldschema.Fields {
 // batchSize warns if a mapping has a batch_size above the maximum.
 func (c *compiler) batchSize(in config.Subscription, s *Subscription) {
 	asked := in.Mapping.Get(destination.BatchSize)
-	if s.reserved.size == nil || asked.Kind() != event.Number || mapping.IsDirective(in.Mapping) {
+	if s.reserved.size == nil || mapping.IsDirective(in.Mapping) || isDynamic(asked) {
+		return
+	}
+	if asked = constantNumber(s.action.Fields.Get(destination.BatchSize), asked); asked.Kind() != event.Number {
 		return
 	}
 	most := s.reserved.most
@@ -72,6 +75,19 @@ func (c *compiler) batchSize(in config.Subscription, s *Subscription) {
 	if asked.Float() > float64(most) {
 		c.warnings.Add(in.Pointer+"/mapping/"+destination.BatchSize, "is %s, but the maximum of %s is %d: batches have %d", asked.Text(), s.action.Key, most, most)
 	}
+}
+
+// constantNumber returns what a field makes of a constant mapping; absent if it is not valid.
+func constantNumber(f *fieldschema.Field, v event.Value) event.Value {
+	schema, err := fieldschema.Compile(withoutBatchBounds(withoutRequired(fieldschema.Fields{*f})))
+	if err != nil {
+		return event.Value{}
+	}
+	made, err := schema.Process(wrapAt([]string{f.Key}, constantOf(v)))
+	if err != nil {
+		return event.Value{}
+	}
+	return made.Get(f.Key)
 }
 
 // checkBatchKeys warns of a mapping without the batch_keys that a definition without code has by default, unless the fields that they

@@ -28,7 +28,8 @@ func TestBatchSizes(t *testing.T) {
 	}{
 		`0`: {1000, ""}, `-1`: {1000, ""}, `7`: {7, ""}, `"8"`: {8, ""}, `1.9`: {1, ""}, `1000`: {1000, ""},
 		`5000`: {1000, "batch_size is 5000, but the maximum of send is 1000: batches have 1000"}, `1e30`: {1000, "maximum of send is 1000"},
-		`{"@path": "$.n"}`: {3, ""},
+		`{"@path": "$.n"}`: {3, ""}, `"5000"`: {1000, "batch_size is 5000, but the maximum of send is 1000"}, `{"@literal": 5000}`: {1000, "batch_size is 5000"}, `{"@expr": "50 * 100"}`: {1000, "batch_size is 5000"},
+		`[5000]`: {1000, "batch_size is 5000"}, `{"@template": "70"}`: {70, ""},
 	} {
 		plugin := webhook.Plugin()
 		definition, err := plugin.Load()

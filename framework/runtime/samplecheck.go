@@ -2,10 +2,7 @@ package runtime
 
 import (
 	"context"
-	"io"
-	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
@@ -43,7 +40,7 @@ func (c *compiler) checkSamplesOf(sampled *Plan, list []*Subscription, found *fa
 // samplePlan returns a copy of a plan that sends nothing and stores nothing.
 func (c *compiler) samplePlan(p *Plan) *Plan {
 	sampled, quiet := *p, *c
-	quiet.host.Transport, quiet.host.Gate, quiet.host.State, quiet.host.Members, quiet.host.Log, quiet.host.Observe = silentTransport{}, nil, nil, nil, nil, nil
+	quiet.host.Transport, quiet.host.Gate, quiet.host.State, quiet.host.Members, quiet.host.Log, quiet.host.Observe = httpx.Discard(), nil, nil, nil, nil, nil
 	if p.tokens != nil {
 		sampled.tokens = func(context.Context, string) (string, error) { return "sample", nil }
 	}
@@ -101,17 +98,4 @@ func (s *Subscription) isIncomplete(c fault.Cause) bool {
 // usesHooks reports whether the config has inputs for a hook of the subscription.
 func (s *Subscription) usesHooks() bool {
 	return slices.ContainsFunc(s.hooks, func(h *hook) bool { return h.inputs.Exists() })
-}
-
-// silentTransport answers every request with 200 and an empty object, and sends nothing.
-type silentTransport struct{}
-
-func (silentTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Body != nil {
-		_ = r.Body.Close()
-	}
-	return &http.Response{
-		StatusCode: http.StatusOK, Status: "200 OK", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
-		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader("{}")), ContentLength: 2,
-	}, nil
 }

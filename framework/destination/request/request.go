@@ -169,7 +169,7 @@ func headersOf(m *mapping.Mapping, scope event.Value) (http.Header, error) {
 	for _, name := range sortedKeys(values) { // names that differ only in case are one header; sorting fixes the order
 		for _, v := range values[name] {
 			if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(v) {
-				return nil, fault.Invalid("the header %q has a name or value that HTTP does not allow", name)
+				return nil, fault.Invalid("the header %q has a name or value that HTTP does not allow", name).Because(fault.CauseIncomplete)
 			}
 			header.Add(name, v)
 		}

@@ -14,7 +14,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -65,7 +64,7 @@ func (t *Target) Description() string {
 func (t *Target) NewTransport(p destination.Plugin) (http.RoundTripper, error) {
 	switch {
 	case t.DryRun:
-		return dryRunTransport{}, nil
+		return newDryRun(p), nil
 	case t.SandboxURL != "":
 		to, err := url.Parse(t.SandboxURL)
 		if err != nil || to.Host == "" {
@@ -81,20 +80,6 @@ func (t *Target) NewTransport(p destination.Plugin) (http.RoundTripper, error) {
 		return sandbox.Transport(p.Sandbox.New(nil)), nil
 	}
 	return httpx.NewTransport(httpx.TransportConfig{}), nil
-}
-
-// dryRunTransport is a transport that sends nothing and answers every request with 200 OK.
-type dryRunTransport struct{}
-
-func (dryRunTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Body != nil {
-		_, _ = io.Copy(io.Discard, r.Body)
-		_ = r.Body.Close()
-	}
-	return &http.Response{
-		StatusCode: http.StatusOK, Status: "200 OK", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{}, Body: http.NoBody, Request: r,
-	}, nil
 }
 
 // Instance is a plan with the parts from which it was compiled.
