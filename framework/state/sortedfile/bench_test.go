@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -70,9 +72,23 @@ func benchBatches(rows, size, odd int) (batches [][]string) {
 	return batches
 }
 
-// perRow reports the time of the benchmark for each of the rows of an iteration.
-func perRow(b *testing.B, rows int) {
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(rows), "ns/row")
+// perRow reports the time and the CPU time of a benchmark for each row, where an iteration has a number of rows. It is called before the loop, and the
+// function that it returns after it.
+func perRow(b *testing.B, rows int) (report func()) {
+	before := processTime(b)
+	return func() {
+		total := float64(b.N) * float64(rows)
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/total, "ns/row")
+		b.ReportMetric(float64((processTime(b)-before).Nanoseconds())/total, "cpu-ns/row")
+		b.ReportMetric(0, "ns/op")
+	}
+}
+
+// processTime returns the CPU time of this process.
+func processTime(b *testing.B) time.Duration {
+	var used syscall.Rusage
+	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &used))
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 func BenchmarkGet(b *testing.B) {
@@ -83,12 +99,13 @@ func BenchmarkGet(b *testing.B) {
 			b.Run(fmt.Sprint(name, "/", size), func(b *testing.B) {
 				batches, i, found := benchBatches(rows, size, odd), 0, 0
 				b.ReportAllocs()
+				report := perRow(b, size)
 				for b.Loop() {
 					require.NoError(b, r.Get(batches[i%len(batches)], func(int, string) error { found++; return nil }))
 					i++
 				}
+				report()
 				require.Equal(b, i*size*(1-odd), found)
-				perRow(b, size)
 			})
 		}
 	}
@@ -98,6 +115,7 @@ func BenchmarkIterate(b *testing.B) {
 	rows := benchRows(b)
 	r := benchFile(b, rows, 1, 0)
 	b.ReportAllocs()
+	report := perRow(b, rows)
 	for b.Loop() {
 		it := r.Iterate("")
 		n := 0
@@ -108,7 +126,7 @@ func BenchmarkIterate(b *testing.B) {
 		require.Equal(b, rows, n)
 		it.Close()
 	}
-	perRow(b, rows)
+	report()
 }
 
 func BenchmarkWrite(b *testing.B) {
@@ -118,6 +136,7 @@ func BenchmarkWrite(b *testing.B) {
 		keys[n] = string(benchKey(nil, uint64(n)))
 	}
 	b.Run("floor", func(b *testing.B) { // the same bytes in a file, as they are
+		report := perRow(b, rows)
 		for b.Loop() {
 			file, err := os.Create(filepath.Join(b.TempDir(), "floor"))
 			require.NoError(b, err)
@@ -130,9 +149,10 @@ func BenchmarkWrite(b *testing.B) {
 			require.NoError(b, file.Sync())
 			require.NoError(b, file.Close())
 		}
-		perRow(b, rows)
+		report()
 	})
 	b.Run("file", func(b *testing.B) {
+		report := perRow(b, rows)
 		for b.Loop() {
 			w, err := sortedfile.Create(filepath.Join(b.TempDir(), fmt.Sprint(b.N, rand.Int())), nil)
 			require.NoError(b, err)
@@ -145,32 +165,40 @@ func BenchmarkWrite(b *testing.B) {
 			require.NoError(b, err)
 			size = info.Bytes
 		}
-		perRow(b, rows)
+		report()
 		b.ReportMetric(float64(size)/float64(rows), "bytes/row")
 	})
 }
 
 func BenchmarkMerge(b *testing.B) {
 	rows := benchRows(b)
-	for _, count := range []int{1, 3, 10} {
+	for count, name := range map[int]string{1: "one", 3: "three", 10: "ten"} {
 		var readers []*sortedfile.Reader
 		for i := range count {
 			readers = append(readers, benchFile(b, rows, count, i))
 		}
-		b.Run(fmt.Sprint(count, " sources"), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				var sources []sortedfile.Source
-				for _, r := range readers {
-					it := r.Iterate("")
-					defer it.Close()
-					sources = append(sources, it)
-				}
-				n := 0
-				require.NoError(b, sortedfile.Merge(sources, func(string, []string) error { n++; return nil }))
-				require.Equal(b, rows, n)
-			}
-			perRow(b, rows)
-		})
+		b.Run(name, func(b *testing.B) { benchMerge(b, readers, rows, rows) })
 	}
+	large, small := benchFile(b, rows, 1, 0), benchFile(b, rows, 10, 0)
+	b.Run("a tenth of the keys twice", func(b *testing.B) { benchMerge(b, []*sortedfile.Reader{small, large}, rows+(rows+9)/10, rows) })
+	b.Run("all keys three times", func(b *testing.B) { benchMerge(b, []*sortedfile.Reader{large, large, large}, 3*rows, rows) })
+}
+
+// benchMerge merges files that have a number of rows together, and a number of keys.
+func benchMerge(b *testing.B, readers []*sortedfile.Reader, rows, keys int) {
+	b.ReportAllocs()
+	report := perRow(b, rows)
+	for b.Loop() {
+		var sources []sortedfile.Source
+		for _, r := range readers {
+			sources = append(sources, r.Iterate(""))
+		}
+		n := 0
+		require.NoError(b, sortedfile.Merge(sources, func(string, []string) error { n++; return nil }))
+		require.Equal(b, keys, n)
+		for _, source := range sources {
+			source.(*sortedfile.Iterator).Close()
+		}
+	}
+	report()
 }

@@ -9,10 +9,10 @@ import (
 // A block is rows, then a checksum of 4 bytes. A row is three lengths as varints: of the prefix that its key shares with the key before, of the
 // rest of the key, and of the value; then the rest of the key and the value. The first row of a block shares nothing.
 const (
-	blockSize    = 4 << 10                                               // at which a block is complete
-	checksumSize = 4                                                     // bytes
-	minBlock     = 3 + 1 + checksumSize                                  // bytes of a block with one row of one byte
-	maxBlock     = blockSize + 10 + MaxKey + MaxValue + checksumSize + 1 // bytes of a block
+	blockSize    = 2 << 10              // at which a block is complete; not part of the format
+	checksumSize = 4                    // bytes
+	minBlock     = 3 + 1 + checksumSize // bytes of a block with one row of one byte
+	maxBlock     = 4 << 20              // bytes of a block; the largest row has MaxKey, MaxValue, and 9 bytes
 )
 
 // blockChecksum returns the checksum of a block's rows. It depends on the number of the block, so that blocks in the wrong place are noticed.

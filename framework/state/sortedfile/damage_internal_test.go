@@ -1,11 +1,15 @@
 package sortedfile
 
 import (
+	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -42,16 +46,19 @@ type readings struct {
 	open, get, it, all error
 }
 
-// read reads a file in all ways.
-func read(t testing.TB, file []byte, keys []string) readings {
-	path := filepath.Join(t.TempDir(), "file")
-	require.NoError(t, os.WriteFile(path, file, 0o600))
-	return readFile(t, path, keys)
+// memoryFile is a file in memory.
+type memoryFile struct {
+	*bytes.Reader
+	fs.FileInfo // which nothing but Size uses
 }
 
-// readFile reads the file at path in all ways.
-func readFile(t testing.TB, path string, keys []string) (result readings) {
-	r, err := Open(path)
+func (f memoryFile) Size() int64                { return f.Reader.Size() }
+func (f memoryFile) Stat() (fs.FileInfo, error) { return f, nil }
+func (f memoryFile) Close() error               { return nil }
+
+// read reads a file in all ways.
+func read(t testing.TB, file []byte, keys []string) (result readings) {
+	r, err := newReader(memoryFile{Reader: bytes.NewReader(file)}, "file")
 	if err != nil {
 		result.open = err
 		return result
@@ -91,24 +98,15 @@ func TestDamageIsNoticed(t *testing.T) {
 	file, keys := smallFile(t)
 	intact := read(t, file, keys)
 	require.Equal(t, readings{info: intact.info, meta: "meta", got: intact.got, rows: intact.rows}, intact)
-	path := filepath.Join(t.TempDir(), "file")
 	damage := func(what string, at int, change func(b []byte)) {
 		changed := append([]byte{}, file...)
 		change(changed)
 		if string(changed) != string(file) {
-			require.NoError(t, os.WriteFile(path, changed, 0o600))
-			checkNoticed(t, intact, readFile(t, path, keys), what, at)
+			checkNoticed(t, intact, read(t, changed, keys), what, at)
 		}
 	}
-	for at := 0; at < len(file); at++ {
-		if at == 500 {
-			at = len(file) - 200 // the rest of the last value is like what is before
-		}
-		for bit := range 8 {
-			if !testsize.Small() || bit == at%8 {
-				damage("flipped bit", at*8+bit, func(b []byte) { b[at] ^= 1 << bit })
-			}
-		}
+	for at := 0; at < len(file)*8; at += testsize.Of(1, 13) {
+		damage("flipped bit", at, func(b []byte) { b[at/8] ^= 1 << (at % 8) })
 	}
 	for at := 0; at < len(file); at += 37 {
 		for _, length := range []int{1, 16, 512, len(file)} {
@@ -130,6 +128,8 @@ func TestDamageAfterOpenIsNoticed(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, file, 0o600))
 		r, err := Open(path)
 		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(path, append(file[:len(file):len(file)], 0), 0o600))
+		require.ErrorContains(t, r.Verify(t.Context()), "footer", at)
 		changed := append([]byte{}, file...)
 		changed[at]++
 		require.NoError(t, os.WriteFile(path, changed, 0o600))
@@ -139,6 +139,67 @@ func TestDamageAfterOpenIsNoticed(t *testing.T) {
 		err = r.Get(keys[len(keys)-1:], func(int, string) error { return nil })
 		require.Equal(t, int64(at) < r.footer.data, errors.Is(err, ErrDamaged), at)
 		require.NoError(t, r.Close())
+	}
+}
+
+func TestVerifyNoticesAnotherFile(t *testing.T) {
+	file, _ := smallFile(t)
+	other := filepath.Join(t.TempDir(), "other")
+	w, err := Create(other, nil)
+	require.NoError(t, err)
+	_, err = w.Finish()
+	require.NoError(t, err)
+	r, err := Open(other)
+	require.NoError(t, err)
+	require.NoError(t, r.Verify(t.Context()))
+	require.NoError(t, os.WriteFile(other, file, 0o600))
+	require.ErrorContains(t, r.Verify(t.Context()), "other is damaged: it has changed since it was opened")
+	require.NoError(t, r.Close())
+	require.ErrorIs(t, r.Verify(t.Context()), fs.ErrClosed)
+}
+
+func TestVerifyComparesTheFilterWithTheKeys(t *testing.T) {
+	file, keys := smallFile(t)
+	f := parseFooter(file[len(file)-int(binary.LittleEndian.Uint32(file[len(file)-tailSize:])) : len(file)-tailSize])
+	clear(file[f.data+f.index:][:lineSize])
+	seal(file)
+	result := read(t, file, keys)
+	require.NoError(t, result.open)
+	require.ErrorContains(t, result.all, "its filter lacks a key of block 1")
+}
+
+func TestVerifyEndsWithItsContext(t *testing.T) {
+	file, _ := smallFile(t)
+	r, err := newReader(memoryFile{Reader: bytes.NewReader(file)}, "file")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, r.Verify(ctx), context.Canceled)
+}
+
+func TestImpossibleRowsAreRefused(t *testing.T) {
+	for _, rows := range []string{
+		"\x00", "\x00\x01", "\x00\x01\x00", "\x00\x01\x02ab", "\x00\xff\xff", "\x00\x80\x80\x04a", "\x00\x01\x80\x80\xc0\x00", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01\x01a",
+		"\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01a", "\x00\x01\xff\xff\xff\xff\xff\xff\xff\xff\x7fa",
+	} {
+		_, ok := readHeader([]byte(rows), 0)
+		assert.False(t, ok, "%q", rows)
+		c := cursor{rows: []byte(rows)}
+		_, _, valid := c.seek("x")
+		assert.False(t, valid, "%q", rows)
+	}
+	h, ok := readHeader([]byte("\x80\x80\x40\x81\x00\x00a"), 0)
+	assert.True(t, ok)
+	assert.Equal(t, rowHeader{shared: MaxKey, key: 6, value: 7, end: 7}, h)
+}
+
+func TestPartsFitTheFilter(t *testing.T) {
+	x := index{}
+	stored := binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, 0), 2)
+	require.NoError(t, x.fillParts(stored, &footer{blocks: 3, parts: 1, filter: 2 * lineSize}, "file"))
+	assert.Equal(t, []part{{0, 0}, {3, 2}}, x.parts)
+	for _, f := range []footer{{blocks: 3, parts: 1, filter: lineSize}, {blocks: 3, parts: 1, filter: 3 * lineSize}, {blocks: 3}, {filter: lineSize}} {
+		require.ErrorIs(t, x.fillParts(stored, &f, "file"), ErrDamaged, "%+v", f)
 	}
 }
 
@@ -158,6 +219,41 @@ func TestNewerVersionIsRefused(t *testing.T) {
 	require.ErrorContains(t, read(t, file, nil).open, "unknown version")
 	set(version)
 	require.NoError(t, read(t, file, nil).open)
+}
+
+func TestImpossibleSizesAreRefusedBeforeTheyCostMemory(t *testing.T) {
+	intact, keys := smallFile(t)
+	length := int(binary.LittleEndian.Uint32(intact[len(intact)-tailSize:]))
+	start, fields := len(intact)-length, map[string][2]int{"rows": {0, 8}, "data": {8, 8}, "blocks": {16, 4}, "parts": {20, 4}, "index": {24, 8}}
+	f := parseFooter(intact[start : len(intact)-tailSize])
+	for i := range f.blocks + f.parts {
+		at := int(f.data) - start + i*indexRecord
+		fields[fmt.Sprint("first number of record ", i)] = [2]int{at, 4}
+		fields[fmt.Sprint("second number of record ", i)] = [2]int{at + 4, 4}
+	}
+	for name, field := range fields {
+		for _, value := range []uint64{0, 1, 3, 5, 1 << 20, 1<<31 - 1, 1 << 31, 1<<32 - 1, 1 << 40, 1<<63 - 1, 1 << 63, 1<<64 - 1} {
+			changed := append([]byte{}, intact...)
+			var text [8]byte
+			binary.LittleEndian.PutUint64(text[:], value)
+			copy(changed[start+field[0]:][:field[1]], text[:])
+			if string(changed) == string(intact) {
+				continue
+			}
+			seal(changed)
+			before := allocated()
+			result := read(t, changed, keys)
+			require.Less(t, allocated()-before, uint64(1<<20), "%s %d", name, value)
+			require.True(t, errors.Is(result.open, ErrDamaged) || errors.Is(result.all, ErrDamaged), "%s %d", name, value)
+		}
+	}
+}
+
+// allocated returns how many bytes the process has allocated so far.
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
 }
 
 // seal gives the parts of a file the checksums that they should have, as far as its footer and index can be read.

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"os"
 )
 
 // A file is its blocks, the index, the filter, and the footer. The footer is, in little endian order, the fields of footer, then meta, then a tail
@@ -56,7 +55,7 @@ func (f *footer) append(b []byte) []byte {
 func footerChecksum(begin []byte, version uint32) uint32 { return checksum(begin) ^ version*0x9E3779B1 }
 
 // readFooter reads and checks the footer of a file.
-func readFooter(f *os.File, name string) (footer, error) {
+func readFooter(f file, name string) (footer, error) {
 	b, size, err := readFooterBytes(f, name)
 	if err != nil {
 		return footer{}, err
@@ -78,7 +77,7 @@ func readFooter(f *os.File, name string) (footer, error) {
 }
 
 // readFooterBytes returns the footer of a file, unchecked apart from its length and magic number, and the size of the file.
-func readFooterBytes(f *os.File, name string) ([]byte, int64, error) {
+func readFooterBytes(f file, name string) ([]byte, int64, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, 0, err
@@ -116,7 +115,7 @@ func parseFooter(b []byte) footer {
 func (f *footer) check(name string) error {
 	records := int64(f.blocks+f.parts) * indexRecord
 	ok := f.rows >= 0 && f.data >= 0 && f.index >= 0 && f.filter >= 0 &&
-		f.data <= f.size && f.index <= f.size && f.filter <= f.size && // so that the sum above has not overflowed
+		f.data <= f.size && f.index <= f.size && // so that their sum has not overflowed
 		f.blocks <= maxBlocks && f.parts <= f.blocks && f.index >= records &&
 		f.data >= int64(f.blocks)*minBlock && f.rows >= int64(f.blocks) && f.rows <= f.data/4 &&
 		f.index-records <= f.data && // separators are not longer than the keys in the blocks
@@ -129,7 +128,7 @@ func (f *footer) check(name string) error {
 }
 
 // readAt reads all of b at an offset. A file that ends before is damaged.
-func readAt(f *os.File, name string, b []byte, offset int64) error {
+func readAt(f file, name string, b []byte, offset int64) error {
 	n, err := f.ReadAt(b, offset)
 	if n == len(b) {
 		return nil

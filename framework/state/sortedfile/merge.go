@@ -1,5 +1,7 @@
 package sortedfile
 
+import "strings"
+
 // Source is rows in ascending order of their keys. An Iterator is a Source.
 type Source interface {
 	Next() bool    // goes to the next row, and reports whether there is one
@@ -23,12 +25,12 @@ func Merge(sources []Source, visit func(key string, values []string) error) erro
 	for i := len(m.heap)/2 - 1; i >= 0; i-- {
 		m.down(i)
 	}
-	for len(m.heap) > 0 {
+	for len(m.heap) > 1 {
 		if err := m.step(visit); err != nil {
 			return err
 		}
 	}
-	return nil
+	return m.rest(visit)
 }
 
 // head is the current row of a source.
@@ -94,25 +96,52 @@ func (m *merger) removeFirst() {
 	}
 }
 
-// step visits the smallest key and goes to the next row of the sources that have it.
+// step visits the rows of the first source up to the first row of the others. If both have the same key, it visits this as well.
 func (m *merger) step(visit func(key string, values []string) error) error {
-	first := m.heap[0]
-	m.values = append(m.values[:0], first.source.Value())
-	if !m.firstIsEqual() {
+	first, second := &m.heap[0], m.second()
+	order := strings.Compare(first.key, second)
+	for order < 0 {
+		m.values = append(m.values[:0], first.source.Value())
 		if err := visit(first.key, m.values); err != nil {
 			return err
 		}
-		return m.nextOfFirst()
+		if !first.source.Next() {
+			err := first.source.Err()
+			m.removeFirst()
+			return err
+		}
+		first.key = first.source.Key()
+		order = strings.Compare(first.key, second)
 	}
-	m.equal = m.equal[:0]
-	for m.removeFirst(); len(m.heap) > 0 && m.heap[0].key == first.key; m.removeFirst() {
+	if order == 0 {
+		return m.stepEqual(visit)
+	}
+	m.down(0)
+	return nil
+}
+
+// second returns the smallest key of the sources apart from the first.
+func (m *merger) second() string {
+	if len(m.heap) > 2 && m.heap[2].key < m.heap[1].key {
+		return m.heap[2].key
+	}
+	return m.heap[1].key
+}
+
+// stepEqual visits a key that several sources have, the first among them, and goes to the next row of these sources.
+func (m *merger) stepEqual(visit func(key string, values []string) error) error {
+	m.down(0)
+	key := m.heap[0].key
+	m.values, m.equal = m.values[:0], m.equal[:0]
+	for len(m.heap) > 0 && m.heap[0].key == key {
 		m.values = append(m.values, m.heap[0].source.Value())
 		m.equal = append(m.equal, m.heap[0])
+		m.removeFirst()
 	}
-	if err := visit(first.key, m.values); err != nil {
+	if err := visit(key, m.values); err != nil {
 		return err
 	}
-	for _, h := range append(m.equal, first) {
+	for _, h := range m.equal {
 		if h.source.Next() {
 			h.key = h.source.Key()
 			m.heap = append(m.heap, h)
@@ -124,25 +153,17 @@ func (m *merger) step(visit func(key string, values []string) error) error {
 	return nil
 }
 
-// firstIsEqual reports whether another source has the first key.
-func (m *merger) firstIsEqual() bool {
-	for i := 1; i < min(3, len(m.heap)); i++ {
-		if m.heap[i].key == m.heap[0].key {
-			return true
-		}
-	}
-	return false
-}
-
-// nextOfFirst goes to the next row of the first source.
-func (m *merger) nextOfFirst() error {
-	h := &m.heap[0]
-	if h.source.Next() {
-		h.key = h.source.Key()
-		m.down(0)
+// rest visits the rows of the only source that is left, if there is one.
+func (m *merger) rest(visit func(key string, values []string) error) error {
+	if len(m.heap) == 0 {
 		return nil
 	}
-	err := h.source.Err()
-	m.removeFirst()
-	return err
+	source := m.heap[0].source
+	for more := true; more; more = source.Next() {
+		m.values = append(m.values[:0], source.Value())
+		if err := visit(source.Key(), m.values); err != nil {
+			return err
+		}
+	}
+	return source.Err()
 }

@@ -2,8 +2,8 @@
 // Writer writes a file in one pass. A Reader looks up sorted batches of keys, and iterates over the rows in order. Merge combines several
 // files into one sequence.
 //
-// A file consists of blocks of about 4 KB with the rows, an index of the blocks, a Bloom filter, and a footer. A Reader keeps the index and the filter in
-// memory, about 11 bits a row, and reads blocks when it needs them. Each part has a checksum. Damage is reported as ErrDamaged, and
+// A file consists of blocks of about 2 KB with the rows, an index of the blocks, a Bloom filter, and a footer. A Reader keeps the index and the filter in
+// memory, about 13 bits a row, and reads blocks when it needs them. Each part has a checksum. Damage is reported as ErrDamaged, and
 // never as other rows than those that were written.
 //
 // A Reader is safe for concurrent use. Writers and iterators are not.

@@ -101,7 +101,7 @@ func (g generator) bytes(n int) []byte {
 	return b
 }
 
-func TestSegmentIsTheMapThatWasWritten(t *testing.T) {
+func TestFileIsTheMapThatWasWritten(t *testing.T) {
 	for round := range testsize.Of(12, 3) {
 		g := generator{rand.New(rand.NewPCG(1, uint64(round)))}
 		rows := map[string]string{}
@@ -284,4 +284,14 @@ func TestErrorsOfCallers(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrClosed)
 	_, err = all(r, "")
 	require.ErrorIs(t, err, fs.ErrClosed)
+}
+
+func TestLongestKeys(t *testing.T) {
+	long := strings.Repeat("x", sortedfile.MaxKey-1)
+	rows := map[string]string{long + "a": "1", long + "b": "2", long + "c": strings.Repeat("v", 8000), long + "d": "4", "y": "5"}
+	r := open(t, write(t, rows))
+	require.NoError(t, r.Verify(t.Context()))
+	found, err := get(r, append(slices.Sorted(maps.Keys(rows)), "z")...)
+	require.NoError(t, err)
+	assert.True(t, maps.Equal(rows, found))
 }

@@ -1,0 +1,166 @@
+package sortedfile
+
+import (
+	"errors"
+	"sync"
+)
+
+// Get looks up keys in portions. For each portion it first finds the blocks that may have the keys, in memory, and then reads these blocks; blocks that are
+// near each other with one call of the system, which costs as much as some 10 KB.
+const (
+	portionSize = 256      // keys
+	extentSize  = 64 << 10 // bytes that are read with one call, unless a block is larger
+	maxGap      = 8 << 10  // bytes that are read in vain between two blocks
+)
+
+// errUnsorted is returned for keys in the wrong order.
+var errUnsorted = errors.New("the keys that are looked up in a file must be sorted")
+
+// Get looks up keys, which must be sorted and may have duplicates. For each that exists it calls visit with its position in keys and its value,
+// which is valid during the call only. It returns the first error of visit.
+func (r *Reader) Get(keys []string, visit func(i int, value string) error) error {
+	l := lookups.Get().(*lookup)
+	defer l.release()
+	l.reader, l.keys = r, keys
+	for start := 0; start < len(keys); start += portionSize {
+		if err := l.locate(start, min(start+portionSize, len(keys))); err != nil {
+			return err
+		}
+		if err := l.read(visit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lookup is the state of a call of Get.
+type lookup struct {
+	reader     *Reader
+	keys       []string
+	part       int // of the filter, to which the last key belongs
+	candidates [portionSize]candidate
+	count      int // of candidates
+
+	buffer      []byte
+	first, last int    // blocks that are in buffer; none if last is smaller
+	block       int    // of cursor, or -1
+	cursor      cursor // in a block that is in buffer
+}
+
+// candidate is a key that may exist, and the block that may have it.
+type candidate struct{ key, block int }
+
+// lookups keeps the buffers of Get.
+var lookups = sync.Pool{New: func() any { return &lookup{buffer: make([]byte, extentSize), last: -1, block: -1} }}
+
+// release returns l to the pool, unless it has grown for a very large row.
+func (l *lookup) release() {
+	if len(l.buffer) > extentSize {
+		return
+	}
+	l.reader, l.keys, l.part = nil, nil, 0
+	l.first, l.last, l.block, l.cursor = 0, -1, -1, cursor{}
+	lookups.Put(l)
+}
+
+// locate finds the candidates among the keys from start to end-1.
+func (l *lookup) locate(start, end int) error {
+	r := l.reader
+	l.count = 0
+	for i := start; i < end; i++ {
+		key := l.keys[i]
+		if i > 0 && key < l.keys[i-1] {
+			return errUnsorted
+		}
+		part := r.index.findPart(key, l.part)
+		if part < 0 || !r.mayContain(key, part) {
+			continue
+		}
+		l.part = part
+		l.candidates[l.count] = candidate{key: i, block: part}
+		l.count++
+	}
+	l.findBlocks()
+	return nil
+}
+
+// findBlocks sets the blocks of the candidates, which have their parts instead.
+func (l *lookup) findBlocks() {
+	x := &l.reader.index
+	block := 0
+	for i := range l.candidates[:l.count] {
+		c := &l.candidates[i]
+		from, to := x.parts[c.block].block, x.parts[c.block+1].block
+		block = x.find(l.keys[c.key], max(block, from), to)
+		c.block = block
+	}
+}
+
+// read reads the blocks of the candidates, and visits those that exist.
+func (l *lookup) read(visit func(i int, value string) error) error {
+	for i, c := range l.candidates[:l.count] {
+		if c.block != l.block {
+			if err := l.load(i); err != nil {
+				return err
+			}
+		}
+		h, found, valid := l.cursor.seek(l.keys[c.key])
+		if !valid {
+			return damaged(l.reader.name, "block %d has an impossible row", c.block+1)
+		}
+		if !found {
+			continue
+		}
+		if err := visit(c.key, view(l.cursor.rows[h.value:h.end])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// load sets the cursor to the block of a candidate. If necessary, it reads it, together with blocks of the next candidates.
+func (l *lookup) load(i int) error {
+	offsets := l.reader.index.offsets
+	block := l.candidates[i].block
+	if block > l.last {
+		if err := l.readExtent(block, l.extentEnd(i)); err != nil {
+			return err
+		}
+	}
+	start := offsets[l.first]
+	rows, err := openBlock(l.reader.name, l.buffer[offsets[block]-start:offsets[block+1]-start], block)
+	if err != nil {
+		return err
+	}
+	l.block = block
+	l.cursor.reset(rows)
+	return nil
+}
+
+// extentEnd returns the last block that is worth reading together with that of a candidate.
+func (l *lookup) extentEnd(i int) int {
+	offsets := l.reader.index.offsets
+	start, last := offsets[l.candidates[i].block], l.candidates[i].block
+	for _, c := range l.candidates[i+1 : l.count] {
+		if c.block != last && (offsets[c.block]-offsets[last+1] > maxGap || offsets[c.block+1]-start > extentSize) {
+			break
+		}
+		last = c.block
+	}
+	return last
+}
+
+// readExtent reads the blocks from first to last into buffer.
+func (l *lookup) readExtent(first, last int) error {
+	offsets := l.reader.index.offsets
+	size := int(offsets[last+1] - offsets[first])
+	if size > len(l.buffer) {
+		l.buffer = make([]byte, size)
+	}
+	l.first, l.last = first, -1
+	if err := readAt(l.reader.file, l.reader.name, l.buffer[:size], offsets[first]); err != nil {
+		return err
+	}
+	l.last = last
+	return nil
+}
