@@ -51,6 +51,7 @@ func (p *page) runJob(path string, form url.Values) string {
 	p.t.Helper()
 	w := p.do(http.MethodPost, path, form, nil)
 	require.Equal(p.t, http.StatusSeeOther, w.Code, w.Body.String())
+	assert.NotContains(p.t, w.Body.String(), "<html", "nothing but the redirect")
 	job := strings.TrimPrefix(w.Header().Get("Location"), "/console/")
 	body := ""
 	require.Eventually(p.t, func() bool { body = p.get(job + "?part=1"); return strings.Contains(body, "<dt>Exits</dt>") }, 20*time.Second, 5*time.Millisecond)

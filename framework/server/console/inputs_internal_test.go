@@ -20,6 +20,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/server/history"
 	"github.com/landfall-dev/landfall/framework/server/why"
 )
 
@@ -40,12 +41,52 @@ func TestTurnedInputsKeepTheirValue(t *testing.T) {
 		{"json", "text", `"plain"`, "text", "plain"},
 		{"json", "text", `{"a":`, "json", `{"a":`},
 		{"text", modeCard, "hello", modeCard, ""},
+		{modeCard, "text", "typed", "text", ""},
 	} {
 		in := &fieldInput{Field: fields[0], Name: "f"}
 		in.readMapping(url.Values{"f.was": {c.was}, "f.mode": {c.mode}, "f.text": {c.text}})
 		assert.Equal(t, c.want, in.Mode, "%+v", c)
 		assert.Contains(t, strings.Join(strings.Fields(in.Text), ""), c.shown, "%+v", c)
 		assert.Equal(t, c.want == modeCard, in.Card != nil, "%+v", c)
+	}
+}
+
+// TestTurnedInputsOfDirectives is TestTurnedInputsKeepTheirValue for the inputs within a directive.
+func TestTurnedInputsOfDirectives(t *testing.T) {
+	for _, c := range []struct{ was, mode, text, want, shown string }{
+		{"text", "json", "hello", "json", `"hello"`}, {"json", "text", `"plain"`, "text", "plain"}, {"json", "text", `{"a":`, "json", `{"a":`}, {"path", "path", "$.a", "path", "$.a"}, {"text", modeCard, "hello", modeCard, ""},
+	} {
+		m, changed := readMapping(url.Values{"f.was": {c.was}, "f.mode": {c.mode}, "f.text": {c.text}}, "f", "Value", false, 0)
+		assert.Equal(t, c.want, m.Mode, "%+v", c)
+		assert.Contains(t, m.Text, c.shown, "%+v", c)
+		assert.Equal(t, c.want == modeCard, m.Card != nil, "%+v", c)
+		assert.Equal(t, c.want == c.mode && c.was != c.mode, changed, "%+v", c)
+	}
+}
+
+// TestLiveFilters checks which events each part of a filter selects.
+func TestLiveFilters(t *testing.T) {
+	const entered = `{"type":"track","event":"Bought","userId":"ana","context":{"personas":{"computation_key":"vip","computation_id":"aud_1"}}}`
+	for f, want := range map[liveFilter]bool{
+		{}: true, {Event: "bought"}: true, {Event: "TRACK"}: true, {Event: "Sold"}: false, {Audience: "vip"}: true, {Audience: "aud_1"}: true, {Audience: "VIP"}: false, {Event: "Bought", Audience: "gold"}: false,
+		{Source: "web"}: true, {Source: "app"}: false, {Text: "ANA"}: true, {Text: "bob"}: false, {Source: "web", Text: "bob"}: false, {Source: "app", Text: "ana"}: false, {Event: "Bought", Audience: "vip"}: true,
+	} {
+		assert.Equal(t, want, f.selects([]byte(entered), "web"), "%+v", f)
+	}
+	assert.True(t, liveFilter{}.selects([]byte("{"), "web"), "an event that cannot be read is one of all")
+	assert.False(t, liveFilter{Event: "x"}.selects([]byte("{"), "web"))
+	verdicts := []delivery.VerdictRecord{{Instance: "main", Outcome: "delivered"}, {Instance: "other", Outcome: "dead"}}
+	for f, want := range map[liveFilter]bool{
+		{}: true, {Instance: "main"}: true, {Instance: "none"}: false, {Outcome: "dead"}: true, {Outcome: "dead", Instance: "main"}: false, {Outcome: "parked"}: false, {Outcome: outcomeNone}: false,
+		{Outcome: outcomeNone, Instance: "none"}: true, {Outcome: outcomeNone, Instance: "main"}: false, {Outcome: "delivered", Instance: "main"}: true,
+	} {
+		assert.Equal(t, want, f.selectsVerdicts(verdicts), "%+v", f)
+	}
+	for f, want := range map[liveFilter]int{{}: 1, {Instance: "main"}: 0, {Outcome: outcomeRejected}: 1, {Outcome: "dead"}: 0, {Text: "none"}: 0} {
+		v := liveView{Filter: f}
+		v.addRejections([]history.Rejection{{Event: `{"type":"trakc"}`, Source: "web", Reason: "no such type"}})
+		assert.Len(t, v.Rows, want, "%+v", f)
+		assert.Equal(t, 1, v.Searched)
 	}
 }
 

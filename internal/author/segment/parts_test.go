@@ -58,6 +58,12 @@ func TestSettingsOfThePublicAPI(t *testing.T) {
 	}
 }
 
+// TestSettingsWithoutANameAreLeftOut checks that a setting that no config could set is not imported.
+func TestSettingsWithoutANameAreLeftOut(t *testing.T) {
+	v, _ := imported(t, `{"name":"Acme","slug":"acme","options":[{"type":"string"},{"name":"key","type":"string"}],`+oneAction+`}`, false)
+	assert.Equal(t, `{"key":{"label":"key","type":"string"}}`, v.Get("authentication").Get("fields").JSON())
+}
+
 // TestSchemes checks the scheme of each kind of authentication, and what is left to write by hand in Go or in YAML.
 func TestSchemes(t *testing.T) {
 	for given, want := range map[string][3]string{ // the scheme, and the notes
@@ -76,6 +82,7 @@ func TestSchemes(t *testing.T) {
 			v, notes := imported(t, `{"name":"Acme","slug":"acme",`+given+`,`+oneAction+`}`, declared)
 			assert.Equal(t, want[0], v.Get("authentication").Get("scheme").Str(), given)
 			assert.False(t, v.Get("authentication").Get("fields").Get("oauth").Exists())
+			assert.Equal(t, strings.Contains(given, `"key"`), v.Get("authentication").Get("fields").Exists(), "%s: no settings need no fields", given)
 			assert.Contains(t, notes, want[1+i], given)
 			assert.Equal(t, !declared, strings.Contains(notes, "/actions/send the code of the action is not part of the metadata"), given)
 		}

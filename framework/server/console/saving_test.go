@@ -1,0 +1,99 @@
+package console_test
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/server/console"
+)
+
+// TestServerKnowsOfASave checks that the server learns who writes a config before it can notice the change, and that the page waits until the
+// server uses it, but not for one that could not be written.
+func TestServerKnowsOfASave(t *testing.T) {
+	var told []string
+	file := ""
+	p := newPageOf(t, written, "", func(s *console.Config) {
+		s.ConfigWritten = func(_ context.Context, text []byte, how string) {
+			now, err := os.ReadFile(file)
+			require.NoError(t, err)
+			assert.NotEqual(t, string(text), string(now))
+			told = append(told, how)
+		}
+		s.WaitForConfig = func(context.Context) { told = append(told, "waits") }
+	})
+	file = p.file
+	review := func() string {
+		t.Helper()
+		id := draftID.FindStringSubmatch(p.post("setup/edit", form(map[string]string{"do": "review", "set.client_secret": "SECRET"})))
+		require.NotNil(t, id)
+		return id[1]
+	}
+	draft := review()
+	require.Equal(t, http.StatusSeeOther, p.do(http.MethodPost, "setup/write", url.Values{"draft": {draft}}, nil).Code)
+	require.Len(t, told, 2)
+	assert.Equal(t, "waits", told[1])
+
+	require.NoError(t, os.WriteFile(p.file, []byte(written), 0o600))
+	draft, told = review(), nil
+	link := filepath.Join(filepath.Dir(p.file), "none", "landfall.yaml")
+	require.NoError(t, os.Remove(p.file))
+	require.NoError(t, os.Symlink(link, p.file))
+	w := p.do(http.MethodPost, "setup/write", url.Values{"draft": {draft}}, nil)
+	assert.NotEqual(t, http.StatusSeeOther, w.Code)
+	assert.Contains(t, w.Body.String(), "Nothing was written")
+	assert.NotContains(t, told, "waits")
+}
+
+// TestLinksSignIn checks that a link with the token signs in, and that any other one does not.
+func TestLinksSignIn(t *testing.T) {
+	p := newPageWith(t, written, adminKey)
+	for token, status := range map[string]int{adminKey: http.StatusSeeOther, "wrong": http.StatusUnauthorized, "": http.StatusOK} {
+		w := p.do(http.MethodGet, "login?"+url.Values{"token": {token}}.Encode(), nil, nil)
+		assert.Equal(t, status, w.Code, token)
+		assert.Equal(t, status == http.StatusSeeOther, len(w.Result().Cookies()) == 1, token)
+	}
+}
+
+// TestConsoleWithoutAGuardIsClosed checks that a console which is not told who has access lets nobody in.
+func TestConsoleWithoutAGuardIsClosed(t *testing.T) {
+	p := newPageOf(t, written, "", func(s *console.Config) { s.Guard = nil })
+	w := p.do(http.MethodGet, "setup", nil, nil)
+	assert.Equal(t, http.StatusSeeOther, w.Code)
+	assert.Equal(t, "/console/login", w.Header().Get("Location"))
+	assert.Equal(t, http.StatusUnauthorized, p.do(http.MethodPost, "login", url.Values{"key": {""}}, nil).Code)
+}
+
+// TestSavedSecretsHaveAKey checks that a secret that was typed is saved with the key of the config, or with a new one.
+func TestSavedSecretsHaveAKey(t *testing.T) {
+	const sources = "sources: [{id: web, writeKey: wk}]\ndestinations: []\n"
+	for name, text := range map[string]string{"its own key": "state: {key: \"" + strings.Repeat("A", 43) + "=\"}\n" + sources, "a new key": sources} {
+		var key string
+		p := newPageOf(t, text, "", func(s *console.Config) {
+			s.SaveSecrets = func(_ context.Context, cfg *config.Config, secrets map[string]string) error {
+				key = cfg.StateKey
+				assert.Equal(t, map[string]string{"braze/client_secret": "typed"}, secrets)
+				return nil
+			}
+		})
+		w := p.do(http.MethodPost, "wizard/connect", url.Values{"slug": {"braze-cohorts"}, "name": {"Braze"}, "do": {"save"}, "try.client_secret": {"typed"}, "set.partner_api_key": {"PARTNER"}}, nil)
+		require.Equal(t, http.StatusSeeOther, w.Code, name)
+		made, err := os.ReadFile(filepath.Join(filepath.Dir(p.file), console.KeyFile))
+		if name == "a new key" {
+			require.NoError(t, err)
+			assert.Equal(t, strings.TrimSpace(string(made)), key)
+			assert.Contains(t, p.text(), "key: file:"+console.KeyFile)
+			continue
+		}
+		assert.ErrorIs(t, err, os.ErrNotExist)
+		assert.Equal(t, strings.Repeat("A", 43)+"=", key)
+	}
+}
