@@ -9,10 +9,13 @@ import (
 )
 
 // Complete fills in what an event from a file, a form or a pipeline lacks, as if the server had received it: type (track, if the
-// event has a name), messageId, timestamp and receivedAt. Numeric ids become strings, and times in other formats become RFC 3339. A
-// timestamp that is blank or cannot be parsed is replaced by received, and one that is further than maxFuture after received is limited
-// by event.LimitFuture; originalTimestamp then keeps its own value. A maxFuture of 0 means DefaultMaxFuture. A missing messageId is
-// derived from the content, so the same event gets the same messageId each time.
+// event has a name), messageId, timestamp, originalTimestamp and receivedAt. Ids that are numbers become strings, times in other formats
+// become RFC 3339, and the write key is dropped. A timestamp that is blank or cannot be parsed is replaced by sentAt, otherwise by the
+// event's own receivedAt, otherwise by received; one that is further than maxFuture after received is limited by event.LimitFuture. A
+// maxFuture of 0 means DefaultMaxFuture. A missing messageId is derived from the content, so the same event gets the same messageId each
+// time.
+//
+// Unlike the server, it does not correct the client's clock by sentAt: how long the event has been under way is not known.
 func Complete(e event.Event, received time.Time, maxFuture time.Duration) event.Event {
 	completed, _ := CompleteWithReason(e, received, maxFuture)
 	return completed
@@ -25,12 +28,9 @@ func CompleteWithReason(e event.Event, received time.Time, maxFuture time.Durati
 	}
 	v := e.Value()
 	changes, reason := changedMembers(v, received.UTC().Truncate(time.Millisecond), maxFuture)
-	if len(changes) == 0 {
-		return e, ""
-	}
-	if !v.Get("messageId").Exists() {
-		sum := sha256.Sum256([]byte(v.JSON()))
-		changes["messageId"] = event.NewString("landfall-" + hex.EncodeToString(sum[:13]))
+	secret := v.Get(writeKey).Kind() != event.Absent
+	if len(changes) == 0 && !secret {
+		return e, reason
 	}
 	members := make([]event.Member, 0, v.Len()+len(changes))
 	for key, value := range v.Members() {
@@ -38,7 +38,9 @@ func CompleteWithReason(e event.Event, received time.Time, maxFuture time.Durati
 			value = changed
 			delete(changes, key)
 		}
-		members = append(members, event.Member{Key: key, Value: value})
+		if key != writeKey {
+			members = append(members, event.Member{Key: key, Value: value})
+		}
 	}
 	for _, key := range []string{"type", "messageId", "timestamp", "originalTimestamp", "receivedAt"} {
 		if value, ok := changes[key]; ok {
@@ -52,37 +54,64 @@ func CompleteWithReason(e event.Event, received time.Time, maxFuture time.Durati
 	return completed, reason
 }
 
+// writeKey is the member with which clients name their source. It is a secret.
+const writeKey = "writeKey"
+
 // changedMembers returns the members that are missing or need another value, and why the timestamp does.
 func changedMembers(v event.Value, received time.Time, maxFuture time.Duration) (changes map[string]event.Value, reason string) {
 	changes = map[string]event.Value{}
 	if !v.Get("type").Exists() && v.Get("event").Str() != "" {
 		changes["type"] = event.NewString("track")
 	}
-	if !v.Get("messageId").Exists() {
-		changes["messageId"] = event.Value{}
+	if id := v.Get("messageId"); !id.IsString() || id.Str() == "" {
+		changes["messageId"] = orDerivedID(v)
 	}
-	if !v.Get("receivedAt").Exists() {
-		changes["receivedAt"] = event.NewString(FormatTime(received))
-	}
+	receipt, readable := changeReceipt(changes, v.Get("receivedAt"), received)
 	for _, key := range []string{"userId", "anonymousId"} {
 		if id := v.Get(key); id.Kind() == event.Number {
-			changes[key] = event.NewString(id.Text())
+			changes[key] = idText(id)
 		}
 	}
 	original := v.Get("timestamp")
 	at, reason := readTimestamp(original)
-	if at.IsZero() {
-		at = received
+	isOwn := !at.IsZero()
+	if !isOwn {
+		if at = readSent(v.Get("sentAt")).at; at.IsZero() || readable && receipt.Sub(at).Abs() > MaxSkew {
+			at = receipt
+		}
 	}
 	decides, limited := event.LimitFuture(at, received, maxFuture)
-	if limited {
+	if limited && isOwn {
 		reason = futureReason(at.Sub(received), maxFuture)
 	}
 	if limited || reason != "" || !isRFC3339(original) {
 		changes["timestamp"] = event.NewString(FormatTime(decides))
 	}
-	if _, changed := changes["timestamp"]; changed && original.Exists() && !v.Get("originalTimestamp").Exists() {
+	_, changed := changes["timestamp"]
+	if arrives := !v.Get("receivedAt").Exists(); (changed || arrives) && original.Exists() && !v.Get("originalTimestamp").Exists() {
 		changes["originalTimestamp"] = original
 	}
 	return changes, reason
+}
+
+// changeReceipt returns when an event was received: at its own receivedAt if that can be read, otherwise at received. It changes a
+// receivedAt that is not in the form of RFC 3339.
+func changeReceipt(changes map[string]event.Value, own event.Value, received time.Time) (at time.Time, readable bool) {
+	at, err := event.ReadTime(own)
+	if readable = own.Exists() && err == nil && !at.IsZero(); !readable {
+		at = received
+	}
+	if !readable || !isRFC3339(own) {
+		changes["receivedAt"] = event.NewString(FormatTime(at))
+	}
+	return at, readable
+}
+
+// orDerivedID returns a messageId as a string, or one that is derived from the content if it is missing.
+func orDerivedID(v event.Value) event.Value {
+	if id := v.Get("messageId").Text(); id != "" {
+		return event.NewString(id)
+	}
+	sum := sha256.Sum256([]byte(v.JSON()))
+	return event.NewString("landfall-" + hex.EncodeToString(sum[:13]))
 }

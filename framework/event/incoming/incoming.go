@@ -111,7 +111,7 @@ func refuseInvalid(reason string) *RefusedError {
 // isOwnMember reports whether Normalize writes a member itself. The write key is a secret and is dropped.
 func isOwnMember(key string) bool {
 	switch key {
-	case "type", "messageId", "timestamp", "originalTimestamp", "sentAt", "receivedAt", "writeKey", "context", "integrations", "userId", "anonymousId":
+	case "type", "messageId", "timestamp", "originalTimestamp", "sentAt", "receivedAt", writeKey, "context", "integrations", "userId", "anonymousId":
 		return true
 	}
 	return false
