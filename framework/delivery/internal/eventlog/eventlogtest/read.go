@@ -67,7 +67,8 @@ func testReader(t *testing.T, log eventlog.Log) {
 
 // testReaderWaits lets a reader wait for a message, and lets its context end, after which the reader can be used again.
 func testReaderWaits(t *testing.T, log eventlog.Log) {
-	r := openReader(t, log, pages, eventlog.Query{Filters: []string{"page.>"}})
+	appendAll(t, log, pages, "page.x")
+	r := openReader(t, log, pages, eventlog.Query{Filters: []string{"page.>"}, From: 2})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	_, err := r.Next(ctx)
@@ -86,7 +87,7 @@ func testReaderWaits(t *testing.T, log eventlog.Log) {
 		appendAll(t, log, pages, "ctl.ignored", "page.x")
 		select {
 		case m := <-received:
-			require.EqualValues(t, 2*n+2, m.Sequence)
+			require.EqualValues(t, 2*n+3, m.Sequence)
 		case <-time.After(30 * time.Second):
 			t.Fatal("the message does not arrive")
 		}

@@ -2,6 +2,7 @@ package natslog
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -143,4 +145,42 @@ func TestCopiesOfDamagedFilesAreErased(t *testing.T) {
 	require.NoError(t, os.Mkdir(filepath.Join(folder, "0.blk"), 0o700))
 	_, err = Files(dir).EraseCopies(has)
 	assert.Error(t, err, "what cannot be read may have the user's data")
+}
+
+// TestPartsOfSnapshots checks how the parts of a snapshot end, and that a server which stops early is an error.
+func TestPartsOfSnapshots(t *testing.T) {
+	log := newLog(t)
+	for _, c := range []struct {
+		status, err string
+	}{{"", ""}, {"204", ""}, {"408", "the server stopped with 408 No Flow Response"}} {
+		parts, err := log.conn.SubscribeSync("parts")
+		require.NoError(t, err)
+		acknowledged, err := log.conn.SubscribeSync("acknowledged")
+		require.NoError(t, err)
+		require.NoError(t, log.conn.PublishRequest("parts", "acknowledged", []byte("one ")))
+		require.NoError(t, log.conn.Publish("parts", []byte("two")))
+		end := nats.NewMsg("parts")
+		if c.status != "" {
+			end.Header.Set("Status", c.status)
+			end.Header.Set("Description", "No Flow Response")
+		}
+		require.NoError(t, log.conn.PublishMsg(end))
+		var content bytes.Buffer
+		err = log.copyParts(t.Context(), parts, &content)
+		assert.Equal(t, "one two", content.String())
+		if c.err == "" {
+			require.NoError(t, err)
+		} else {
+			require.EqualError(t, err, c.err)
+		}
+		_, err = acknowledged.NextMsgWithContext(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, parts.Unsubscribe())
+		require.NoError(t, acknowledged.Unsubscribe())
+	}
+	parts, err := log.conn.SubscribeSync("parts")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	assert.ErrorIs(t, log.copyParts(ctx, parts, io.Discard), context.Canceled)
 }

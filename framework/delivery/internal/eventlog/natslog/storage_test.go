@@ -197,3 +197,14 @@ func TestLabelsThatFail(t *testing.T) {
 	_, err = log.Info(t.Context(), "S")
 	assert.ErrorIs(t, err, eventlog.ErrNoStream)
 }
+
+// TestOnlyTheDiskOfThisProcessIsTested checks that nothing is written on this machine for servers elsewhere.
+func TestOnlyTheDiskOfThisProcessIsTested(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.Mkdir("write-test", 0o700))
+	cluster := storageMonitor{log: &Log{config: Config{URL: "nats://one"}}}
+	assert.NoError(t, cluster.probeDisk())
+	here := storageMonitor{log: &Log{embedded: &embeddedServer{}, config: Config{Dir: "."}}}
+	assert.Error(t, here.probeDisk())
+	assert.NoError(t, here.probeDisk(), "the test has removed the folder, which was empty")
+}

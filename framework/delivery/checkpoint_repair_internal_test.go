@@ -1,0 +1,107 @@
+package delivery
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+)
+
+// TestCheckpointsAreComparedWithTheLog checks which checkpoints match a log of four pages, stored at seconds 101 to 104 after it was created at 100, and
+// where the others are set, so that no page is skipped.
+func TestCheckpointsAreComparedWithTheLog(t *testing.T) {
+	q, now := newMemoryQueue(t, Config{Partitions: 1})
+	at := func(second int64) int64 { return time.Unix(second, 0).UnixNano() }
+	for second := range int64(4) {
+		*now = time.Unix(101+second, 0)
+		_, err := q.store.Append(t.Context(), eventsStream, []eventlog.Write{{Subject: "ev.web.0", Data: []byte("{}")}})
+		require.NoError(t, err)
+	}
+	view := logView{created: at(100), first: 1, last: 4}
+	trimmed := logView{created: at(100), first: 3, last: 4}
+	for name, c := range map[string]struct {
+		cp    checkpoint
+		view  logView
+		cause string
+		to    uint64
+	}{
+		"at the end":                       {checkpoint{Low: 5, LogCreated: at(100), Anchor: &anchor{4, at(104)}}, view, "", 0},
+		"in the log":                       {checkpoint{Low: 3, LogCreated: at(100), Anchor: &anchor{2, at(102)}}, view, "", 0},
+		"without an anchor":                {checkpoint{Low: 3, LogCreated: at(100)}, view, "", 0},
+		"of an earlier version":            {checkpoint{Low: 5}, view, "", 0},
+		"without progress":                 {checkpoint{Low: 1, LogCreated: at(50)}, view, "", 0},
+		"its anchor is trimmed":            {checkpoint{Low: 3, LogCreated: at(50), Anchor: &anchor{2, at(60)}}, trimmed, "", 0},
+		"its anchor is the first page":     {checkpoint{Low: 4, LogCreated: at(50), Anchor: &anchor{3, at(60)}}, trimmed, otherLog, 3},
+		"restored from a backup":           {checkpoint{Low: 3, LogCreated: at(50), Anchor: &anchor{2, at(102)}}, logView{created: at(110), first: 1, last: 4}, "", 0},
+		"beyond the end":                   {checkpoint{Low: 7, LogCreated: at(100), Anchor: &anchor{6, at(106)}}, view, beyondEnd, 5},
+		"a finished page beyond the end":   {checkpoint{Low: 2, Done: [][2]uint64{{3, 5}}, LogCreated: at(100)}, view, beyondEnd, 2},
+		"an unfinished page beyond":        {checkpoint{Low: 2, Partial: map[string]string{"5": "AQ"}, LogCreated: at(100)}, view, beyondEnd, 2},
+		"beyond the end of a new log":      {checkpoint{Low: 9, LogCreated: at(50)}, view, beyondEnd, 1},
+		"beyond, with another anchor":      {checkpoint{Low: 9, LogCreated: at(100), Anchor: &anchor{3, at(102)}}, view, beyondEnd, 3},
+		"other events at the anchor":       {checkpoint{Low: 4, LogCreated: at(100), Anchor: &anchor{3, at(102)}}, view, otherLog, 3},
+		"of another log":                   {checkpoint{Low: 4, LogCreated: at(50)}, view, otherLog, 1},
+		"of another log, with an old page": {checkpoint{Low: 4, LogCreated: at(50), Anchor: &anchor{3, at(60)}}, view, otherLog, 1},
+	} {
+		bad, err := q.verifyCheckpoint(t.Context(), storedCheckpoint{instance: "i", subject: "book.i.0", revision: 7, checkpoint: c.cp}, c.view)
+		require.NoError(t, err)
+		if c.cause == "" {
+			assert.Nil(t, bad, name)
+			continue
+		}
+		if assert.NotNil(t, bad, name) {
+			assert.Equal(t, BadCheckpoint{Instance: "i", Cause: c.cause, At: c.cp.lastPage(), LogEnd: 4, To: c.to}, bad.BadCheckpoint, name)
+			assert.Equal(t, []any{c.to, c.view.created, uint64(7), "book.i.0"}, []any{bad.repaired.Low, bad.repaired.LogCreated, bad.revision, bad.subject}, name)
+		}
+	}
+}
+
+// TestRepairedCheckpointsKeepWhatIsFinished checks that a repair forgets what a checkpoint says beyond the log, and nothing else.
+func TestRepairedCheckpointsKeepWhatIsFinished(t *testing.T) {
+	q, now := newMemoryQueue(t, Config{Partitions: 1})
+	*now = time.Unix(101, 0)
+	for range 4 {
+		_, err := q.store.Append(t.Context(), eventsStream, []eventlog.Write{{Subject: "ev.web.0", Data: []byte("{}")}})
+		require.NoError(t, err)
+	}
+	cp := checkpoint{Low: 2, Start: 9, Done: [][2]uint64{{3, 3}, {4, 6}, {5, 8}}, Partial: map[string]string{"2": "AQ", "4": "Ag", "5": "AQ"}, Counts: map[string]int64{"delivered": 7}}
+	bad := &plannedRepair{}
+	require.NoError(t, q.planRepair(t.Context(), bad, cp, logView{created: 100, first: 1, last: 4}, 0))
+	assert.Equal(t, checkpoint{
+		Low: 2, Start: 5, Done: [][2]uint64{{3, 3}, {4, 4}}, Partial: map[string]string{"2": "AQ", "4": "Ag"}, Counts: cp.Counts, LogCreated: 100, Anchor: &anchor{4, time.Unix(101, 0).UnixNano()},
+	}, bad.repaired)
+	require.NoError(t, q.planRepair(t.Context(), bad, checkpoint{Low: 5}, logView{created: 100}, 0))
+	assert.Equal(t, checkpoint{Low: 1, LogCreated: 100}, bad.repaired, "an empty log")
+}
+
+// TestFirstMessageAfterATime checks the search for the first page after a time, also if pages have the same time or are missing: then the place of a
+// missing one will do.
+func TestFirstMessageAfterATime(t *testing.T) {
+	q, now := newMemoryQueue(t, Config{Partitions: 1})
+	for _, second := range []int64{10, 20, 20, 30, 40, 50} {
+		*now = time.Unix(second, 0)
+		_, err := q.store.Append(t.Context(), eventsStream, []eventlog.Write{{Subject: "ev.web.0", Data: []byte("{}")}})
+		require.NoError(t, err)
+	}
+	require.NoError(t, q.store.Delete(t.Context(), eventsStream, 4))
+	info, err := q.store.Info(t.Context(), eventsStream)
+	require.NoError(t, err)
+	for second, want := range map[int64]uint64{0: 1, 9: 1, 10: 2, 19: 2, 20: 4, 29: 4, 30: 4, 39: 4, 40: 6, 49: 6, 50: 7, 99: 7} {
+		seq, err := q.firstMessageAfter(t.Context(), eventsStream, info, time.Unix(second, 0))
+		require.NoError(t, err)
+		assert.Equal(t, want, seq, second)
+	}
+}
+
+// TestOwnersOfCheckpoints checks that the owner is read without decoding the rest, whatever its name has.
+func TestOwnersOfCheckpoints(t *testing.T) {
+	for _, owner := range []string{"", "local", `a"b`, `a\b`, "é"} {
+		data := checkpoint{Owner: owner, Low: 3, Done: [][2]uint64{{4, 5}}}.toMessage("s", 1).Data
+		assert.Equal(t, owner, ownerOf(data), owner)
+		assert.EqualValues(t, 3, parseCheckpoint(data).Low)
+	}
+	assert.Equal(t, "later", ownerOf([]byte(`{"low":1,"owner":"later"}`)))
+	assert.Empty(t, ownerOf([]byte(`{"low":1`)))
+}
