@@ -35,7 +35,7 @@ func newState(s streams) *cobra.Command {
 			"deliver with a ledger of another target, since its members were never sent to the new remote.",
 		RunE: chooseCommand, Args: cobra.ArbitraryArgs,
 	}
-	cmd.AddCommand(newStateShow(s), newStateRetarget(s), newStateUpgrade(s))
+	cmd.AddCommand(newStateShow(s), newStateRetarget(s), newStateUpgrade(s), newStateDowngrade(s))
 	return cmd
 }
 
@@ -107,6 +107,43 @@ func (c *stateCommand) upgradeState(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintln(c.out, "done; running servers of this version use it at once")
+	return nil
+}
+
+func newStateDowngrade(s streams) *cobra.Command {
+	c := &stateCommand{streams: s, confirmation: confirmation{to: s}}
+	cmd := &cobra.Command{
+		Use: "downgrade", Short: "Let a program of an earlier version open the ledger's file, when no server runs", Args: exactArgs(0, "flags only"),
+		Long: "The members of large audiences are in files beside the ledger's database. Programs from before these files refuse such a\n" +
+			"database. This moves the members back into it, at about 60,000 members a second. The first server of this version that\n" +
+			"runs afterwards moves large audiences to files again. A ledger in PostgreSQL has no such files.",
+		Example: "  landfall state downgrade --config landfall.yaml --yes",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.withState(cmd.Context(), c.downgradeState) },
+	}
+	c.addFlags(cmd)
+	c.addConfirmFlags(cmd)
+	return cmd
+}
+
+func (c *stateCommand) downgradeState(ctx context.Context) error {
+	possible, err := c.store.CanDowngrade(ctx)
+	if err != nil {
+		return err
+	}
+	if !possible {
+		fmt.Fprintln(c.out, "nothing to do: no members are in files of their own")
+		return nil
+	}
+	if ok, err := c.confirm("the members in files are moved to the tables of the database"); err != nil || !ok {
+		return err
+	}
+	if err := c.requireStopped("moving members to the tables"); err != nil {
+		return err
+	}
+	if err := c.store.Downgrade(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintln(c.out, "done; a program of an earlier version can open the ledger")
 	return nil
 }
 

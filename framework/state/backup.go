@@ -29,7 +29,7 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 	if err := created.Close(); err != nil {
 		return err
 	}
-	if _, err := s.db.ExecContext(ctx, `VACUUM INTO $1`, file); err != nil {
+	if err := s.copyTo(ctx, file); err != nil {
 		return errors.Join(fmt.Errorf("copying the ledger: %w", err), os.Remove(file))
 	}
 	return nil
@@ -38,8 +38,12 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 // MarkAllUncertain marks every membership as uncertain. A restored ledger does not have the changes that were sent after the backup,
 // so the next event of each user must be sent even if the ledger says that it changes nothing.
 func (s *Store) MarkAllUncertain(ctx context.Context) error {
-	err := s.inTransaction(ctx, func(tx *sql.Tx) error {
-		audiences, err := listNumbers(ctx, tx, `SELECT id FROM audiences ORDER BY id `+s.rowLock())
+	err := s.changeFiles(ctx, true, func(e *memberRow) bool { e.doubt = true; return true })
+	if err != nil {
+		return fault.StateUnavailable("writing the ledger", err)
+	}
+	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
+		audiences, err := listNumbers(ctx, tx, `SELECT id FROM audiences `+s.inTables()+` ORDER BY id `+s.rowLock())
 		if err != nil {
 			return err
 		}
@@ -63,7 +67,11 @@ func (s *Store) Check(ctx context.Context) ([]string, error) {
 	if !s.IsLocal() {
 		return nil, s.Ping(ctx)
 	}
-	return checkIntegrity(ctx, s)
+	problems, err := checkIntegrity(ctx, s)
+	if err != nil || len(problems) > 0 {
+		return problems, err
+	}
+	return s.verifyMemberFiles(ctx)
 }
 
 // CheckFile is Check for a database file, which it does not change. A file that does not exist has no damage.
@@ -79,10 +87,13 @@ func CheckFile(ctx context.Context, file string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: db, dialect: sqlite}
+	s := &Store{db: db, dialect: sqlite, files: newMemberFiles(file)}
 	problems, err := checkIntegrity(ctx, s)
 	if err == nil && len(problems) == 0 {
 		problems, err = s.checkSchemaVersion(ctx)
+	}
+	if err == nil && len(problems) == 0 {
+		problems, err = s.verifyMemberFiles(ctx)
 	}
 	return problems, errors.Join(err, db.Close())
 }
@@ -93,8 +104,8 @@ func (s *Store) checkSchemaVersion(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if done > newestVersion {
-		return []string{newerSchema(done)}, nil
+	if done > s.dialect.newest {
+		return []string{newerSchema(done, s.dialect.newest)}, nil
 	}
 	return nil, nil
 }

@@ -3,6 +3,7 @@ package state_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -34,12 +35,14 @@ func BenchmarkLedgerSQLite(b *testing.B) {
 	location := b.TempDir()
 	benchmarkLedger(b, open(b, location), func() int64 {
 		var size int64
-		files, _ := filepath.Glob(filepath.Join(location, "*"))
-		for _, file := range files {
-			if info, err := os.Stat(file); err == nil {
-				size += info.Size()
+		_ = filepath.WalkDir(location, func(_ string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				if info, err := d.Info(); err == nil {
+					size += info.Size()
+				}
 			}
-		}
+			return nil
+		})
 		return size
 	})
 }

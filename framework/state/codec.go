@@ -86,9 +86,13 @@ func (c compactRow) expand(identity string) *memberRow {
 
 // encodeRow appends a row and the history that is added to it. Times are differences, in microseconds, from the one before.
 func encodeRow(data []byte, e *memberRow, before int64) []byte {
+	return encodeValue(appendText(data, e.identity), e, before)
+}
+
+// encodeValue is encodeRow without the identity.
+func encodeValue(data []byte, e *memberRow, before int64) []byte {
 	c := e.compact()
-	data = append(appendText(data, e.identity), c.flags)
-	data = binary.AppendUvarint(data, uint64(c.turns))
+	data = binary.AppendUvarint(append(data, c.flags), uint64(c.turns))
 	for _, time := range c.times() {
 		if time != nil {
 			data = binary.AppendVarint(data, *time-before)
@@ -122,9 +126,15 @@ func (c *compactRow) times() [4]*int64 {
 // decodeRow is the inverse of encodeRow. It returns the history if withHistory is set.
 func (r *rowReader) decodeRow(before int64, withHistory bool) (identity string, c compactRow, added []historyRow) {
 	identity = r.text()
+	c, before = r.decodeState(before)
+	return identity, c, r.decodeHistory(before, withHistory)
+}
+
+// decodeState decodes what encodeValue has encoded, up to the history. It returns its last time, from which those of the history are differences.
+func (r *rowReader) decodeState(before int64) (c compactRow, last int64) {
 	if len(r.rest) == 0 {
 		r.damaged = true
-		return "", c, nil
+		return c, before
 	}
 	c.flags, r.rest = r.rest[0], r.rest[1:]
 	c.turns = int32(r.uvarint())
@@ -134,15 +144,20 @@ func (r *rowReader) decodeRow(before int64, withHistory bool) (identity string, 
 			before = *time
 		}
 	}
+	return c, before
+}
+
+// decodeHistory decodes the history that follows, and returns it if it is wanted.
+func (r *rowReader) decodeHistory(before int64, wanted bool) (added []historyRow) {
 	for n := r.uvarint(); n > 0 && !r.damaged; n-- {
 		slot := r.uvarint()
 		h := historyRow{slot: int64(slot >> 1), member: slot&1 != 0, decided: before + r.varint(), at: before + r.varint(), outcome: r.text(), reason: r.text()}
 		if h.outcome == "" {
 			h.outcome = outcomeDelivered
 		}
-		if withHistory {
+		if wanted {
 			added = append(added, h)
 		}
 	}
-	return identity, c, added
+	return added
 }

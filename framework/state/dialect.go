@@ -9,6 +9,7 @@ import (
 // dialect holds the differences between the two databases.
 type dialect struct {
 	isLocal     bool
+	newest      int // version of the schema that this program knows
 	connect     func(location string) (*sql.DB, error)
 	connections int
 	lockSchema  []string                         // prevents concurrent migrations
@@ -24,7 +25,7 @@ type dialect struct {
 // time in milliseconds since 1970.
 var (
 	sqlite = dialect{
-		isLocal: true, connections: 4,
+		isLocal: true, newest: filesVersion, connections: 4,
 		connect: func(file string) (*sql.DB, error) { return sql.OpenDB(sqliteConnector{file, sqliteSource(file)}), nil },
 		schema:  strings.NewReplacer("{serial}", "INTEGER PRIMARY KEY", "{bytes}", "", "{blob}", "BLOB", "{clustered}", "WITHOUT ROWID"),
 		query: strings.NewReplacer("{listed}", "IN (SELECT value FROM json_each($2))", "{lock}", "",
@@ -33,9 +34,9 @@ var (
 		countColumns: `SELECT COUNT(*) FROM pragma_table_info($1) WHERE name = $2`,
 	}
 	postgres = dialect{
-		connections: 16,
-		connect:     func(location string) (*sql.DB, error) { return sql.Open("pgx", location) },
-		lockSchema:  []string{`SELECT pg_advisory_xact_lock(7236174)`},
+		newest: unmergedVersion, connections: 16,
+		connect:    func(location string) (*sql.DB, error) { return sql.Open("pgx", location) },
+		lockSchema: []string{`SELECT pg_advisory_xact_lock(7236174)`},
 		schema: strings.NewReplacer("{serial}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "{bytes}", `COLLATE "C"`,
 			"{blob}", "BYTEA", "{clustered}", ""),
 		query: strings.NewReplacer("{listed}", "= ANY((string_to_array($2, "+textSeparatorSQL+"))[2:])", "{lock}", "FOR UPDATE",

@@ -212,7 +212,7 @@ func checkVersion2(t *testing.T, location string) {
 	s, err = Open(t.Context(), location)
 	require.NoError(t, err)
 	defer s.Close()
-	assert.Equal(t, map[bool]int{true: 2, false: newestVersion}[s.IsLocal()], schemaVersion(t, s))
+	assert.Equal(t, map[bool]int{true: 2, false: postgres.newest}[s.IsLocal()], schemaVersion(t, s))
 }
 
 func TestVersion2OfTheSchemaIsAdopted(t *testing.T) {

@@ -4,8 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/state/sortedfile"
 )
 
 // ErasedMember is an identity that EraseMembers has deleted.
@@ -57,47 +61,81 @@ func (s *Store) eraseInAudience(ctx context.Context, a audienceID, match func(st
 	if err != nil || len(identities) == 0 {
 		return err
 	}
-	var erased []ErasedMember
-	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
-		if err := s.mergeForUpdate(ctx, tx, []int64{a.row}); err != nil {
+	erased, err := s.eraseInFiles(ctx, a.row, identities)
+	if err == nil && erased == nil {
+		erased, err = s.eraseInTables(ctx, a.row, identities)
+	}
+	if err != nil {
+		return err
+	}
+	for _, identity := range slices.Sorted(maps.Keys(erased)) {
+		visit(ErasedMember{fromSQL.Replace(a.instance), fromSQL.Replace(a.audience), identity, erased[identity]})
+	}
+	return nil
+}
+
+// eraseInTables deletes identities of an audience whose rows are in the tables, and returns the rows of history of each that it has deleted.
+func (s *Store) eraseInTables(ctx context.Context, audience int64, identities []string) (erased map[string]int64, err error) {
+	erased = map[string]int64{}
+	return erased, s.inTransaction(ctx, func(tx *sql.Tx) error {
+		if err := s.mergeForUpdate(ctx, tx, []int64{audience}); err != nil {
 			return err
 		}
 		for _, identity := range identities {
-			n, err := execCount(ctx, tx, `DELETE FROM members WHERE audience = $1 AND identity = $2 AND member = 0 AND doubt = 0`, a.row, identity)
+			escaped := toSQL.Replace(identity)
+			n, err := execCount(ctx, tx, `DELETE FROM members WHERE audience = $1 AND identity = $2 AND member = 0 AND doubt = 0`, audience, escaped)
 			if err != nil {
 				return err
 			}
 			if n == 0 {
 				continue
 			}
-			history, err := execCount(ctx, tx, `DELETE FROM history WHERE audience = $1 AND identity = $2`, a.row, identity)
-			if err != nil {
+			if erased[identity], err = execCount(ctx, tx, `DELETE FROM history WHERE audience = $1 AND identity = $2`, audience, escaped); err != nil {
 				return err
 			}
-			erased = append(erased, ErasedMember{fromSQL.Replace(a.instance), fromSQL.Replace(a.audience), fromSQL.Replace(identity), history})
 		}
 		return nil
 	})
-	for i := range erased {
-		if err == nil {
-			visit(erased[i])
-		}
-	}
-	return err
 }
 
-// matchingIdentities returns the identities of an audience that match accepts, as the database has them.
+// eraseInFiles is eraseInTables for an audience whose rows are in files. It returns nil for another one.
+func (s *Store) eraseInFiles(ctx context.Context, audience int64, identities []string) (erased map[string]int64, err error) {
+	wanted := make(map[string]bool, len(identities))
+	for _, identity := range identities {
+		wanted[identity] = true
+	}
+	err = s.rewriteFiles(ctx, audience, false, func() changeRow {
+		erased = map[string]int64{}
+		return func(e *memberRow) bool {
+			if e.member || e.doubt || !wanted[e.identity] {
+				return true
+			}
+			erased[strings.Clone(e.identity)] = int64(len(e.added))
+			return false
+		}
+	})
+	return erased, err
+}
+
+// matchingIdentities returns the identities of an audience that match accepts.
 func (s *Store) matchingIdentities(ctx context.Context, audience int64, match func(string) bool) (list []string, err error) {
-	err = eachRow(ctx, s.db, func(rows *sql.Rows) error {
-		var identity string
-		if err := rows.Scan(&identity); err != nil {
+	err = s.withMemberFiles(ctx, s.db, audience, unknownMerge, func(files []*sortedfile.Reader) error {
+		list = nil
+		add := func(identity string) {
+			if match(identity) {
+				list = append(list, identity)
+			}
+		}
+		if len(files) > 0 {
+			return eachVersion(files, "", func(identity string, _ []string) error { add(strings.Clone(identity)); return nil })
+		}
+		return eachRow(ctx, s.db, func(rows *sql.Rows) error {
+			var identity string
+			err := rows.Scan(&identity)
+			add(fromSQL.Replace(identity))
 			return err
-		}
-		if match(fromSQL.Replace(identity)) {
-			list = append(list, identity)
-		}
-		return nil
-	}, `SELECT identity FROM members WHERE audience = $1`, audience)
+		}, `SELECT identity FROM members WHERE audience = $1`, audience)
+	})
 	return list, err
 }
 

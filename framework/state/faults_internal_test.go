@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"strings"
 	"testing"
 
@@ -125,14 +126,26 @@ func makeFaulty(t *testing.T, s *Store, file string) *faultyDriver {
 // Every statement, commit and read of a row that fails is an error of the call that needs it, which then changes nothing: the same call
 // succeeds afterwards.
 func TestEveryFailureOfTheDatabaseIsAnError(t *testing.T) {
+	t.Run("members in tables", func(t *testing.T) { checkFailures(t, math.MaxInt64) })
+	t.Run("members in files", func(t *testing.T) { checkFailures(t, 0) })
+}
+
+// checkFailures is TestEveryFailureOfTheDatabaseIsAnError for ledgers that merge unmerged writes of so many bytes to files.
+func checkFailures(t *testing.T, flush int64) {
 	dir := t.TempDir()
 	s := openLocal(t, dir)
+	s.limits.flush = flush
 	l := s.Ledger("main")
 	f := makeFaulty(t, s, dir+"/"+FileName)
 	n := 0
 	fill := func() {
 		n++
 		require.NoError(t, s.mergeAllWrites(t.Context()))
+		if flush == 0 {
+			for _, instance := range []string{"main", "other", "third"} {
+				require.NoError(t, s.Ledger(instance).settle(t.Context(), vipAudience.ID))
+			}
+		}
 		request := []destination.Change{{Identity: "u1", Member: n%2 == 0, At: second(n)}, {Identity: "u2", Member: true, At: second(n)}}
 		for _, instance := range []string{"main", "other"} {
 			ledger := s.Ledger(instance)
@@ -184,6 +197,11 @@ func TestEveryFailureOfTheDatabaseIsAnError(t *testing.T) {
 		"check":     func(ctx context.Context) error { _, err := s.Check(ctx); return err },
 		"backup":    func(ctx context.Context) error { return s.Backup(ctx, fmt.Sprint(dir, "/copy", f.failAt, n)) },
 	})
+	if flush == 0 { // then the calls that start merges do not wait for them
+		delete(operations, "merge of a large audience")
+		delete(operations, "merge of the largest audience")
+		operations["downgrade"] = s.Downgrade
+	}
 	for name, do := range operations {
 		for at := 1; ; at++ {
 			fill()

@@ -15,7 +15,7 @@ type Inspection struct {
 // Problem says why this program cannot use the database, or "" if it can.
 func (i Inspection) Problem() string {
 	if i.Version > i.Newest {
-		return newerSchema(i.Version)
+		return newerSchema(i.Version, i.Newest)
 	}
 	return ""
 }
@@ -32,7 +32,7 @@ func InspectDatabase(ctx context.Context, location, sandbox string) (found Inspe
 		return found, openError(location, err)
 	}
 	defer func() { _ = db.Close() }()
-	s, found := &Store{db: db, dialect: d}, Inspection{Newest: newestVersion}
+	s, found := &Store{db: db, dialect: d}, Inspection{Newest: d.newest}
 	var hasSchema bool
 	if err := db.QueryRowContext(ctx, `SELECT to_regclass('migrations') IS NOT NULL`).Scan(&hasSchema); err != nil {
 		return found, openError(location, err)

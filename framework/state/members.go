@@ -10,6 +10,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/state/sortedfile"
 )
 
 var _ interface {
@@ -195,7 +196,7 @@ func (l *Ledger) readView(ctx context.Context, q querier, id string, locked *aud
 // completeView reads the rows that are not in memory, and applies the doubts.
 func (l *Ledger) completeView(ctx context.Context, q querier, v *ledgerView, recent *recentRows, missing, identities []string) error {
 	if len(missing) > 0 {
-		rows, err := l.readMembers(ctx, q, v.audience.id, missing)
+		rows, err := l.readMembers(ctx, q, v.audience, missing)
 		if err != nil {
 			return err
 		}
@@ -209,7 +210,20 @@ func (l *Ledger) completeView(ctx context.Context, q querier, v *ledgerView, rec
 }
 
 // readMembers returns the existing rows of identities.
-func (l *Ledger) readMembers(ctx context.Context, q querier, audience int64, identities []string) (map[string]*memberRow, error) {
+func (l *Ledger) readMembers(ctx context.Context, q querier, a *audienceRow, identities []string) (rows map[string]*memberRow, err error) {
+	err = l.store.withMemberFiles(ctx, q, a.id, a.merged, func(files []*sortedfile.Reader) (err error) {
+		if len(files) == 0 {
+			rows, err = l.readTable(ctx, q, a.id, identities)
+			return err
+		}
+		rows, err = findInFiles(files, identities, l.store.maxAhead)
+		return err
+	})
+	return rows, err
+}
+
+// readTable returns the rows of identities in the table members.
+func (l *Ledger) readTable(ctx context.Context, q querier, audience int64, identities []string) (map[string]*memberRow, error) {
 	rows, err := q.QueryContext(ctx, l.store.dialect.query.Replace(`SELECT identity, member, doubt, turns, at, delivered, confirmed, sent
 		FROM members WHERE audience = $1 AND identity {listed}`), audience, l.store.dialect.list(identities))
 	if err != nil {
@@ -229,13 +243,17 @@ func (l *Ledger) readMembers(ctx context.Context, q querier, audience int64, ide
 
 // scanRow reads a row of members. maxAhead is the store's.
 func (e *memberRow) scanRow(rows *sql.Rows, maxAhead time.Duration) error {
-	var member, doubt int
-	if err := rows.Scan(&e.identity, &member, &doubt, &e.turns, &e.at, &e.delivered, &e.confirmed, &e.sent); err != nil {
-		return err
-	}
+	err := e.scanStored(rows)
 	e.at = clampTime(e.at, e.delivered, e.confirmed, maxAhead)
+	return err
+}
+
+// scanStored is scanRow without clampTime.
+func (e *memberRow) scanStored(rows *sql.Rows) error {
+	var member, doubt int
+	err := rows.Scan(&e.identity, &member, &doubt, &e.turns, &e.at, &e.delivered, &e.confirmed, &e.sent)
 	e.identity, e.member, e.doubt = fromSQL.Replace(e.identity), member != 0, doubt != 0
-	return nil
+	return err
 }
 
 // clampTime returns at, limited by event.LimitFuture to maxAhead after the last write. Earlier versions recorded event times from wrong

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/state/sortedfile"
 )
 
 // pageSize is the number of rows that are read at a time.
@@ -92,13 +94,46 @@ func eachPage[T any](after string, read func(after string) ([]T, error), identit
 
 // readPage returns up to pageSize memberships after an identity.
 func (l *Ledger) readPage(ctx context.Context, a *audienceRow, after string) ([]Membership, error) {
+	return readStored(ctx, l.store, a, after, make([]Membership, 0, pageSize), l.readTablePage, func(identity, value string) (Membership, bool, error) {
+		c, err := decodeFileRow(value)
+		e := c.expand(strings.Clone(identity))
+		e.at = clampTime(e.at, e.delivered, e.confirmed, l.store.maxAhead)
+		return e.toMembership(a), true, err
+	})
+}
+
+// readStored appends up to pageSize rows of an audience after an identity to a page: with readTable if they are in the tables, and with decode if they are in files.
+// decode reports whether a row is wanted; identity and value are valid during the call.
+func readStored[T any](ctx context.Context, s *Store, a *audienceRow, after string, page []T,
+	readTable func(ctx context.Context, a *audienceRow, after string, page []T) ([]T, error), decode func(identity, value string) (row T, wanted bool, err error),
+) ([]T, error) {
+	err := s.withMemberFiles(ctx, s.db, a.id, unknownMerge, func(files []*sortedfile.Reader) (err error) {
+		if page = page[:0]; len(files) == 0 {
+			page, err = readTable(ctx, a, after, page)
+			return err
+		}
+		return eachVersion(files, after, func(identity string, values []string) error {
+			row, wanted, err := decode(identity, values[0])
+			if wanted {
+				page = append(page, row)
+			}
+			if err == nil && len(page) == pageSize {
+				err = errEnough
+			}
+			return err
+		})
+	})
+	return page, err
+}
+
+// readTablePage is readPage for the tables.
+func (l *Ledger) readTablePage(ctx context.Context, a *audienceRow, after string, page []Membership) ([]Membership, error) {
 	rows, err := l.store.db.QueryContext(ctx, `SELECT identity, member, doubt, turns, at, delivered, confirmed, sent FROM members
 		WHERE audience = $1 AND identity > $2 ORDER BY identity LIMIT $3`, a.id, toSQL.Replace(after), pageSize)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	page := make([]Membership, 0, pageSize)
 	for rows.Next() {
 		e := &memberRow{}
 		if err := e.scanRow(rows, l.store.maxAhead); err != nil {
@@ -140,8 +175,16 @@ type identityState struct {
 	state    MemberState
 }
 
-// readStates appends up to pageSize states after an identity to a page. Reading few columns is what makes it fast.
+// readStates appends up to pageSize states after an identity to a page.
 func (l *Ledger) readStates(ctx context.Context, a *audienceRow, after string, page []identityState) ([]identityState, error) {
+	return readStored(ctx, l.store, a, after, page, l.readTableStates, func(identity, value string) (identityState, bool, error) {
+		flags, err := fileRowFlags(value)
+		return identityState{strings.Clone(identity), MemberState{flags&isMember != 0, flags&isUncertain != 0}}, true, err
+	})
+}
+
+// readTableStates is readStates for the tables. Reading few columns is what makes it fast.
+func (l *Ledger) readTableStates(ctx context.Context, a *audienceRow, after string, page []identityState) ([]identityState, error) {
 	rows, err := l.store.db.QueryContext(ctx, `SELECT identity, member + 2 * doubt FROM members
 		WHERE audience = $1 AND identity > $2 ORDER BY identity LIMIT $3`, a.id, toSQL.Replace(after), pageSize)
 	if err != nil {
@@ -180,7 +223,21 @@ func (l *Ledger) EachChanged(ctx context.Context, audienceID string, since time.
 const maxSlow = 5 * time.Minute
 
 // readChanged returns up to pageSize identities after another, whose state was recorded since a time or is uncertain.
-func (l *Ledger) readChanged(ctx context.Context, a *audienceRow, after string, since time.Time) (page []string, err error) {
+func (l *Ledger) readChanged(ctx context.Context, a *audienceRow, after string, since time.Time) ([]string, error) {
+	readTable := func(ctx context.Context, a *audienceRow, after string, page []string) ([]string, error) {
+		return l.readTableChanged(ctx, a, after, since, page)
+	}
+	return readStored(ctx, l.store, a, after, nil, readTable, func(identity, value string) (string, bool, error) {
+		c, err := decodeFileRow(value)
+		if least := since.UnixMicro(); c.delivered < least && c.confirmed < least && c.flags&isUncertain == 0 {
+			return "", false, err
+		}
+		return strings.Clone(identity), true, err
+	})
+}
+
+// readTableChanged is readChanged for the tables.
+func (l *Ledger) readTableChanged(ctx context.Context, a *audienceRow, after string, since time.Time, page []string) ([]string, error) {
 	rows, err := l.store.db.QueryContext(ctx, `SELECT identity FROM members
 		WHERE audience = $1 AND identity > $2 AND (delivered >= $3 OR confirmed >= $3 OR doubt <> 0) ORDER BY identity LIMIT $4`,
 		a.id, toSQL.Replace(after), since.UnixMicro(), pageSize)
@@ -241,19 +298,8 @@ func (l *Ledger) readHistory(ctx context.Context, audience int64, identity strin
 	if err != nil {
 		return nil, err
 	}
-	rows, err := l.store.hot.QueryContext(ctx, `SELECT slot, decided, at, member, outcome, reason FROM history
-		WHERE audience = $1 AND identity = $2`, audience, toSQL.Replace(identity))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var h historyRow
-		var member int
-		if err := rows.Scan(&h.slot, &h.decided, &h.at, &member, &h.outcome, &h.reason); err != nil {
-			return nil, err
-		}
-		h.member, h.outcome, h.reason = member != 0, fromSQL.Replace(h.outcome), fromSQL.Replace(h.reason)
+	merged, err := l.mergedHistory(ctx, audience, identity)
+	for _, h := range merged {
 		if newer, ok := slots[h.slot]; !ok || newer.decided < h.decided {
 			slots[h.slot] = h
 		}
@@ -264,7 +310,31 @@ func (l *Ledger) readHistory(ctx context.Context, audience int64, identity strin
 		list = append(list, HistoryEntry{time.UnixMicro(h.decided).UTC(), time.UnixMicro(h.at).UTC(), h.member, h.outcome, h.reason})
 	}
 	slices.SortStableFunc(list, func(a, b HistoryEntry) int { return a.Decided.Compare(b.Decided) })
-	return list, rows.Err()
+	return list, err
+}
+
+// mergedHistory returns the history of an identity that is not in unmerged writes.
+func (l *Ledger) mergedHistory(ctx context.Context, audience int64, identity string) (list []historyRow, err error) {
+	err = l.store.withMemberFiles(ctx, l.store.hot, audience, unknownMerge, func(files []*sortedfile.Reader) error {
+		if list = nil; len(files) > 0 {
+			list, err = historyInFiles(files, identity)
+			return err
+		}
+		return eachRow(ctx, l.store.hot, func(rows *sql.Rows) error {
+			h, err := scanHistory(rows, new(string))
+			list = append(list, h)
+			return err
+		}, `SELECT identity, slot, decided, at, member, outcome, reason FROM history WHERE audience = $1 AND identity = $2`, audience, toSQL.Replace(identity))
+	})
+	return list, err
+}
+
+// scanHistory reads a row of the table history, and its identity as it is in the table.
+func scanHistory(rows *sql.Rows, identity *string) (h historyRow, err error) {
+	var member int
+	err = rows.Scan(identity, &h.slot, &h.decided, &h.at, &member, &h.outcome, &h.reason)
+	h.member, h.outcome, h.reason = member != 0, fromSQL.Replace(h.outcome), fromSQL.Replace(h.reason)
+	return h, err
 }
 
 func sortSizes(sizes []destination.AudienceSize) {

@@ -29,8 +29,11 @@ type ledgerMerge struct {
 // defaultPortion is the least number of rows that are merged at once: with fewer, their commits would be the cost.
 const defaultPortion = 1000
 
-// limitUnmerged merges a portion of unmerged writes, before a write of n rows to an audience, if there is too much of them.
+// limitUnmerged merges a portion of unmerged writes, before a write of n rows to an audience, if there is too much of them and they do not go to files.
 func (l *Ledger) limitUnmerged(ctx context.Context, id string, n int) error {
+	if flushed, err := l.store.limitByFlush(ctx, recentKey{l.instance, id}); flushed || err != nil {
+		return err
+	}
 	g := &l.store.merger
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -14,6 +14,9 @@ import (
 // Forget deletes all data of the instance in one transaction.
 func (l *Ledger) Forget(ctx context.Context) error {
 	err := l.store.inTransaction(ctx, func(tx *sql.Tx) error { return l.deleteAll(ctx, tx) })
+	if err == nil {
+		err = l.store.removeLeftOvers(ctx)
+	}
 	if err != nil {
 		return fault.StateUnavailable("deleting the ledger", err)
 	}
@@ -22,6 +25,11 @@ func (l *Ledger) Forget(ctx context.Context) error {
 
 // deleteAll deletes the instance's rows from all tables.
 func (l *Ledger) deleteAll(ctx context.Context, tx *sql.Tx) error {
+	if l.store.IsLocal() {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM member_files WHERE audience IN (SELECT id FROM audiences WHERE instance = $1)`, l.instance); err != nil {
+			return err
+		}
+	}
 	for _, statement := range []string{
 		`DELETE FROM doubts WHERE audience IN (SELECT id FROM audiences WHERE instance = $1)`,
 		`DELETE FROM unmerged WHERE audience IN (SELECT id FROM audiences WHERE instance = $1)`,
@@ -65,6 +73,9 @@ func (l *Ledger) Rename(ctx context.Context, to string) error {
 		}
 		return l.moveAll(ctx, tx, other)
 	})
+	if err == nil {
+		err = l.store.removeLeftOvers(ctx)
+	}
 	if err != nil {
 		return fault.StateUnavailable("renaming the ledger", err)
 	}

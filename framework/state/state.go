@@ -47,6 +47,8 @@ type Store struct {
 
 	limits        recentLimits
 	merger        merger
+	flusher       flusher
+	files         *memberFiles // of a SQLite database
 	groups        writeGroups
 	recentMu      sync.Mutex
 	recent        map[recentKey]*recentRows
@@ -115,6 +117,7 @@ func openStore(ctx context.Context, d dialect, location string) (*Store, error) 
 			return nil, errors.Join(fmt.Errorf("opening the state: %w", err), db.Close())
 		}
 		s.hot.SetMaxOpenConns(1)
+		s.files = newMemberFiles(location)
 	}
 	if err := s.migrateSchema(ctx); err != nil {
 		_ = s.closeConnections()
@@ -134,10 +137,18 @@ func withoutSecrets(location string) string {
 
 // Close closes the database.
 func (s *Store) Close() error {
+	s.flusher.close()
 	return errors.Join(s.allowEarlierPrograms(), s.closeConnections())
 }
 
-func (s *Store) closeConnections() error { return errors.Join(s.hot.Close(), s.db.Close()) }
+func (s *Store) closeConnections() error {
+	s.flusher.close()
+	err := errors.Join(s.hot.Close(), s.db.Close())
+	if s.files != nil {
+		err = errors.Join(err, s.files.close())
+	}
+	return err
+}
 
 // Ping returns an error if the database does not respond.
 func (s *Store) Ping(ctx context.Context) error { return s.db.PingContext(ctx) }
@@ -161,8 +172,8 @@ func (s *Store) migrateSchema(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if done > newestVersion {
-			return errors.New(newerSchema(done))
+		if done > s.dialect.newest {
+			return errors.New(newerSchema(done, s.dialect.newest))
 		}
 		for i, file := range files[min(done, len(files)):] {
 			if err := s.applyMigration(ctx, tx, file, done+i+1); err != nil {
@@ -170,21 +181,24 @@ func (s *Store) migrateSchema(ctx context.Context) error {
 			}
 		}
 		if done == 0 && !s.IsLocal() { // no earlier program uses it
-			if err := setVersion(ctx, tx, newestVersion); err != nil {
+			if err := setVersion(ctx, tx, s.dialect.newest); err != nil {
 				return err
 			}
-			done = newestVersion
+			done = s.dialect.newest
 		}
 		if !s.IsLocal() {
 			s.version.Store(int64(done))
 		}
-		return s.addColumns(ctx, tx)
+		if err := s.addColumns(ctx, tx); err != nil || !s.IsLocal() {
+			return err
+		}
+		return s.addMemberFiles(ctx, tx)
 	})
 }
 
 // newerSchema says that a newer program has migrated the database.
-func newerSchema(version int) string {
-	return fmt.Sprintf("its schema is version %d and this program knows versions up to %d: use a newer program", version, newestVersion)
+func newerSchema(version, newest int) string {
+	return fmt.Sprintf("its schema is version %d and this program knows versions up to %d: use a newer program", version, newest)
 }
 
 // setVersion records that the schema has a version.

@@ -35,12 +35,19 @@ func open(t testing.TB, location string) *state.Store {
 	s, err := state.Open(t.Context(), location)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
+	if strings.HasSuffix(t.Name(), "/"+strings.ReplaceAll(inFiles, " ", "_")) {
+		state.MergeToFiles(s)
+	}
 	return s
 }
 
-// onBothDatabases runs a test on SQLite and on PostgreSQL.
+// inFiles names the tests in which SQLite has the members in files.
+const inFiles = "sqlite and files of members"
+
+// onBothDatabases runs a test on PostgreSQL, and twice on SQLite: with the members in tables and in files.
 func onBothDatabases(t *testing.T, f func(t *testing.T, location string)) {
 	t.Run("sqlite", func(t *testing.T) { f(t, t.TempDir()) })
+	t.Run(inFiles, func(t *testing.T) { f(t, t.TempDir()) })
 	t.Run("postgres", func(t *testing.T) { f(t, statetest.Postgres(t)) })
 }
 

@@ -24,11 +24,12 @@ const createUnmerged = `CREATE TABLE unmerged (
 type recentLimits struct {
 	unmerged      int64 // bytes of the unmerged writes of an audience above which writes merge it, in portions
 	unmergedTotal int64 // bytes of all unmerged writes that the process has written or read
+	flush         int64 // bytes of the unmerged writes of an audience from which they are merged to a file and not to the tables, in a SQLite database
 	read          int64 // rows of the table members in memory, in addition to those of the unmerged writes
 	portion       int   // rows that are merged at once, at least
 }
 
-var defaultLimits = recentLimits{unmerged: 4 << 20, unmergedTotal: 48 << 20, read: 400_000, portion: defaultPortion}
+var defaultLimits = recentLimits{unmerged: 4 << 20, unmergedTotal: 48 << 20, flush: 1 << 20, read: 400_000, portion: defaultPortion}
 
 // unmergedWrite is an unmerged write.
 type unmergedWrite struct {
@@ -95,34 +96,58 @@ func readPending(ctx context.Context, q querier, audience, after int64) (doubts 
 
 // settle moves the requests of an audience in flight to the rows of its identities, and merges its unmerged writes.
 func (l *Ledger) settle(ctx context.Context, id string) error {
+	for range maxAttempts {
+		settled, err := l.trySettle(ctx, id)
+		if settled || err != nil {
+			return err
+		}
+	}
+	return errBusy
+}
+
+// trySettle is settle. settled is false if other processes have changed the audience meanwhile.
+func (l *Ledger) trySettle(ctx context.Context, id string) (settled bool, err error) {
 	a, err := l.findAudience(ctx, l.store.hot, id, "")
 	if err != nil {
-		return ignoreMissing(err)
+		return true, ignoreMissing(err)
 	}
 	var pending bool
 	err = l.store.hot.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM doubts WHERE audience = $1) OR EXISTS (SELECT 1 FROM unmerged WHERE audience = $1)`,
 		a.id).Scan(&pending)
 	if err != nil || !pending {
-		return err
+		return true, err
 	}
-	return l.store.inTransaction(ctx, func(tx *sql.Tx) error {
+	inFiles := false
+	err = l.store.inTransaction(ctx, func(tx *sql.Tx) error {
 		row, err := l.findAudience(ctx, tx, id, l.store.rowLock())
 		if err != nil {
 			return ignoreMissing(err)
 		}
-		t, err := l.newLockedAudience(ctx, tx, id, row)
-		if err != nil {
+		if err := l.moveAllDoubts(ctx, tx, id, row); err != nil {
 			return err
 		}
-		doubts, _, err := readPending(ctx, tx, t.row.id, 0)
-		if err == nil {
-			err = t.moveDoubts(ctx, doubts)
-		}
-		if err != nil {
+		if inFiles, err = l.store.mergesToFile(ctx, tx, row.id); inFiles || err != nil {
 			return err
 		}
-		return l.store.mergeWrites(ctx, tx, t.row.id)
+		return l.store.mergeWrites(ctx, tx, row.id)
 	})
+	if err != nil || !inFiles {
+		return true, err
+	}
+	return l.store.mergeToFile(ctx, a.id)
+}
+
+// moveAllDoubts moves the requests of a locked audience in flight to the rows of its identities.
+func (l *Ledger) moveAllDoubts(ctx context.Context, tx *sql.Tx, id string, row *audienceRow) error {
+	t, err := l.newLockedAudience(ctx, tx, id, row)
+	if err != nil {
+		return err
+	}
+	doubts, _, err := readPending(ctx, tx, row.id, 0)
+	if err != nil {
+		return err
+	}
+	return t.moveDoubts(ctx, doubts)
 }
 
 // ignoreMissing returns nil for sql.ErrNoRows.
@@ -133,12 +158,17 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// mergeAllWrites merges the unmerged writes of all audiences, each in its own transaction.
+// mergeAllWrites merges the unmerged writes of the audiences that are not merged to files, each in its own transaction.
 func (s *Store) mergeAllWrites(ctx context.Context) error {
 	audiences, err := listNumbers(ctx, s.hot, `SELECT DISTINCT audience FROM unmerged`)
 	for _, audience := range audiences {
 		if err == nil {
-			err = s.inTransaction(ctx, func(tx *sql.Tx) error { return s.mergeForUpdate(ctx, tx, []int64{audience}) })
+			err = s.inTransaction(ctx, func(tx *sql.Tx) error {
+				if inFiles, err := s.mergesToFile(ctx, tx, audience); inFiles || err != nil {
+					return err
+				}
+				return s.mergeForUpdate(ctx, tx, []int64{audience})
+			})
 		}
 	}
 	if err != nil {
@@ -147,10 +177,14 @@ func (s *Store) mergeAllWrites(ctx context.Context) error {
 	return nil
 }
 
-// mergeForUpdate locks audiences and merges their unmerged writes, before their rows are changed without it.
+// mergeForUpdate locks audiences and merges their unmerged writes to the tables, before their rows are changed there without it. Rows in files are
+// moved to the tables.
 func (s *Store) mergeForUpdate(ctx context.Context, tx *sql.Tx, audiences []int64) error {
 	for _, audience := range audiences {
 		if _, err := tx.ExecContext(ctx, lockByID, audience); err != nil {
+			return err
+		}
+		if err := s.moveToTables(ctx, tx, audience); err != nil {
 			return err
 		}
 		if err := s.mergeWrites(ctx, tx, audience); err != nil {

@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -21,7 +22,7 @@ func unmergedStore(t *testing.T, location string, limit int64) *Store {
 	t.Helper()
 	s, err := Open(t.Context(), location)
 	require.NoError(t, err)
-	s.limits = recentLimits{unmerged: limit, unmergedTotal: 2 * limit, read: 60, portion: 3}
+	s.limits = recentLimits{unmerged: limit, unmergedTotal: 2 * limit, flush: math.MaxInt64, read: 60, portion: 3}
 	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
@@ -101,10 +102,15 @@ func describeLedger(t *testing.T, s *Store, instance string, all bool) (text str
 // Two processes that share a database, one of which is replaced now and then, with rows in memory, see the same as one that merges each
 // write at once and has nothing in memory.
 func TestUnmergedWritesChangeNothing(t *testing.T) {
-	check := func(t *testing.T, plainLocation, location string, steps int) {
+	check := func(t *testing.T, plainLocation, location string, steps int, flush int64) {
 		plain := unmergedStore(t, plainLocation, 0)
-		stores := []*Store{unmergedStore(t, location, 1000), unmergedStore(t, location, 300)}
-		random := rand.New(rand.NewPCG(3, uint64(steps)))
+		openStore := func(limit int64) *Store {
+			s := unmergedStore(t, location, limit)
+			s.limits.flush = flush
+			return s
+		}
+		stores := []*Store{openStore(1000), openStore(300)}
+		random, inFiles := rand.New(rand.NewPCG(3, uint64(steps))), 0
 		for n := range steps {
 			step := ledgerStep(uint64(n))
 			step(t, plain)
@@ -114,16 +120,21 @@ func TestUnmergedWritesChangeNothing(t *testing.T) {
 			step(t, stores[i])
 			if random.IntN(40) == 0 { // as a process that is killed: its unmerged writes stay
 				require.NoError(t, stores[i].closeConnections())
-				stores[i] = unmergedStore(t, location, 1000)
+				stores[i] = openStore(1000)
 			}
 			for instance := range 2 {
 				name := fmt.Sprintf("instance-%d", instance)
 				require.Equal(t, describeLedger(t, plain, name, n%16 == 0), describeLedger(t, stores[random.IntN(2)], name, n%16 == 0), "step %d", n)
 			}
+			if flush == 0 && stores[0].IsLocal() {
+				inFiles += rowsOf(t, stores[0], "member_files")
+			}
 		}
+		assert.Equal(t, flush == 0 && stores[0].IsLocal(), inFiles > steps, inFiles)
 	}
-	t.Run("sqlite", func(t *testing.T) { check(t, t.TempDir(), t.TempDir(), 120) })
-	t.Run("postgres", func(t *testing.T) { check(t, t.TempDir(), statetest.Postgres(t), 60) })
+	t.Run("sqlite", func(t *testing.T) { check(t, t.TempDir(), t.TempDir(), 120, math.MaxInt64) })
+	t.Run("files of members", func(t *testing.T) { check(t, t.TempDir(), t.TempDir(), 400, 0) })
+	t.Run("postgres", func(t *testing.T) { check(t, t.TempDir(), statetest.Postgres(t), 60, 0) })
 }
 
 // The unmerged writes and the rows in memory stay within their limits, which writes may exceed by a half while they are merged in portions.

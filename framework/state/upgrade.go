@@ -9,13 +9,13 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Versions of a schema whose tables doubts and unmerged may have rows. Programs from before ignore the table, so they must not open such a
-// database. A file has the version only while the table has rows. A PostgreSQL database has both from its creation or from Store.Upgrade
+// Versions of a schema whose tables doubts, unmerged and member_files may have rows. Programs from before ignore the table, so they must not open such a
+// database. A file has the version only while the table has rows. A PostgreSQL database has the first two from its creation or from Store.Upgrade
 // on; until then, servers of an earlier version may share it, and every identity is marked and saved in its own row.
 const (
 	doubtsVersion   = 3
 	unmergedVersion = 4
-	newestVersion   = unmergedVersion // that this program knows
+	filesVersion    = 5 // of a SQLite database only
 )
 
 // addTables adds the tables doubts and unmerged if the database lacks them.
@@ -71,7 +71,8 @@ func (s *Store) allowEarlierPrograms() error {
 		}
 	}
 	_, err := s.db.Exec(fmt.Sprintf(`DELETE FROM migrations WHERE version = %d AND NOT EXISTS (SELECT 1 FROM doubts)
-		OR version = %d AND NOT EXISTS (SELECT 1 FROM unmerged)`, doubtsVersion, unmergedVersion))
+		OR version = %d AND NOT EXISTS (SELECT 1 FROM unmerged) OR version = %d AND NOT EXISTS (SELECT 1 FROM member_files)`,
+		doubtsVersion, unmergedVersion, filesVersion))
 	return err
 }
 
@@ -84,7 +85,7 @@ func (s *Store) CanUpgrade(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fault.StateUnavailable("reading the version of the state", err)
 	}
-	return version < newestVersion, nil
+	return version < s.dialect.newest, nil
 }
 
 // readVersion returns the version of the schema.
@@ -99,7 +100,7 @@ func (s *Store) Upgrade(ctx context.Context) error {
 	if s.IsLocal() {
 		return nil
 	}
-	if err := s.inTransaction(ctx, func(tx *sql.Tx) error { return setVersion(ctx, tx, newestVersion) }); err != nil {
+	if err := s.inTransaction(ctx, func(tx *sql.Tx) error { return setVersion(ctx, tx, s.dialect.newest) }); err != nil {
 		return fault.StateUnavailable("upgrading the state", err)
 	}
 	return nil

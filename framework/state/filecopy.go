@@ -1,0 +1,183 @@
+package state
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/landfall-dev/landfall/framework/state/sortedfile"
+)
+
+// A copy of a database that Backup has written is a single file: this table has the contents of its files of members. The first program that opens the
+// copy writes them beside it, and drops the table.
+const createPackedFiles = `CREATE TABLE packed_files (
+  file TEXT    NOT NULL,
+  part INTEGER NOT NULL,
+  data BLOB    NOT NULL,
+  PRIMARY KEY (file, part)
+) WITHOUT ROWID`
+
+const packedPart = 1 << 20 // bytes of a file in one row
+
+// copyTo copies the database with its files of members to a new file.
+func (s *Store) copyTo(ctx context.Context, file string) error {
+	s.flusher.writing.Lock()
+	defer s.flusher.writing.Unlock()
+	for range maxAttempts {
+		if _, err := s.db.ExecContext(ctx, `VACUUM INTO $1`, file); err != nil {
+			return err
+		}
+		err := s.packMemberFiles(ctx, file)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := os.Truncate(file, 0); err != nil { // another process has replaced a file meanwhile
+			return err
+		}
+	}
+	return errBusy
+}
+
+// packMemberFiles copies the files that a copy of the database lists into it.
+func (s *Store) packMemberFiles(ctx context.Context, file string) (err error) {
+	db := sql.OpenDB(sqliteConnector{file, copySource(file)})
+	db.SetMaxOpenConns(1)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	var names []string
+	err = eachRow(ctx, db, func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		names = append(names, name)
+		return err
+	}, `SELECT file FROM member_files ORDER BY file`)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	if _, err := db.ExecContext(ctx, createPackedFiles); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := packFile(ctx, db, s.files.path(name), name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copySource returns the data source name of a copy that is being made: it is of no use if that fails, and has no files beside it.
+func copySource(file string) string {
+	pragmas := url.Values{"_pragma": {"journal_mode(OFF)", "synchronous(OFF)"}}
+	return (&url.URL{Scheme: "file", Path: file, RawQuery: pragmas.Encode()}).String()
+}
+
+// packFile copies a file into the table packed_files.
+func packFile(ctx context.Context, db *sql.DB, path, name string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	buffer := make([]byte, packedPart)
+	for part := 0; ; part++ {
+		n, err := io.ReadFull(f, buffer)
+		if n > 0 {
+			if _, err := db.ExecContext(ctx, `INSERT INTO packed_files (file, part, data) VALUES ($1, $2, $3)`, name, part, buffer[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// unpackMemberFiles writes the files in the table packed_files beside the database, and drops the table.
+func (s *Store) unpackMemberFiles(ctx context.Context, tx *sql.Tx) error {
+	var n int
+	if err := tx.QueryRowContext(ctx, s.dialect.countColumns, "packed_files", "data").Scan(&n); err != nil || n == 0 {
+		return err
+	}
+	if err := os.MkdirAll(s.files.dir, 0o700); err != nil {
+		return err
+	}
+	var out *os.File
+	finish := func() error {
+		if out == nil {
+			return nil
+		}
+		return errors.Join(out.Sync(), out.Close())
+	}
+	err := eachRow(ctx, tx, func(rows *sql.Rows) error {
+		var name string
+		var part int
+		var data sql.RawBytes
+		if err := rows.Scan(&name, &part, &data); err != nil {
+			return err
+		}
+		if part == 0 {
+			err := finish()
+			if err == nil {
+				out, err = os.OpenFile(s.files.path(filepath.Base(name)), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		_, err := out.Write(data)
+		return err
+	}, `SELECT file, part, data FROM packed_files ORDER BY file, part`)
+	if err = errors.Join(err, finish()); err != nil {
+		return fmt.Errorf("unpacking the files of the ledger's members: %w", err)
+	}
+	if err := s.files.syncDir(); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `DROP TABLE packed_files`)
+	return err
+}
+
+// verifyMemberFiles reads all files of members, and returns the damage that it finds.
+func (s *Store) verifyMemberFiles(ctx context.Context) (problems []string, err error) {
+	for _, table := range []string{"packed_files", "member_files"} { // a copy has its files in itself, and an old database has none
+		var n int
+		if err := s.db.QueryRowContext(ctx, s.dialect.countColumns, table, "file").Scan(&n); err != nil || (n > 0) == (table == "packed_files") {
+			return nil, err
+		}
+	}
+	var list []memberFile
+	err = eachRow(ctx, s.db, func(rows *sql.Rows) error {
+		f := memberFile{}
+		err := rows.Scan(&f.name)
+		list = append(list, f)
+		return err
+	}, `SELECT file FROM member_files ORDER BY file`)
+	for _, f := range list {
+		if err != nil {
+			break
+		}
+		switch failed := verifyMemberFile(ctx, s.files.path(f.name)); {
+		case errors.Is(failed, fs.ErrNotExist), errors.Is(failed, sortedfile.ErrDamaged):
+			problems = append(problems, failed.Error())
+		default:
+			err = failed
+		}
+	}
+	return problems, err
+}
+
+func verifyMemberFile(ctx context.Context, path string) error {
+	r, err := sortedfile.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.Verify(ctx), r.Close())
+}

@@ -1,0 +1,179 @@
+package state
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/state/sortedfile"
+)
+
+// maxAttempts is how often the files of an audience are written anew because other processes change it meanwhile.
+const maxAttempts = 20
+
+// errBusy is returned after maxAttempts.
+var errBusy = errors.New("other processes change the audience all the time: try again later")
+
+// hasMemberFiles reports whether the rows of an audience are in files.
+func (s *Store) hasMemberFiles(ctx context.Context, q querier, audience int64) (bool, error) {
+	if !s.IsLocal() {
+		return false, nil
+	}
+	list, err := listMemberFiles(ctx, q, audience)
+	return len(list) > 0, err
+}
+
+// mergesToFile reports whether the unmerged writes of an audience are merged to a file: they are many, or its rows are in files.
+func (s *Store) mergesToFile(ctx context.Context, q querier, audience int64) (bool, error) {
+	if !s.IsLocal() {
+		return false, nil
+	}
+	var size int64
+	err := q.QueryRowContext(ctx, `SELECT COALESCE(SUM(LENGTH(changes)), 0) FROM unmerged WHERE audience = $1`, audience).Scan(&size)
+	if err != nil || size >= s.limits.flush {
+		return err == nil, err
+	}
+	return s.hasMemberFiles(ctx, q, audience)
+}
+
+// mergeToFile merges the unmerged writes of an audience to a file. ok is false if another process has changed the audience meanwhile.
+func (s *Store) mergeToFile(ctx context.Context, audience int64) (ok bool, err error) {
+	s.flusher.writing.Lock()
+	defer s.flusher.writing.Unlock()
+	merged, pending, err := s.mergeState(ctx, audience)
+	if err != nil || !pending {
+		return true, ignoreMissing(err)
+	}
+	return s.writeMembers(&memberWrite{ctx: ctx, audience: audience, merged: merged})
+}
+
+// mergeState returns audiences.merged, and whether the audience has unmerged writes.
+func (s *Store) mergeState(ctx context.Context, audience int64) (merged int64, pending bool, err error) {
+	err = s.db.QueryRowContext(ctx, `SELECT COALESCE(merged, 0), EXISTS (SELECT 1 FROM unmerged WHERE audience = $1) FROM audiences WHERE id = $1`,
+		audience).Scan(&merged, &pending)
+	return merged, pending, err
+}
+
+// changeRow changes a row of an audience, and reports whether the audience keeps it. It must not keep the row.
+type changeRow func(*memberRow) (keep bool)
+
+// rewriteFiles writes all rows of an audience in files anew, as a change leaves them, to one file. newChange returns the change; it is called again
+// if all begins anew. If alone is set, the file includes all that was written before its end. An audience that has no files is left as it is.
+func (s *Store) rewriteFiles(ctx context.Context, audience int64, alone bool, newChange func() changeRow) error {
+	s.flusher.writing.Lock()
+	defer s.flusher.writing.Unlock()
+	for range maxAttempts {
+		merged, _, err := s.mergeState(ctx, audience)
+		if err != nil {
+			return ignoreMissing(err)
+		}
+		if inFiles, err := s.hasMemberFiles(ctx, s.db, audience); err != nil || !inFiles {
+			return err
+		}
+		ok, err := s.writeMembers(&memberWrite{ctx: ctx, audience: audience, merged: merged, alone: alone, change: newChange()})
+		if ok || err != nil {
+			return err
+		}
+	}
+	return errBusy
+}
+
+// changeFiles is rewriteFiles for all audiences with files.
+func (s *Store) changeFiles(ctx context.Context, alone bool, change changeRow) error {
+	if !s.IsLocal() {
+		return nil
+	}
+	audiences, err := listNumbers(ctx, s.db, `SELECT DISTINCT audience FROM member_files ORDER BY audience`)
+	for _, audience := range audiences {
+		if err == nil {
+			err = s.rewriteFiles(ctx, audience, alone, func() changeRow { return change })
+		}
+	}
+	return err
+}
+
+// inTables returns the condition of a statement that audiences have their rows in the tables.
+func (s *Store) inTables() string {
+	if !s.IsLocal() {
+		return ""
+	}
+	return `WHERE NOT EXISTS (SELECT 1 FROM member_files WHERE audience = audiences.id)`
+}
+
+// moveToTables moves the rows of an audience from files to the tables. The audience must be locked. The files are deleted by removeLeftOvers.
+func (s *Store) moveToTables(ctx context.Context, tx *sql.Tx, audience int64) error {
+	inFiles, err := s.hasMemberFiles(ctx, tx, audience)
+	if err != nil || !inFiles {
+		return err
+	}
+	for _, statement := range []string{`DELETE FROM history WHERE audience = $1`, `DELETE FROM members WHERE audience = $1`} { // which do not count
+		if _, err := tx.ExecContext(ctx, statement, audience); err != nil {
+			return err
+		}
+	}
+	var rows []*memberRow
+	save := func() error {
+		err := s.saveRows(ctx, tx, audience, rows)
+		rows = rows[:0]
+		return err
+	}
+	err = s.withMemberFiles(ctx, tx, audience, unknownMerge, func(files []*sortedfile.Reader) error {
+		return eachVersion(files, "", func(identity string, values []string) error {
+			for i := range values {
+				values[i] = strings.Clone(values[i])
+			}
+			e, err := decodeVersions(strings.Clone(identity), values)
+			if err != nil {
+				return err
+			}
+			if rows = append(rows, e); len(rows) < pageSize {
+				return nil
+			}
+			return save()
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if err := save(); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `DELETE FROM member_files WHERE audience = $1`, audience)
+	return err
+}
+
+// CanDowngrade reports whether Downgrade would change the database.
+func (s *Store) CanDowngrade(ctx context.Context) (bool, error) {
+	if !s.IsLocal() {
+		return false, nil
+	}
+	var can bool
+	err := s.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM member_files)`).Scan(&can)
+	if err != nil {
+		return false, fault.StateUnavailable("reading the ledger", err)
+	}
+	return can, nil
+}
+
+// Downgrade moves the members in files back to the tables of the database, so that programs of earlier versions can open it after a clean stop. It is to
+// be called when no server uses the database. It writes about 60,000 members a second.
+func (s *Store) Downgrade(ctx context.Context) error {
+	if !s.IsLocal() {
+		return nil
+	}
+	audiences, err := listNumbers(ctx, s.db, `SELECT DISTINCT audience FROM member_files`)
+	for _, audience := range audiences {
+		if err == nil {
+			err = s.inTransaction(ctx, func(tx *sql.Tx) error { return s.mergeForUpdate(ctx, tx, []int64{audience}) })
+		}
+	}
+	if err == nil {
+		err = s.removeLeftOvers(ctx)
+	}
+	if err != nil {
+		return fault.StateUnavailable("moving members to the tables", err)
+	}
+	return nil
+}
