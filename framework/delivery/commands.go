@@ -230,7 +230,7 @@ func (p *partition) dropLetters(letters []*DeadLetter, seq uint64) (later []*Dea
 
 // newLetterTask maps a letter's event with the current mapping and returns its task.
 func (p *partition) newLetterTask(l *DeadLetter, pg *page, i int, stopped bool) *task {
-	t := &task{partition: p, page: pg, eventIndex: i, source: l.Source, key: l.Key, letter: l, taskOf: l.storedSubject, bytes: len(l.Event)}
+	t := &task{partition: p, page: pg, eventIndex: i, source: l.Source, key: l.Key, letter: l, taskOf: l.storedSubject, bytes: len(l.Event), erased: isErasedLine(l.Event)}
 	e, err := event.Parse(l.Event)
 	if err != nil {
 		t.refusal = &runtime.Verdict{Cause: fault.CauseInvalidEvent, Reason: err.Error(), Code: fault.CodeInvalidEvent}

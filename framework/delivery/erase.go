@@ -53,9 +53,16 @@ func skippedVerdict(subscription string, cause fault.Cause) *runtime.Verdict {
 	return &v
 }
 
+// isErased reports whether the event of a task was erased before it was read, or is to be. It does not look at the event's text, which is no longer in
+// the caches of the processor if many tasks wait.
+func (t *task) isErased() bool {
+	f := t.partition.worker.runner.settings.Erased
+	return t.erased || f != nil && f(t.item.Event.Value())
+}
+
 // skipErasedLocked ends a task whose event was erased or is to be, and reports whether it did.
 func (w *worker) skipErasedLocked(t *task) bool {
-	if !w.runner.isErased(t.item.Event) {
+	if !t.isErased() {
 		return false
 	}
 	w.finishTaskLocked(t, countSkipped, fault.CauseErased, fault.CauseErased.Text())
@@ -315,14 +322,14 @@ func (w *worker) withoutErasedLocked(list []*dispatch.Task[*task]) []*dispatch.T
 
 // hasErased reports whether the event of a task was erased, or is to be.
 func (w *worker) hasErased(list []*dispatch.Task[*task]) bool {
-	return slices.ContainsFunc(list, func(t *dispatch.Task[*task]) bool { return w.runner.isErased(t.Value.item.Event) })
+	return slices.ContainsFunc(list, func(t *dispatch.Task[*task]) bool { return t.Value.isErased() })
 }
 
 // deliverTasks sends the events of tasks, except for those that were erased since they were read, and returns the verdicts on all of them.
 func (w *worker) deliverTasks(ctx context.Context, list []*dispatch.Task[*task]) []runtime.Verdict {
 	items, skipped := make([]runtime.Item, 0, len(list)), map[int]bool(nil)
 	for i, t := range list {
-		if !w.runner.isErased(t.Value.item.Event) {
+		if !t.Value.isErased() {
 			items = append(items, t.Value.item)
 			continue
 		}

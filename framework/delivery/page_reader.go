@@ -207,7 +207,7 @@ func admits(s *runtime.Subscription, e event.Event) (matches bool) {
 func (r *pageReader) newTask(i int, e event.Event, item runtime.Item, refused *runtime.Verdict) *task {
 	return &task{
 		item: item, partition: r.partition, page: r.page, eventIndex: i, source: r.source, key: tasks.KeyOf(item), refusal: refused,
-		bytes: len(e.Raw()) + item.Payload.Size(), origin: r.originOf(i),
+		bytes: len(e.Raw()) + item.Payload.Size(), origin: r.originOf(i), erased: isErasedLine([]byte(e.Raw())),
 	}
 }
 

@@ -24,6 +24,7 @@ type task struct {
 	writtenVerdicts int         // Verdicts of the letter that was written for it; 0 if none was
 	taskOf          string      // subject of the letter for which it was started; "" if it comes from the log
 
+	erased       bool             // the event was erased before it was read
 	resumed      bool             // from a letter of a key that stays parked: its other letters are later ones
 	refusal      *runtime.Verdict // why it cannot be delivered; nil if it can be sent
 	bytes        int
