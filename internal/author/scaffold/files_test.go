@@ -114,6 +114,37 @@ func TestFilesOfDefinitions(t *testing.T) {
 	}
 }
 
+// TestExamplesOfDefinitions checks that the event of a case is one that a preset of its action selects, or its default query, and what the
+// subscriptions to try have.
+func TestExamplesOfDefinitions(t *testing.T) {
+	_, dir := place(t)
+	file := filepath.Join(t.TempDir(), "d.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(`name: Own
+slug: own
+mode: cloud
+authentication: {scheme: none}
+actions:
+  first: {title: First, defaultSubscription: type = "identify", fields: {}}
+  second: {title: Second, defaultSubscription: type = "group", fields: {id: {label: ID, type: string, required: true}}}
+  third: {title: Third, fields: {}}
+presets:
+  - {name: Pages, type: automatic, action: first, subscribe: type = "page"}
+`), 0o644))
+	_, _, notes, err := scaffold.From(dir, file, "")
+	require.NoError(t, err)
+	assert.Empty(t, notes)
+	for name, want := range map[string]string{"first": "page", "second": "group", "third": "track"} {
+		text, err := os.ReadFile(filepath.Join(dir, "own", "testdata", "cases", name+".yaml"))
+		require.NoError(t, err)
+		assert.Contains(t, string(text), "type: "+want, name)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "own", "testdata", "landfall.yaml"))
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "action: second")
+	assert.Equal(t, 1, strings.Count(string(text), "mapping:"), "only where a required field has no default: %s", text)
+	assert.NotContains(t, string(text), "third", "it has no default subscription")
+}
+
 // TestFilesThatCannotBeWritten checks that a file that cannot be written is an error, for each way to write some.
 func TestFilesThatCannotBeWritten(t *testing.T) {
 	_, dir := place(t)
@@ -176,6 +207,13 @@ func TestActionsThatCannotBeAdded(t *testing.T) {
 		})
 	}
 	_, dir := place(t)
+	_, err := scaffold.Destination(scaffold.New{Dir: dir, Slug: "acme"})
+	require.NoError(t, err)
+	writeFiles(t, filepath.Join(dir, "acme"), map[string]string{"more.go": "package acme\n\nvar one, two = 1, 2\n\ntype three int\n\nfunc four() {}\n\nfunc (three) five() {}\n\nconst six = 6\n"})
+	for name, taken := range map[string]bool{"one": true, "two": true, "three": true, "four": true, "five": false, "six": true} {
+		_, _, err := scaffold.Action(scaffold.New{Dir: dir, Slug: "acme", Action: name})
+		assert.Equal(t, taken, err != nil, "%s: %v", name, err)
+	}
 	for list, want := range map[string]string{"{}": "\t\"more\":", "{\n\t\t\"send\": h}": "\"send\": h,", "{\n\t\t\"send\": h,\n\t}": "\"send\": h,"} {
 		require.NoError(t, os.RemoveAll(filepath.Join(dir, "own")))
 		writeFiles(t, filepath.Join(dir, "own"), map[string]string{"destination.yaml": strings.TrimSuffix(lines, "\n"), "plugin.go": "package own\n\nvar p = P{Actions: m" + list + "}\n"})
@@ -186,6 +224,30 @@ func TestActionsThatCannotBeAdded(t *testing.T) {
 		assert.Contains(t, string(text), want)
 		_, err = parser.ParseFile(token.NewFileSet(), "", text, parser.AllErrors)
 		assert.NoError(t, err, string(text))
+	}
+}
+
+// TestRoutesThatExist checks that a simulated API which has the route of a new action already stays as it is.
+func TestRoutesThatExist(t *testing.T) {
+	dir := t.TempDir()
+	_, err := scaffold.Declared(scaffold.New{Dir: dir, Slug: "acme"})
+	require.NoError(t, err)
+	file := filepath.Join(dir, "acme", destination.SandboxFile)
+	rules, err := os.ReadFile(file)
+	require.NoError(t, err)
+	for name, grows := range map[string]int{"sendNote": 1, "sendAgain": 0} {
+		given := string(rules)
+		if grows == 0 {
+			given = strings.Replace(given, "routes:\n", "routes:\n  - {request: POST /v1/send-again, response: {status: 204}}\n", 1)
+			require.NotEqual(t, string(rules), given)
+		}
+		require.NoError(t, os.WriteFile(file, []byte(given), 0o644))
+		_, _, err = scaffold.Action(scaffold.New{Dir: dir, Slug: "acme", Action: name})
+		require.NoError(t, err)
+		now, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.Equal(t, strings.Count(given, "request:")+grows, strings.Count(string(now), "request:"), name)
+		assert.Equal(t, grows == 0, given == string(now))
 	}
 }
 

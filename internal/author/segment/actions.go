@@ -187,7 +187,7 @@ func (r *reader) readProperties(v event.Value, place string) event.Value {
 
 // readQuery converts a query. It returns an absent value if the query cannot be converted.
 func (r *reader) readQuery(v event.Value, place string) event.Value {
-	if !v.IsString() || v.Str() == "" {
+	if v.Str() == "" {
 		return v
 	}
 	rewritten, err := fql.Rewrite(v.Str())
