@@ -158,6 +158,8 @@ func TestBudgetsAreShared(t *testing.T) {
 	assert.ErrorIs(t, err, admin.ErrNoBudget)
 	_, _, err = shared.Load(t.Context(), "broken")
 	assert.Equal(t, http.StatusServiceUnavailable, statusOf(t, err))
+	assert.NotErrorIs(t, err, admin.ErrNoBudget, "it exists")
+	assert.NotErrorIs(t, err, budget.ErrConflict)
 	_, err = shared.Save(t.Context(), "crm", bytes.Repeat([]byte("x"), 1<<20), saved)
 	assert.Equal(t, http.StatusBadRequest, statusOf(t, err), "too large")
 	r := httptest.NewRequest("PUT", "/admin/budget?name=crm", strings.NewReader("no JSON"))

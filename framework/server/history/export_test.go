@@ -1,6 +1,9 @@
 package history
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // TrimOnce deletes what is too old, as a running Recorder does from time to time.
 func TrimOnce(ctx context.Context, c Config) {
@@ -14,9 +17,8 @@ func NewIdle(c Config) *Recorder { return newRecorder(c) }
 
 // Tick does what a running Recorder does from time to time.
 func (r *Recorder) Tick(ctx context.Context) {
-	r.pollCounts(false)
-	r.recordSizes(ctx)
-	r.Flush(ctx)
+	r.polled = time.Time{}
+	r.tick(ctx)
 }
 
 // Stop writes what was recorded, as Close does.

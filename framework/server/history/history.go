@@ -95,6 +95,7 @@ type Recorder struct {
 
 	writing sync.Mutex               // held while the journal is written
 	spare   []delivery.VerdictRecord // empty: for the next verdicts
+	polled  time.Time                // when the counts were last read
 	trimmed time.Time
 	ledgers time.Time // when the ledgers' history was last trimmed
 	cancel  context.CancelFunc
@@ -135,22 +136,26 @@ func (r *Recorder) Close() {
 func (r *Recorder) run(ctx context.Context) {
 	ticker := time.NewTicker(flushInterval)
 	defer ticker.Stop()
-	var polled time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if now := r.Now(); now.Sub(polled) >= countInterval {
-				polled = now
-				r.pollCounts(false)
-			}
-			r.recordSizes(ctx)
-			r.Flush(ctx)
-			r.trim(ctx)
-			r.trimLedgers(ctx)
+			r.tick(ctx)
 		}
 	}
+}
+
+// tick writes what was recorded since the last one, and deletes what is too old.
+func (r *Recorder) tick(ctx context.Context) {
+	if now := r.Now(); now.Sub(r.polled) >= countInterval {
+		r.polled = now
+		r.pollCounts(false)
+	}
+	r.recordSizes(ctx)
+	r.Flush(ctx)
+	r.trim(ctx)
+	r.trimLedgers(ctx)
 }
 
 // AddVerdict records a verdict. It does not block, so it can be used as delivery.Settings.OnVerdict.

@@ -49,3 +49,20 @@ func TestRetentionIsASetting(t *testing.T) {
 	assert.Zero(t, rejections())
 	assert.Zero(t, changes())
 }
+
+// TestRunningRecorderTrims checks that a Recorder deletes what is too old without being asked.
+func TestRunningRecorderTrims(t *testing.T) {
+	store, now := openStore(t), time.Now()
+	r := history.NewIdle(history.Config{Store: store, Now: func() time.Time { return now }, Retention: time.Hour})
+	kept := func() (n int) {
+		r.Tick(t.Context())
+		require.NoError(t, history.Rejections(t.Context(), store, func(history.Rejection) bool { n++; return true }))
+		return n
+	}
+	r.AddRejection("web", event.MustParse(`{"userId":"u1"}`), "no type")
+	assert.Equal(t, 1, kept())
+	now = now.Add(time.Hour)
+	assert.Equal(t, 1, kept())
+	now = now.Add(2 * time.Minute)
+	assert.Zero(t, kept())
+}
