@@ -291,7 +291,7 @@ func sealBlocks(data, index []byte, blocks int) {
 	}
 }
 
-// FuzzOpen reads any bytes, also with the right checksums. Nothing may panic, or take more memory than a few times the size of the file, and what Verify
+// FuzzOpen reads any bytes, also with the right checksums. Nothing may panic, all errors are of damage, and what Verify
 // accepts is consistent.
 func FuzzOpen(f *testing.F) {
 	file, keys := smallFile(f)
