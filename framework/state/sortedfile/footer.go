@@ -15,8 +15,7 @@ const (
 	tailSize    = 20
 	minFooter   = fieldsSize + tailSize
 	maxFooter   = 4 << 10 // of any version
-	maxBlocks   = 1 << 30
-	indexRecord = 8 // bytes of a block or of a part in the index, without its separator
+	indexRecord = 8       // bytes of a block or of a part in the index, without its separator
 )
 
 // footer describes the other parts of a file.
@@ -114,12 +113,11 @@ func parseFooter(b []byte) footer {
 // check reports sizes that do not fit each other, before they cost memory.
 func (f *footer) check(name string) error {
 	records := int64(f.blocks+f.parts) * indexRecord
-	ok := f.rows >= 0 && f.data >= 0 && f.index >= 0 && f.filter >= 0 &&
-		f.data <= f.size && f.index <= f.size && // so that their sum has not overflowed
-		f.blocks <= maxBlocks && f.parts <= f.blocks && f.index >= records &&
-		f.data >= int64(f.blocks)*minBlock && f.rows >= int64(f.blocks) && f.rows <= f.data/4 &&
-		f.index-records <= f.data && // separators are not longer than the keys in the blocks
-		f.filter == int64(f.filter/lineSize)*lineSize && f.filter/lineSize <= f.rows/lineRows+int64(f.parts) &&
+	ok := f.data <= f.size && f.index <= f.size && f.filter >= 0 && // so that their sum has not overflowed
+		f.data >= int64(f.blocks)*minBlock && f.parts <= f.blocks &&
+		f.rows >= int64(f.blocks) && f.rows <= f.data/4 &&
+		f.index >= records && f.index-records <= min(f.data, maxSeparators) && // separators are not longer than the keys in the blocks
+		f.filter%lineSize == 0 && f.filter/lineSize <= f.rows/lineRows+int64(f.parts) &&
 		len(f.meta) <= MaxMeta
 	if !ok {
 		return damaged(name, "the sizes in its footer do not fit each other")

@@ -11,6 +11,12 @@ import (
 // its number of lines; then the separators. The separator of a block is the shortest prefix of its first key that is larger than the keys of the
 // blocks before.
 
+// Limits of the index. Ends of separators fit into 32 bits, also that of one separator too many.
+const (
+	maxBlocks     = 1 << 30
+	maxSeparators = math.MaxUint32 - MaxKey // bytes
+)
+
 // index finds the block of a key. It has a few large slices, and no object for each block.
 type index struct {
 	separators string
@@ -67,11 +73,12 @@ func (x *index) fill(b []byte, f *footer, name string) error {
 		if block < minBlock || block > maxBlock || separator < 1 || separator > MaxKey {
 			return damaged(name, "its index has impossible lengths")
 		}
-		x.ends = append(x.ends, x.ends[len(x.ends)-1]+separator)
-		x.offsets = append(x.offsets, x.offsets[len(x.offsets)-1]+int64(block))
-		if end := x.ends[len(x.ends)-1]; end < separator || int(end) > len(x.separators) {
+		end := x.ends[len(x.ends)-1] + separator
+		if int(end) > len(x.separators) {
 			return damaged(name, "its index has impossible lengths")
 		}
+		x.ends = append(x.ends, end)
+		x.offsets = append(x.offsets, x.offsets[len(x.offsets)-1]+int64(block))
 	}
 	if int(x.ends[f.blocks]) != len(x.separators) || x.offsets[f.blocks] != f.data {
 		return damaged(name, "its index does not fit its blocks")
@@ -125,7 +132,7 @@ var errIndexTooLarge = errors.New("the keys are too long or too many for one fil
 
 // startBlock adds a block whose first key starts with separator.
 func (w *indexWriter) startBlock(separator string) error {
-	if w.blocks == maxBlocks || len(w.separators)+len(separator) > math.MaxUint32 {
+	if w.blocks == maxBlocks || len(w.separators)+len(separator) > maxSeparators {
 		return errIndexTooLarge
 	}
 	w.separators = append(w.separators, separator...)

@@ -1,6 +1,7 @@
 package sortedfile
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -63,4 +64,70 @@ func checkPassed(t *testing.T, r *Reader, exists map[string]bool, keys []string)
 		return nil
 	}))
 	require.True(t, slices.Equal(want, got))
+}
+
+// countedFile counts what is read.
+type countedFile struct {
+	file
+	calls, bytes int
+}
+
+func (f *countedFile) ReadAt(b []byte, offset int64) (int, error) {
+	f.calls++
+	f.bytes += len(b)
+	return f.file.ReadAt(b, offset)
+}
+
+func TestBlocksNearEachOtherAreReadWithOneCall(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rows")
+	w, err := Create(path, nil)
+	require.NoError(t, err)
+	var keys []string
+	for i := range 4000 {
+		keys = append(keys, fmt.Sprintf("%06d", i))
+		require.NoError(t, w.Add(keys[i], make([]byte, 1000))) // two rows a block
+	}
+	_, err = w.Finish()
+	require.NoError(t, err)
+	r, err := Open(path)
+	require.NoError(t, err)
+	defer func() { _ = r.Close() }()
+	for _, c := range []struct{ step, atMost, calls, bytes int }{
+		{1, 4000, 90, 5 << 20},   // all, of 64 KB together
+		{8, 4000, 90, 5 << 20},   // with gaps of 6 KB
+		{16, 4000, 250, 600_000}, // with gaps of 14 KB
+		{500, 4000, 8, 8 * 2100}, // alone
+		{1, 256, 5, 256 * 1010},  // one portion
+		{1, 2, 1, 2100},
+	} {
+		counted := &countedFile{file: r.file}
+		again := *r
+		again.file = counted
+		var some []string
+		for i := 0; i < c.atMost; i += c.step {
+			some = append(some, keys[i])
+		}
+		found := 0
+		require.NoError(t, again.Get(some, func(int, string) error { found++; return nil }))
+		require.Len(t, some, found)
+		require.LessOrEqual(t, counted.calls, c.calls, "%+v", c)
+		require.LessOrEqual(t, counted.bytes, c.bytes, "%+v", c)
+	}
+}
+
+func TestReadingAllocatesLittle(t *testing.T) {
+	if testsize.Small() {
+		t.Skip("the race detector drops buffers from the pools")
+	}
+	file, keys := smallFile(t)
+	r, err := newReader(memoryFile{Reader: bytes.NewReader(file)}, "file")
+	require.NoError(t, err)
+	visit := func(int, string) error { return nil }
+	require.Zero(t, testing.AllocsPerRun(100, func() { _ = r.Get(keys, visit) }))
+	require.LessOrEqual(t, testing.AllocsPerRun(100, func() {
+		it := r.Iterate("")
+		for it.Next() {
+		}
+		it.Close()
+	}), 3.0) // the iterator, and its key, which grows once
 }

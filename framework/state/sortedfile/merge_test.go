@@ -17,7 +17,7 @@ import (
 )
 
 func TestMergeIsTheMergeOfMaps(t *testing.T) {
-	for round := range testsize.Of(60, 10) {
+	for round := range testsize.Of(28, 14) {
 		g := generator{rand.New(rand.NewPCG(2, uint64(round)))}
 		want := map[string][]string{}
 		var sources []sortedfile.Source

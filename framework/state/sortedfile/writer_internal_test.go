@@ -48,3 +48,15 @@ func TestFormatIsStable(t *testing.T) {
 	require.Equal(t, read(t, file, keys), read(t, stored, keys))
 	require.Equal(t, file, stored, "files are written in another way: if the format has changed, it needs another version")
 }
+
+func TestTooManyBlocksAreRefused(t *testing.T) {
+	w, err := Create(filepath.Join(t.TempDir(), "rows"), nil)
+	require.NoError(t, err)
+	require.NoError(t, w.Add("a", nil))
+	w.index.blocks = maxBlocks - 1
+	require.ErrorContains(t, w.Add("b", make([]byte, blockSize)), "too long or too many")
+	require.ErrorContains(t, w.Add("c", nil), "too long or too many")
+	_, err = w.Finish()
+	require.Error(t, err)
+	require.NoError(t, w.Abort())
+}
