@@ -68,12 +68,16 @@ type world struct {
 	refuses   atomic.Bool // the remote, every request
 	paths     []string    // of requests that succeeded
 	removed   map[string]bool
+	hold      atomic.Pointer[func()] // called for the next request; may be nil
 }
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, dir: t.TempDir(), removed: map[string]bool{}}
 	simulated := braze.Plugin().Sandbox.New(nil)
 	remote := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if hold := w.hold.Swap(nil); hold != nil {
+			(*hold)()
+		}
 		if w.fails.Load() {
 			http.Error(rw, "down, as gone-1 knows", http.StatusServiceUnavailable)
 			return

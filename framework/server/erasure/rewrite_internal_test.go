@@ -115,3 +115,25 @@ func TestOwnersOfEvents(t *testing.T) {
 	assert.False(t, p.hasIdentity("external_id:u3"))
 	assert.Equal(t, identifier.NewKey(testKey).ID(), p.items[0].Key)
 }
+
+// TestWatcherReadsAgain checks that a watcher reads the erasures when they change, and once an hour to forget old ones, but not in between.
+func TestWatcherReadsAgain(t *testing.T) {
+	p := newTestPass(t, "u1")
+	w, err := NewWatcher(t.Context(), p.Store, p.StateKey, p.Log)
+	require.NoError(t, err)
+	w.Close() // it does not read by itself any more
+	known := w.users.Load()
+	require.NoError(t, w.refresh(t.Context()))
+	assert.Same(t, known, w.users.Load())
+	w.readAt = time.Now().Add(-time.Hour)
+	require.NoError(t, w.refresh(t.Context()))
+	assert.NotSame(t, known, w.users.Load())
+	known = w.users.Load()
+	require.NoError(t, p.save(t.Context(), p.items[0]))
+	require.NoError(t, w.refresh(t.Context()))
+	assert.NotSame(t, known, w.users.Load(), "an erasure has changed")
+	assert.True(t, w.HasEvent(event.MustParse(`{"userId":"u1","receivedAt":"2020-01-01T00:00:00Z"}`)))
+	require.NoError(t, p.Store.Close())
+	require.Error(t, w.refresh(t.Context()))
+	assert.True(t, w.HasEvent(event.MustParse(`{"userId":"u1","receivedAt":"2020-01-01T00:00:00Z"}`)), "who is known stays known")
+}

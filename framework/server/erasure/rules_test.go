@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +21,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/erasure"
 	"github.com/landfall-dev/landfall/framework/server/history"
+	"github.com/landfall-dev/landfall/framework/state"
 )
 
 // TestSuppressedUsers checks that only an order which says so refuses the users' events from then on.
@@ -198,6 +202,71 @@ func TestLateResults(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, !erased, ok)
 	}
+}
+
+// TestInspectedErasures checks that the erasures of a state that is in no use can be listed, and that one that cannot be read is not called empty.
+func TestInspectedErasures(t *testing.T) {
+	w := newWorld(t)
+	id := w.request(gone)[0].ID
+	list, err := erasure.Inspect(t.Context(), w.dir, "")
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	assert.Equal(t, id, list[0].ID)
+	damaged := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(damaged, state.File("")), []byte(strings.Repeat("no database", 1000)), 0o600))
+	_, err = erasure.Inspect(t.Context(), damaged, "")
+	assert.Error(t, err)
+}
+
+// TestLateDoubts checks that a user whose membership became uncertain while the erasure ran, as an exit may not have arrived, is not called erased.
+func TestLateDoubts(t *testing.T) {
+	w := newWorld(t)
+	w.fill("stays-1")
+	id := w.request(gone)[0].ID
+	require.NoError(t, erasure.RunUntil(t.Context(), w.config(), func(name string) error {
+		if name != erasure.StepFiles || w.receipt(id).Attempts > 1 {
+			return nil
+		}
+		return w.store.Ledger("braze-main").MarkUncertain(t.Context(), vip, []destination.Change{{Identity: "external_id:gone-1", Member: true, At: time.Now().Add(time.Hour)}})
+	}))
+	assert.Nil(t, w.receipt(id).DoneAt)
+	require.NoError(t, erasure.RunOnce(t.Context(), w.config()))
+	assert.Equal(t, "done", w.receipt(id).State())
+}
+
+// TestRequestsInFlightAreAwaited checks that an erasure begins when the requests with the user's events have ended, since their results are
+// recorded then.
+func TestRequestsInFlightAreAwaited(t *testing.T) {
+	w := newWorld(t)
+	arrived, release := make(chan struct{}), make(chan struct{})
+	hold := func() { close(arrived); <-release }
+	w.hold.Store(&hold)
+	watcher, err := erasure.NewWatcher(t.Context(), w.store, func() string { return key }, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	defer watcher.Close()
+	runner, err := delivery.NewRunner(t.Context(), w.queue, delivery.Settings{Linger: time.Millisecond, Erased: watcher.HasEvent})
+	require.NoError(t, err)
+	defer runner.Stop(t.Context())
+	for _, in := range w.instances {
+		if in.Plan.ID() == "braze-users" {
+			require.NoError(t, runner.SetInstances(t.Context(), []delivery.Instance{{Plan: in.Plan}}))
+		}
+	}
+	w.fill("gone-1")
+	<-arrived
+	w.request(gone)
+	require.Eventually(t, runner.IsSendingErased, 30*time.Second, 5*time.Millisecond)
+	c := w.config()
+	c.Runner = runner
+	var released atomic.Bool
+	ended := make(chan error, 1)
+	go func() {
+		ended <- erasure.RunUntil(t.Context(), c, func(string) error { assert.True(t, released.Load()); return errEnded })
+	}()
+	time.Sleep(200 * time.Millisecond) // in which it would begin
+	released.Store(true)
+	close(release)
+	assert.ErrorIs(t, <-ended, errEnded)
 }
 
 // TestRefusedDeletions checks that a user whom a destination refuses to delete is not called erased.

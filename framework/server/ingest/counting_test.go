@@ -186,6 +186,15 @@ func TestMemoryBudget(t *testing.T) {
 	known.releaseAll()
 	unknown.releaseAll()
 	assert.Zero(t, budget.used.Load()+budget.anonymous.Load()+known.held+unknown.held)
+
+	for _, g := range []memoryGrant{{budget: budget}, {budget: budget, anonymous: true}} {
+		require.True(t, g.reserveBytes(100))
+		budget.used.Add(500) // as a request that is refused does for a moment
+		budget.anonymous.Add(500)
+		g.releaseAll()
+		assert.Zero(t, g.held)
+		assert.Equal(t, []int64{0, 0}, []int64{budget.used.Add(-500), budget.anonymous.Add(-500)}, "bytes are returned at any time")
+	}
 }
 
 // TestBucket checks bursts, waiting times, debts and returned tokens.

@@ -292,3 +292,14 @@ func TestBodiesWithWrongLengths(t *testing.T) {
 		_ = conn.Close()
 	}
 }
+
+// TestKeyInTheHeaderCounts checks that a long request whose header has the write key is not identified again by a key in its body.
+func TestKeyInTheHeaderCounts(t *testing.T) {
+	h, counted := limited(func(c *Config) { c.MaxEvent = 1 << 10 })
+	event := `{"type":"track","event":"A","userId":"u1"}`
+	body := `{"writeKey":"another","batch":[` + strings.Repeat(event+",", 99) + event + `]}`
+	w := send(h, "/v1/batch", "wk", strings.NewReader(body))
+	require.Equal(t, http.StatusOK, w.Code, w.Body.String())
+	assert.Equal(t, counts{"web accepted": 100}, counted)
+	assert.Equal(t, http.StatusUnauthorized, send(h, "/v1/batch", "", strings.NewReader(body)).Code)
+}
