@@ -348,48 +348,6 @@ func TestRemovedInstance(t *testing.T) {
 	assert.Empty(t, filesWith(t, w.dir, "gone-1"))
 }
 
-// TestAKeyThatIsLostMeanwhile checks that nothing more is sent or deleted once what was done cannot be stored, as it would be done again.
-func TestAKeyThatIsLostMeanwhile(t *testing.T) {
-	w := newWorld(t)
-	w.fill("gone-1", "stays-1", "stays-2")
-	w.request(gone)
-	var steps []string
-	err := erasure.RunUntil(t.Context(), w.config(), func(name string) error {
-		steps, w.cfg.StateKey = append(steps, name), "no key"
-		return nil
-	})
-	require.Error(t, err)
-	assert.Equal(t, []string{erasure.StepFind}, steps)
-	assert.Len(t, w.events(), 3)
-	assert.NotContains(t, w.paths, "/users/delete")
-	_, err = w.desk().List(t.Context(), "gone-1")
-	assert.NoError(t, err)
-	w.cfg.StateKey = ""
-	_, err = w.desk().List(t.Context(), "gone-1")
-	assert.Error(t, err, "without a key it is not known whose erasures are whose")
-}
-
-// TestErasuresArePending checks how many erasures wait, and that an order beyond that stores none of its users.
-func TestErasuresArePending(t *testing.T) {
-	w := newWorld(t)
-	users := make([]erasure.User, erasure.MaxUsers)
-	for i := range users {
-		users[i] = erasure.User{Identifiers: []string{fmt.Sprint("u", i)}}
-	}
-	for range 9 {
-		w.request(users...)
-	}
-	w.request(users[1:]...)
-	_, err := w.desk().Request(t.Context(), erasure.Order{Users: users[:2], By: "test"})
-	require.ErrorIs(t, err, erasure.ErrTooMany)
-	w.request(users[0])
-	_, err = w.desk().Request(t.Context(), erasure.Order{Users: users[:1], By: "test"})
-	require.ErrorIs(t, err, erasure.ErrTooMany)
-	list, err := w.desk().Latest(t.Context(), 10_002)
-	require.NoError(t, err)
-	assert.Len(t, list, 10_000)
-}
-
 // TestReceiptsAndOrders checks what is stored of an order, what is refused, and how long receipts are kept.
 func TestReceiptsAndOrders(t *testing.T) {
 	w := newWorld(t)
