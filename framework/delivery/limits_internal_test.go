@@ -85,6 +85,7 @@ func TestDecisionsByFreeSpace(t *testing.T) {
 	require.NoError(t, q.checkDiskSpace())
 
 	q.store = diskLog{q.store.(*memlog.Log), dir}
+	q.config.Dir = dir
 	for _, c := range []struct {
 		least                     int64
 		remove, park, spare, trim bool
@@ -108,6 +109,70 @@ func TestDecisionsByFreeSpace(t *testing.T) {
 	q.parked.unsavedBytes.Store(0)
 	q.config.MinFreeBytes = free * 2
 	assert.InDelta(t, q.trimBelow()+2*free-free, q.diskNeeded(), float64(free)/2)
+}
+
+// TestDisksThatFillFast checks when nothing is deleted, since the disk may be full before that is done.
+func TestDisksThatFillFast(t *testing.T) {
+	q, _ := newMemoryQueue(t, Config{Partitions: 1})
+	r := &Runner{queue: q}
+	r.limits.lastFreeBytes = 1 << 60
+	assert.False(t, r.isDiskFillingFast(), "there is no disk")
+	dir := t.TempDir()
+	q.store = diskLog{q.store.(*memlog.Log), dir}
+	q.config.Dir = dir
+	assert.True(t, r.isDiskFillingFast(), "almost all of it was filled since the last look")
+	assert.False(t, r.isDiskFillingFast())
+	free, _, err := diskSpace(dir)
+	require.NoError(t, err)
+	r.limits.lastFreeBytes = free / 2
+	assert.False(t, r.isDiskFillingFast(), "there is more space than before")
+	q.config.Dir = dir + "/missing"
+	assert.True(t, r.isDiskFillingFast(), "it cannot be looked at")
+}
+
+// closedLog reports whether a log was closed.
+type closedLog struct {
+	*memlog.Log
+	closed *bool
+}
+
+func (l closedLog) Close() { *l.closed = true; l.Log.Close() }
+
+// TestBudgetsOfAnotherProgram checks when a command shares the budgets of servers: if one with its target has used the log, and otherwise it leaves
+// nothing open.
+func TestBudgetsOfAnotherProgram(t *testing.T) {
+	for name, c := range map[string]struct {
+		used, asked string
+		fails       bool
+		shares      bool
+	}{
+		"the same target": {used: "live", asked: "live", shares: true}, "another target": {used: "sandbox", asked: "live"}, "no server yet": {asked: "live"}, "a log that fails": {used: "live", asked: "live", fails: true},
+	} {
+		store := memlog.New(memlog.Options{Shared: true})
+		if c.used != "" {
+			q, err := Open(t.Context(), Config{Partitions: 1, Target: c.used}.On(store.Connect()))
+			require.NoError(t, err)
+			q.Close()
+		}
+		closed := false
+		var log eventlog.Log = closedLog{store.Connect(), &closed}
+		if c.fails {
+			failing := &failingLog{Log: store.Connect()}
+			failing.arm(1)
+			log = failing
+		}
+		budgets, done, err := OpenBudgets(t.Context(), Config{Target: c.asked}.On(log))
+		assert.Equal(t, c.shares, budgets != nil, name)
+		if c.fails {
+			assert.ErrorIs(t, err, errLogFails)
+			assert.ErrorContains(t, err, "reading the log of the cluster")
+			continue
+		}
+		require.NoError(t, err, name)
+		assert.Equal(t, !c.shares, closed, name)
+		done()
+		assert.True(t, closed, name)
+	}
 }
 
 func TestSizesInMessages(t *testing.T) {
