@@ -115,3 +115,22 @@ func TestTokensOfSubjects(t *testing.T) {
 	assert.Equal(t, []string{"book.i=2E.3", "ctl.i=2E.3", "park.i=2E.3", "dead.i=2E.3"},
 		[]string{checkpointSubject("i.", 3), commandSubject("i.", 3), parkSubject("i.", 3), deadSubject("i.", 3)})
 }
+
+// TestOriginsOfReplayedEvents checks that the positions of replayed events survive in a header, and that a text which does not fit is not believed,
+// however many positions it claims.
+func TestOriginsOfReplayedEvents(t *testing.T) {
+	for want, list := range map[string][]position{
+		"": nil, "7:3-3": {{7, 3}}, "7:0-2": {{7, 0}, {7, 1}, {7, 2}}, "7:0-0 7:2-2 8:3-3": {{7, 0}, {7, 2}, {8, 3}}, "7:1-1 7:0-0": {{7, 1}, {7, 0}}, "7:0-1 7:1-1": {{7, 0}, {7, 1}, {7, 1}},
+	} {
+		var o origins
+		for _, p := range list {
+			o.addPosition(p)
+		}
+		assert.Equal(t, want, o.String())
+		assert.Equal(t, append([]position{}, list...), parseOrigins(want, len(list)))
+	}
+	for _, wrong := range []string{"", "7:0-0", "7:0-2", "7:0-0 7:1-1 7:2-2", "7", "7:0", "x:0-1", "7:x-1", "7:0-x", "7:-1-0", "-7:0-1", "7:0-1 x"} {
+		assert.Nil(t, parseOrigins(wrong, 2), wrong)
+	}
+	assert.Less(t, testing.AllocsPerRun(1, func() { parseOrigins("7:0-2000000", 2) }), 10.0)
+}
