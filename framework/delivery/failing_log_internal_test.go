@@ -337,3 +337,24 @@ func TestEveryFailureOfTheLogStopsDeletions(t *testing.T) {
 		})
 	}
 }
+
+// TestDeliveryDoesNotStartOnABadCheckpoint checks that the checkpoints of the instances that start must match the log, on a cluster after a while.
+func TestDeliveryDoesNotStartOnABadCheckpoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, shared := range []bool{false, true} {
+			q, _ := newFailingQueue(t, memlog.Options{Shared: shared})
+			r := &Runner{queue: q}
+			require.NoError(t, r.rejectBadCheckpoints(t.Context(), []string{"other"}))
+			began := time.Now()
+			var bad *CheckpointError
+			require.ErrorAs(t, r.rejectBadCheckpoints(t.Context(), []string{"i", "other"}), &bad)
+			assert.Equal(t, shared, time.Since(began) > leaderGrace)
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			require.Error(t, r.rejectBadCheckpoints(ctx, []string{"i"}))
+			_, err := q.RepairCheckpoints(t.Context(), RepairOptions{})
+			require.NoError(t, err)
+			require.NoError(t, r.rejectBadCheckpoints(t.Context(), []string{"i", "other"}))
+		}
+	})
+}

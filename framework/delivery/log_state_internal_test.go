@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
 )
 
 // pagesOf returns the pages of ranges, which must be sorted and apart.
@@ -125,5 +127,28 @@ func TestStatesDiffer(t *testing.T) {
 		other := s
 		change(&other)
 		assert.False(t, s.equal(other), i)
+	}
+}
+
+// TestContradictionsAreConclusive checks when a checkpoint beyond the log stops a partition: at once, but on a cluster, whose servers may disagree for a
+// moment, after a time.
+func TestContradictionsAreConclusive(t *testing.T) {
+	begin := time.Unix(1000, 0)
+	for _, c := range []struct {
+		shared bool
+		cause  string
+		log    int64 // of the checkpoint
+		after  time.Duration
+		want   bool
+	}{
+		{false, beyondEnd, 7, 0, true}, {true, otherLog, 7, 0, true}, {true, noState, 0, 0, true}, {true, beyondEnd, 8, 0, true},
+		{true, beyondEnd, 7, 0, false}, {true, beyondEnd, 0, 0, false}, {true, beyondEnd, 7, leaderGrace, false}, {true, beyondEnd, 7, leaderGrace + 1, true}, {true, beyondEnd, 0, leaderGrace + 1, true},
+	} {
+		q := &Queue{store: memlog.New(memlog.Options{Shared: c.shared}).Connect()}
+		l := newLogMonitor(q)
+		bad := &plannedRepair{subject: "book.i.0", BadCheckpoint: BadCheckpoint{Cause: c.cause}}
+		first := l.isConclusive(bad, logView{created: 7, requestedAt: begin}, c.log)
+		assert.Equal(t, c.want && c.after == 0, first, c)
+		assert.Equal(t, c.want, l.isConclusive(bad, logView{created: 7, requestedAt: begin.Add(c.after)}, c.log), c)
 	}
 }
