@@ -33,6 +33,8 @@ type component struct {
 	counted   *service.MetricCounter
 	waiting   *service.MetricGauge
 	store     *state.Store // nil if the config names no place for the state
+
+	suppressed suppression
 }
 
 func (f factory) newComponent(conf *service.ParsedConfig, mgr *service.Resources) (*component, error) {
@@ -70,7 +72,11 @@ func (f factory) newComponent(conf *service.ParsedConfig, mgr *service.Resources
 	if c.store, err = openStore(cfg, target.SandboxName()); err != nil {
 		return nil, err
 	}
+	c.suppressed = suppression{config: cfg.Config, store: c.store, log: c.log}
 	registry, err := f.catalog.RegistryFor(cfg.Config)
+	if err == nil {
+		err = c.suppressed.refresh(context.Background())
+	}
 	if err == nil {
 		c.sender.plans, err = c.loadPlans(conf, cfg, registry, &target)
 	}
@@ -209,19 +215,25 @@ func selectPlans(conf *service.ParsedConfig, plans []*runtime.Plan) ([]*runtime.
 func (c *component) deliverBatch(ctx context.Context, batch service.MessageBatch) []result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	_ = c.suppressed.refresh(ctx) // it has succeeded once, so it fails no more
 	messages := make([]*message, len(batch))
+	replaced := replacedTimes{}
 	for i, m := range batch {
 		raw, err := m.AsBytes()
 		if err != nil {
 			c.log.With("error", err).Warn("a message cannot be read")
 		}
 		messages[i] = newMessage(slices.Clone(raw), c.maxFuture, func(e event.Event) string { return c.keyOf(batch, i, e) })
+		replaced.add(messages[i])
+		messages[i].suppressed = c.suppressed.hasUserOf(messages[i].event.Value())
 	}
+	replaced.warn(c.log)
 	c.sender.sendAll(ctx, messages)
 	c.waiting.Set(int64(c.sender.order.held))
 	results := make([]result, len(messages))
 	for i, m := range messages {
 		results[i] = m.result
+		results[i].replacedReason = m.replacedReason
 		c.recordResult(m.result)
 	}
 	return results

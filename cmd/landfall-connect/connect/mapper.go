@@ -3,17 +3,22 @@ package connect
 import (
 	"context"
 	"os"
+	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/event/incoming"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
 // mapper turns events into payloads. It is safe for concurrent use.
-type mapper struct{ plans []*runtime.Plan }
+type mapper struct {
+	plans     []*runtime.Plan
+	maxFuture time.Duration // see incoming.Complete
+}
 
 func (f factory) newMapper(conf *service.ParsedConfig, mgr *service.Resources) (service.BatchProcessor, error) {
 	cfg, err := readConfig(conf)
@@ -34,7 +39,7 @@ func (f factory) newMapper(conf *service.ParsedConfig, mgr *service.Resources) (
 		return nil, err
 	}
 	plans, err = selectPlans(conf, plans)
-	return &mapper{plans}, err
+	return &mapper{plans, cfg.Server.MaxFuture}, err
 }
 
 // ProcessBatch replaces each event by its payloads.
@@ -52,7 +57,8 @@ func (p *mapper) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]
 			out = append(out, m)
 			continue
 		}
-		out = append(out, p.mapEvent(m, e)...)
+		e, reason := incoming.CompleteWithReason(e, time.Now(), p.maxFuture)
+		out = append(out, p.mapEvent(m, e, reason)...)
 	}
 	if len(out) == 0 {
 		return nil, nil
@@ -60,8 +66,8 @@ func (p *mapper) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]
 	return []service.MessageBatch{out}, nil
 }
 
-// mapEvent returns one message for each subscription that matches the event.
-func (p *mapper) mapEvent(m *service.Message, e event.Event) (out service.MessageBatch) {
+// mapEvent returns one message for each subscription that matches the event. replacedReason is why its timestamp was replaced, or "".
+func (p *mapper) mapEvent(m *service.Message, e event.Event, replacedReason string) (out service.MessageBatch) {
 	for _, plan := range p.plans {
 		for _, s := range plan.Offered(e) {
 			item, verdict := plan.Prepare(s, e, 0)
@@ -73,6 +79,7 @@ func (p *mapper) mapEvent(m *service.Message, e event.Event) (out service.Messag
 			made.MetaSetMut("landfall_destination", plan.Definition().Slug)
 			made.MetaSetMut("landfall_subscription", s.Name())
 			made.MetaSetMut("landfall_action", s.Action().Key)
+			setReplacedTime(made, replacedReason)
 			if verdict != nil {
 				r := result{verdicts: []runtime.Verdict{*verdict}}
 				made.MetaSetMut("landfall_reason", verdict.Reason)

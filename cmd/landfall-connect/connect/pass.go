@@ -81,6 +81,10 @@ func (p *pass) tryKeyLocked(key string) {
 // sendMessageLocked adds the tasks of a message. The dispatcher is locked.
 func (p *pass) sendMessageLocked(m *message) {
 	m.result = result{}
+	if m.suppressed {
+		m.addVerdict(runtime.NotDelivered(runtime.Skipped, fault.CauseSuppressed))
+		return
+	}
 	if m.finalVerdicts == nil {
 		m.finalVerdicts = p.order.finalVerdicts(m.key)
 	}

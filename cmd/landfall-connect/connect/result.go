@@ -15,6 +15,8 @@ type result struct {
 	verdicts   []runtime.Verdict // one for each matching subscription
 	waitReason string            // why the message was not tried
 	decided    bool              // the message is done: it needs no further try
+
+	replacedReason string // why the event's timestamp was replaced, or ""
 }
 
 // firstWith returns the first verdict with an outcome.
@@ -59,6 +61,7 @@ func (r result) setMetadata(m *service.Message) {
 	m.MetaSetMut("landfall_status", v.Status)
 	m.MetaSetMut("landfall_cause", string(v.Cause))
 	m.MetaSetMut("landfall_reason", v.Reason)
+	setReplacedTime(m, r.replacedReason)
 	var list []event.Value
 	for _, v := range r.verdicts {
 		text := event.NewString

@@ -39,7 +39,8 @@ func processorSpec() *service.ConfigSpec {
 	return newSpec("Delivers events and passes them on, with the result of each in its metadata.", orderText+`
 
 The metadata: landfall_outcome is delivered, skipped, refused or retry (the worst of all subscriptions), landfall_status is its HTTP
-status, landfall_reason is the reason, and landfall_verdicts is a JSON array with the verdict of each subscription. Each thread of a
+status, landfall_reason is the reason, and landfall_verdicts is a JSON array with the verdict of each subscription. If the event's own
+timestamp could not be used, landfall_replaced_time says why. Each thread of a
 pipeline has its own processor, so set threads: 1. A processor cannot make the pipeline send a message again, so set retry_for above 0.`)
 }
 
