@@ -93,13 +93,10 @@ func (c *eraseCommand) readUsers() ([]erasure.User, error) {
 	if c.file == "" {
 		return list, nil
 	}
-	err := eachLine(c.file, c.in, func(line string) error {
-		identifiers, err := splitIdentifiers(line)
-		if len(identifiers) > 0 {
-			list = append(list, erasure.User{Identifiers: identifiers})
-		}
-		return err
-	})
+	lines, err := readIdentifierLines(c.file, c.in)
+	for _, identifiers := range lines {
+		list = append(list, erasure.User{Identifiers: identifiers})
+	}
 	return list, err
 }
 

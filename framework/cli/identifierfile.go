@@ -8,13 +8,14 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 var errNotUTF8 = errors.New("the line is not valid UTF-8: save the file as UTF-8")
 
 // eachLine calls do for each line of a text file that is not blank. The error has the file and the line.
-func eachLine(file string, stdin io.Reader, do func(line string) error) error {
+func eachLine(file string, stdin io.Reader, do func(line string, number int) error) error {
 	in, err := openInput(file, stdin)
 	if err != nil {
 		return err
@@ -36,12 +37,43 @@ func eachLine(file string, stdin io.Reader, do func(line string) error) error {
 		case strings.Contains(line.Text, "\x00"):
 			err = errors.New("the line has a NUL byte: the file is damaged, or in another encoding; save it as UTF-8")
 		case strings.TrimSpace(line.Text) != "":
-			err = do(line.Text)
+			err = do(line.Text, line.Number)
 		}
 		if err != nil {
 			return fmt.Errorf("%s:%d: %w", file, line.Number, err)
 		}
 	}
+}
+
+// readIdentifierLines returns the identifiers in each line of a file that has some. The names of columns and the end of a report are refused:
+// they would be taken for users.
+func readIdentifierLines(file string, stdin io.Reader) (lines [][]string, err error) {
+	at := 0 // of the last line
+	err = eachLine(file, stdin, func(line string, number int) error {
+		identifiers, err := splitIdentifiers(line)
+		if err != nil || len(identifiers) == 0 {
+			return err
+		}
+		if name := identifiers[0]; len(lines) == 0 && audiencesync.IsColumnName(name, nil) {
+			return fmt.Errorf("%q is the name of a column, and not a user: remove the line, and leave only columns with identifiers", name)
+		}
+		at = number
+		lines = append(lines, identifiers)
+		return footerError(identifiers, false)
+	})
+	if err == nil && len(lines) > 0 {
+		if err = footerError(lines[len(lines)-1], true); err != nil {
+			err = fmt.Errorf("%s:%d: %w", file, at, err)
+		}
+	}
+	return lines, err
+}
+
+func footerError(identifiers []string, isLast bool) error {
+	if text := audiencesync.FooterOf(identifiers, isLast); text != "" {
+		return fmt.Errorf("%q looks like a part of a report, and not like a user: remove the line, or move it up if it is a user", text)
+	}
+	return nil
 }
 
 // splitIdentifiers returns the fields of a line of CSV that are not empty.

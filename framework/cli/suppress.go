@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,12 +88,8 @@ func readIdentifiers(s streams, args []string, file string) ([]string, error) {
 	if file == "" {
 		return list, nil
 	}
-	err := eachLine(file, s.in, func(line string) error {
-		identifiers, err := splitIdentifiers(line)
-		list = append(list, identifiers...)
-		return err
-	})
-	return list, err
+	lines, err := readIdentifierLines(file, s.in)
+	return append(list, slices.Concat(lines...)...), err
 }
 
 // openKey returns the key for hashes. The command must name identifiers.

@@ -69,6 +69,9 @@ func (c *csvReader) readRow() ([]string, int, error) {
 		c.lines.Unread(row.consumed...)
 		return nil, first.Number, err
 	}
+	if err := c.checkFooter(&row); err != nil {
+		return nil, first.Number, err
+	}
 	return row.fields, row.line, nil
 }
 

@@ -35,7 +35,7 @@ func (r *Rows) openCSV(lines *textfile.Lines, first textfile.Line, o Options) er
 	for range strings.Count(strings.Join(header, ""), "\n") { // skip the further lines of a header with line breaks
 		_, _ = lines.Next()
 	}
-	if o.AllowIDs && !r.hasIdentifier(header) && !strings.Contains(first.Text, ",") && !slices.ContainsFunc(header, r.looksLikeHeader) {
+	if o.AllowIDs && !r.hasIdentifier(header) && !strings.ContainsAny(first.Text, ",;\t") && !slices.ContainsFunc(header, r.looksLikeHeader) {
 		lines.Unread(first)
 		header, best = o.Identifiers[:1], &csvReader{lines: lines, comma: ","}
 	}
@@ -199,7 +199,11 @@ func showNames(header []string) string {
 }
 
 // looksLikeHeader reports whether a field of the first line is a column name rather than an identifier.
-func (r *Rows) looksLikeHeader(field string) bool {
+func (r *Rows) looksLikeHeader(field string) bool { return IsColumnName(field, r.identifierNames()) }
+
+// IsColumnName reports whether a text is the name of a column with identifiers of users rather than an identifier. identifiers are names of
+// a destination's identifiers.
+func IsColumnName(field string, identifiers []string) bool {
 	plain := strings.Map(func(c rune) rune {
 		if c >= 'a' && c <= 'z' {
 			return c
@@ -209,7 +213,7 @@ func (r *Rows) looksLikeHeader(field string) bool {
 	if strings.ContainsAny(field, "0123456789") {
 		return false
 	}
-	for _, id := range r.identifierNames() {
+	for _, id := range identifiers {
 		if strings.ReplaceAll(id, "_", "") == plain || fault.Nearest(strings.ToLower(strings.TrimSpace(field)), []string{id}) != "" {
 			return true
 		}
