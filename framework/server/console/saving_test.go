@@ -8,10 +8,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/server/console"
 )
@@ -51,6 +53,22 @@ func TestServerKnowsOfASave(t *testing.T) {
 	assert.NotEqual(t, http.StatusSeeOther, w.Code)
 	assert.Contains(t, w.Body.String(), "Nothing was written")
 	assert.NotContains(t, told, "waits")
+}
+
+// TestWhatCanBeTried checks that a sandbox is offered for destinations that have one only, and that live events can be filtered by each instance.
+func TestWhatCanBeTried(t *testing.T) {
+	p := newPage(t, written+"\n")
+	assert.Contains(t, p.get("wizard/at/main/test"), "Send to the sandbox")
+	acme := destination.Plugin{Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte("name: Acme\nslug: acme\nmode: cloud\nauthentication: {scheme: none}\nactions: {send: {title: Send, fields: {}, request: {url: \"https://acme.example/in\"}}}\n")}}}
+	registry, err := destination.NewRegistry([]destination.Plugin{acme})
+	require.NoError(t, err)
+	without := newPageOf(t, "destinations:\n  - {id: crm, destination: acme, subscriptions: []}\n", "", func(s *console.Config) {
+		s.Registry = func() (*destination.Registry, error) { return registry, nil }
+	})
+	body := without.get("wizard/at/crm/test")
+	assert.Contains(t, body, "Set up Acme")
+	assert.NotContains(t, body, "Send to the sandbox")
+	assert.Contains(t, newQueuePage(t, 0).get("live"), "<option>main</option>")
 }
 
 // TestLinksSignIn checks that a link with the token signs in, and that any other one does not.

@@ -303,3 +303,25 @@ func TestKeyInTheHeaderCounts(t *testing.T) {
 	assert.Equal(t, counts{"web accepted": 100}, counted)
 	assert.Equal(t, http.StatusUnauthorized, send(h, "/v1/batch", "", strings.NewReader(body)).Code)
 }
+
+// TestBuffersAreBounded checks that a buffer for a body has at most one byte more than the limit, which shows that the body is longer, and that
+// its bytes are reserved once.
+func TestBuffersAreBounded(t *testing.T) {
+	h, _ := limited()
+	for _, c := range []struct{ limit, expected int }{{100, 0}, {100, 1 << 20}, {firstBuffer, 0}, {5 * firstBuffer, 0}} {
+		q := &request{Handler: h, memory: memoryGrant{budget: &h.memory}}
+		var raw []byte
+		for range 10 {
+			grown, refused := q.makeSpace(raw, c.limit, c.expected)
+			require.Nil(t, refused)
+			assert.LessOrEqual(t, cap(grown), c.limit+1, c)
+			assert.EqualValues(t, cap(grown), q.memory.held, c)
+			if raw = grown[:cap(grown)]; len(raw) == c.limit+1 {
+				break
+			}
+		}
+		assert.Len(t, raw, c.limit+1, "a body of the whole length has a place: %v", c)
+		q.memory.releaseAll()
+	}
+	assert.Zero(t, h.memory.used.Load())
+}

@@ -127,13 +127,14 @@ actions:
   first: {title: First, defaultSubscription: type = "identify", fields: {}}
   second: {title: Second, defaultSubscription: type = "group", fields: {id: {label: ID, type: string, required: true}}}
   third: {title: Third, fields: {}}
+  Third: {title: Another Third, fields: {}}
 presets:
   - {name: Pages, type: automatic, action: first, subscribe: type = "page"}
 `), 0o644))
 	_, _, notes, err := scaffold.From(dir, file, "")
 	require.NoError(t, err)
 	assert.Empty(t, notes)
-	for name, want := range map[string]string{"first": "page", "second": "group", "third": "track"} {
+	for name, want := range map[string]string{"first": "page", "second": "group", "third": "track", "third-action": "track"} {
 		text, err := os.ReadFile(filepath.Join(dir, "own", "testdata", "cases", name+".yaml"))
 		require.NoError(t, err)
 		assert.Contains(t, string(text), "type: "+want, name)

@@ -45,3 +45,18 @@ func TestPartsThatAreDropped(t *testing.T) {
 		assert.Equal(t, v.JSON(), got.JSON())
 	}
 }
+
+// TestPlacesAfterARemovedPreset checks that the places of the presets move up when a whole one is removed, and not when a part of one is.
+func TestPlacesAfterARemovedPreset(t *testing.T) {
+	for part, want := range map[string]map[string]string{
+		"/presets/0":           {"/presets/0": "b", "/presets/1": "c"},
+		"/presets/1":           {"/presets/0": "a", "/presets/1": "c"},
+		"/presets/2":           {"/presets/0": "a", "/presets/1": "b"},
+		"/presets/1/subscribe": {"/presets/0": "a", "/presets/1": "b", "/presets/2": "c"},
+		"/actions/presets":     {"/presets/0": "a", "/presets/1": "b", "/presets/2": "c"},
+	} {
+		r := &reader{origin: map[string]string{"/presets/0": "a", "/presets/1": "b", "/presets/2": "c"}}
+		r.shiftPresets(part)
+		assert.Equal(t, want, r.origin, part)
+	}
+}
