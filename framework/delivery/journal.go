@@ -310,9 +310,9 @@ func (j *journal) forgetTransferred(ctx context.Context, all bool) error {
 	return j.queue.store.PurgeBefore(ctx, journalStream, before)
 }
 
-// keptBuffer returns a buffer that can be used again: nil if it is larger than most groups.
+// keptBuffer returns a buffer that can be used again: nil if it is larger than almost every group.
 func keptBuffer(buffer []byte) []byte {
-	if cap(buffer) > groupBytes {
+	if cap(buffer) > 2*groupBytes {
 		return nil
 	}
 	return buffer
