@@ -358,3 +358,23 @@ func TestDeliveryDoesNotStartOnABadCheckpoint(t *testing.T) {
 		}
 	})
 }
+
+// TestFirstSetOfInstancesIsChecked checks that a runner refuses its first instances if their checkpoint does not match the log, and deletes nothing
+// until it has some.
+func TestFirstSetOfInstancesIsChecked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, _ := newFailingQueue(t, memlog.Options{})
+		_, err := newLeases(q, time.Minute).writeCheckpoint(t.Context(), "", checkpointSubject("main", 0), 0, checkpoint{Low: 99})
+		require.NoError(t, err)
+		r, err := NewRunner(t.Context(), q, Settings{TrimInterval: 1000 * time.Hour})
+		require.NoError(t, err)
+		defer r.Stop(t.Context())
+		var bad *CheckpointError
+		require.ErrorAs(t, r.SetInstances(t.Context(), []Instance{{Plan: crashPlan(t)}}), &bad)
+		_, known := r.workersToTrimFor()
+		assert.False(t, known)
+		require.NoError(t, r.SetInstances(t.Context(), nil), "the checkpoints of other instances do not matter")
+		_, known = r.workersToTrimFor()
+		assert.True(t, known)
+	})
+}

@@ -1,9 +1,12 @@
 package delivery
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -133,4 +136,57 @@ func TestOriginsOfReplayedEvents(t *testing.T) {
 		assert.Nil(t, parseOrigins(wrong, 2), wrong)
 	}
 	assert.Less(t, testing.AllocsPerRun(1, func() { parseOrigins("7:0-2000000", 2) }), 10.0)
+}
+
+// TestWaitingForTheJournal checks that settle returns when all that was written before is in the log, and not before, unless a transfer fails while it waits.
+func TestWaitingForTheJournal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failed := errors.New("the transfer failed")
+		j := &journal{written: 2, failure: failed, moved: make(chan struct{}), hurry: make(chan struct{}, 1)}
+		begin := func(ctx context.Context) (ended func() bool, result *error) {
+			done, err := make(chan struct{}), new(error)
+			go func() { defer close(done); *err = j.settle(ctx) }()
+			return func() bool {
+				synctest.Wait()
+				select {
+				case <-done:
+					return true
+				default:
+					return false
+				}
+			}, err
+		}
+		move := func(transferred uint64, failure error) {
+			j.mu.Lock()
+			defer j.mu.Unlock()
+			close(j.moved)
+			j.transferred, j.failure, j.moved = transferred, failure, make(chan struct{})
+		}
+		ended, err := begin(t.Context())
+		assert.False(t, ended(), "an earlier failure does not count")
+		assert.Len(t, j.hurry, 1, "the transfer is not to wait")
+		move(1, nil)
+		assert.False(t, ended())
+		move(2, nil)
+		assert.True(t, ended())
+		assert.NoError(t, *err)
+
+		j.written = 3
+		ended, err = begin(t.Context())
+		assert.False(t, ended())
+		move(2, failed)
+		assert.True(t, ended())
+		assert.ErrorIs(t, *err, failed)
+		j.failure = ErrFull
+		ended, err = begin(t.Context())
+		assert.True(t, ended())
+		assert.ErrorIs(t, *err, ErrFull)
+		j.failure = nil
+		ctx, cancel := context.WithCancel(t.Context())
+		ended, err = begin(ctx)
+		assert.False(t, ended())
+		cancel()
+		assert.True(t, ended())
+		assert.ErrorIs(t, *err, context.Canceled)
+	})
 }

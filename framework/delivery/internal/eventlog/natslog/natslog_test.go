@@ -13,6 +13,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/eventlogtest"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/natslog/logfiles"
 )
 
 func TestSuiteEmbedded(t *testing.T) {
@@ -85,6 +86,10 @@ func TestReopened(t *testing.T) {
 	before, err := log.Info(t.Context(), "S")
 	require.NoError(t, err)
 	log.Close()
+	assert.Empty(t, log.embedded.serverID(), "the server has stopped")
+	known, err := logfiles.TakeStamps(dir)
+	require.NoError(t, err)
+	assert.NotEmpty(t, known, "its files need not be checked")
 	log = openLog(t, Config{Dir: dir})
 	require.NoError(t, log.Prepare(t.Context(), streams))
 	m, err := log.Get(t.Context(), "S", 1)
