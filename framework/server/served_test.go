@@ -192,6 +192,7 @@ func TestServesEvents(t *testing.T) {
 	s.eventually(func() bool { return s.statuses()["cohorts"].Counts["delivered"] == 1 })
 	status, text = s.send(`{"type":"track","userId":"never-kept"}`)
 	assert.Equal(t, http.StatusBadRequest, status, text)
+	s.shows(s.get("/console/live"), "never-kept", "the page of live events, at once")
 
 	metrics := s.get("/metrics")
 	for _, line := range []string{
@@ -239,6 +240,7 @@ func TestServesEvents(t *testing.T) {
 	assert.Equal(t, http.StatusOK, status)
 	s.shows(text, "manifest", "the backup")
 	s.logs("the backup is complete")
+	s.shows(s.get("/console/changes"), "queue.backup", "the page of changes, at once")
 	status, _ = s.call(http.MethodGet, s.at.URL+"/admin/status", "", "Authorization", "Bearer wrong")
 	assert.Equal(t, http.StatusUnauthorized, status)
 	s.end()

@@ -176,7 +176,7 @@ func TestFormActions(t *testing.T) {
 	assert.Contains(t, p.post("setup/edit", form(map[string]string{"do": "preset:0"})), `value="Sync Engage Audience"`)
 	assert.NotContains(t, p.post("setup/edit", form(map[string]string{"do": "remove:0"})), `value="VIP"`)
 	assert.Contains(t, p.post("setup/edit", form(map[string]string{"do": "json:0"})), `&#34;personas_audience_key&#34;: &#34;vip&#34;`)
-	for _, do := range []string{"remove:9", "remove:-1", "json:7", "preset:99", "preset:x", "nonsense"} {
+	for _, do := range []string{"remove:9", "remove:-1", "json:7", "json:1", "json:-1", "preset:99", "preset:1", "preset:-1", "preset:x", "nonsense"} {
 		assert.Equal(t, 200, p.do(http.MethodPost, "setup/edit", form(map[string]string{"do": do}), nil).Code, do)
 	}
 }
@@ -197,6 +197,9 @@ func TestLoginInputsAndDynamicChoices(t *testing.T) {
 	offered := p.post("setup/edit", q)
 	assert.Contains(t, offered, `list="offered-s-0-f-hubspot_owner_id"`)
 	assert.Contains(t, offered, ">ana@example.com</option>", "choices come from the real endpoint")
+	wrong := maps.Clone(q)
+	wrong.Del("id")
+	assert.Contains(t, p.post("setup/edit", wrong), "Fix the errors in the form before you load choices")
 	q.Set("do", "review")
 	review := p.post("setup/edit", q)
 	assert.Contains(t, review, "accessToken: ${SECRET}")

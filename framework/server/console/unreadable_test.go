@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
@@ -207,6 +208,26 @@ func TestReplaysAreTried(t *testing.T) {
 	})
 	body = q.post("letters", url.Values{"do": {"check"}})
 	assert.Contains(t, body, "a mistake in the config")
+
+	cfg, problems := config.Parse("landfall.yaml", []byte(`destinations:
+  - {id: another, destination: webhook, subscriptions: []}
+  - {id: main, destination: webhook, subscriptions: [{name: All, action: send, subscribe: type = "track", mapping: {url: "https://hook.example/in", data: {"@path": $.}}}]}
+`), config.Env{})
+	require.Empty(t, problems)
+	q2 := newQueuePageOf(t, 1, func(s *console.Config) {
+		s.BuildPlans = func(_ *config.Config, _ fault.Problems, to console.Target, observe func(httpx.Exchange)) ([]console.Instance, error) {
+			assert.Equal(t, console.DryRun, to)
+			list, err := instances.Load(cfg, nil, instances.Options{Target: &instances.Target{DryRun: true}, Catalog: instances.Catalog{Plugins: destinations.All()}, Observe: observe})
+			made := make([]console.Instance, len(list))
+			for i, in := range list {
+				made[i] = console.Instance{Plan: in.Plan, Plugin: in.Plugin}
+			}
+			return made, err
+		}
+	})
+	body2 := q2.post("letters", url.Values{"do": {"check"}})
+	assert.Contains(t, body2, "would be delivered")
+	assert.NotContains(t, body2, "the subscription no longer exists", "that is true of another instance only")
 	assert.NotContains(t, body, "the instance is not in the config")
 }
 

@@ -362,5 +362,18 @@ func TestMappingHasItsOwnRate(t *testing.T) {
 	}
 	assert.Empty(t, s.events)
 	assert.Equal(t, 200, post(h, "/v1/track", body, slow).Code)
+	mapped := post(handler(s, func(c *ingest.Config) {
+		c.Map = func(context.Context, ingest.Event) ([]byte, error) { return []byte(`{}`), nil }
+	}), "/v1/device/map", body, func(r *http.Request) { r.SetBasicAuth("wk", "") })
+	assert.Equal(t, `{}`, mapped.Body.String())
+	for name, want := range map[string]string{"Content-Type": "application/json", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"} {
+		assert.Equal(t, want, mapped.Header().Get(name))
+	}
+	failing := handler(s, func(c *ingest.Config) {
+		c.Map = func(context.Context, ingest.Event) ([]byte, error) { return nil, errors.New("the secret reason") }
+	})
+	refused := post(failing, "/v1/device/map", body, func(r *http.Request) { r.SetBasicAuth("wk", "") })
+	assert.Equal(t, 500, refused.Code)
+	assert.NotContains(t, refused.Body.String(), "secret reason")
 	assert.Equal(t, 404, post(handler(s), "/v1/device/map", body).Code, "without Map the path is unknown")
 }
