@@ -19,6 +19,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/event"
 )
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
@@ -324,4 +326,44 @@ func TestBuffersAreBounded(t *testing.T) {
 		q.memory.releaseAll()
 	}
 	assert.Zero(t, h.memory.used.Load())
+}
+
+// TestABufferGetsTheAnnouncedSizeWhenAnEighthHasCome checks that a client must send what it lets the server allocate.
+func TestABufferGetsTheAnnouncedSizeWhenAnEighthHasCome(t *testing.T) {
+	h, _ := limited()
+	for _, c := range []struct {
+		expected int
+		want     []int // capacities
+	}{
+		{700, []int{701}},
+		{8 * firstBuffer, []int{firstBuffer, 8 * firstBuffer, 8*firstBuffer + 1}},
+		{75_000, []int{firstBuffer, 8 * firstBuffer, 75_001}},
+		{0, []int{firstBuffer, 2 * firstBuffer, 4 * firstBuffer}},
+	} {
+		q := &request{Handler: h, memory: memoryGrant{budget: &h.memory}}
+		var raw []byte
+		for _, want := range c.want {
+			grown, refused := q.makeSpace(raw, 1<<20, c.expected)
+			require.Nil(t, refused)
+			require.Equal(t, want, cap(grown), c)
+			raw = grown[:cap(grown)]
+		}
+		q.memory.releaseAll()
+	}
+}
+
+// TestTextsOfARequestAreApart checks that the texts of events that share memory do not overlap, whatever is appended to one.
+func TestTextsOfARequestAreApart(t *testing.T) {
+	var b textBlock
+	var texts [][]byte
+	var want []string
+	for i := range 60 {
+		v := event.NewObject([]event.Member{{Key: "k", Value: event.NewString(strings.Repeat("\x01", i*i))}}) // six bytes each, more than Size says
+		text := b.appendJSON(v, 60-i)
+		texts, want = append(texts, text), append(want, v.JSON())
+		_ = append(text, strings.Repeat("y", 100)...)
+	}
+	for i, text := range texts {
+		assert.Equal(t, want[i], string(text))
+	}
 }
