@@ -81,8 +81,9 @@ func newStateUpgrade(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "upgrade", Short: "Use the newest schema in PostgreSQL, when no server of an earlier version runs", Args: exactArgs(0, "flags only"),
 		Long: "Servers of different versions can share a PostgreSQL database while they are upgraded one by one. After the last one is\n" +
-			"upgraded, run this once: requests in flight and their results are then recorded in one row each, which takes fewer\n" +
-			"writes. Servers of earlier versions cannot open the database afterwards. Files need no upgrade.",
+			"upgraded, run this once: requests in flight and their results are then recorded in one row each, and the members of\n" +
+			"large audiences in blocks, which takes fewer writes. Servers of earlier versions cannot open the database afterwards.\n" +
+			"A ledger in SQLite needs no upgrade.",
 		Example: "  landfall state upgrade --config landfall.yaml --yes",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.withState(cmd.Context(), c.upgradeState) },
 	}
@@ -113,10 +114,11 @@ func (c *stateCommand) upgradeState(ctx context.Context) error {
 func newStateDowngrade(s streams) *cobra.Command {
 	c := &stateCommand{streams: s, confirmation: confirmation{to: s}}
 	cmd := &cobra.Command{
-		Use: "downgrade", Short: "Let a program of an earlier version open the ledger's file, when no server runs", Args: exactArgs(0, "flags only"),
-		Long: "The members of large audiences are in files beside the ledger's database. Programs from before these files refuse such a\n" +
-			"database. This moves the members back into it, at about 60,000 members a second. The first server of this version that\n" +
-			"runs afterwards moves large audiences to files again. A ledger in PostgreSQL has no such files.",
+		Use: "downgrade", Short: "Let a program of an earlier version open the ledger, when no server runs", Args: exactArgs(0, "flags only"),
+		Long: "The members of large audiences are in sorted files, beside a SQLite database or in a table of a PostgreSQL database.\n" +
+			"Programs from before these files refuse such a database. This moves the members to the tables that they know, at about\n" +
+			"60,000 members a second. A server of this version that runs afterwards moves large audiences of SQLite to files again,\n" +
+			"and those of PostgreSQL after landfall state upgrade.",
 		Example: "  landfall state downgrade --config landfall.yaml --yes",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.withState(cmd.Context(), c.downgradeState) },
 	}
@@ -134,7 +136,7 @@ func (c *stateCommand) downgradeState(ctx context.Context) error {
 		fmt.Fprintln(c.out, "nothing to do: no members are in files of their own")
 		return nil
 	}
-	if ok, err := c.confirm("the members in files are moved to the tables of the database"); err != nil || !ok {
+	if ok, err := c.confirm("the members in files are moved to the tables of the database; stop all servers first"); err != nil || !ok {
 		return err
 	}
 	if err := c.requireStopped("moving members to the tables"); err != nil {

@@ -43,7 +43,7 @@ func (s *Store) MarkAllUncertain(ctx context.Context) error {
 		return fault.StateUnavailable("writing the ledger", err)
 	}
 	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
-		audiences, err := listNumbers(ctx, tx, `SELECT id FROM audiences `+s.inTables()+` ORDER BY id `+s.rowLock())
+		audiences, err := listNumbers(ctx, tx, `SELECT id FROM audiences WHERE NOT EXISTS (SELECT 1 FROM member_files WHERE audience = audiences.id) ORDER BY id `+s.rowLock())
 		if err != nil {
 			return err
 		}
@@ -87,7 +87,7 @@ func CheckFile(ctx context.Context, file string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: db, dialect: sqlite, files: newMemberFiles(file)}
+	s := &Store{db: db, dialect: sqlite, files: newMemberFiles(fileDir{file + memberFilesSuffix})}
 	problems, err := checkIntegrity(ctx, s)
 	if err == nil && len(problems) == 0 {
 		problems, err = s.checkSchemaVersion(ctx)

@@ -34,7 +34,7 @@ var (
 		countColumns: `SELECT COUNT(*) FROM pragma_table_info($1) WHERE name = $2`,
 	}
 	postgres = dialect{
-		newest: unmergedVersion, connections: 16,
+		newest: filesVersion, connections: 16,
 		connect:    func(location string) (*sql.DB, error) { return sql.Open("pgx", location) },
 		lockSchema: []string{`SELECT pg_advisory_xact_lock(7236174)`},
 		schema: strings.NewReplacer("{serial}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "{bytes}", `COLLATE "C"`,

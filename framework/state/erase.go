@@ -147,7 +147,7 @@ var ErrScrubBusy = errors.New("the state is being read, so deleted data may stil
 // log keeps them until it is recycled.
 func (s *Store) Scrub(ctx context.Context) error {
 	if !s.IsLocal() {
-		for _, table := range []string{"members", "history", "journal", "unmerged", "doubts", "state", "erasures"} {
+		for _, table := range []string{"members", "history", "member_parts", "journal", "unmerged", "doubts", "state", "erasures"} {
 			if _, err := s.db.ExecContext(ctx, "VACUUM "+table); err != nil {
 				return fault.StateUnavailable("vacuuming the state", err)
 			}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"github.com/landfall-dev/landfall/framework/state/sortedfile"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // A copy of a database that Backup has written is a single file: this table has the contents of its files of members. The first program that opens the
@@ -63,7 +64,7 @@ func (s *Store) packMemberFiles(ctx context.Context, file string) (err error) {
 		return err
 	}
 	for _, name := range names {
-		if err := packFile(ctx, db, s.files.path(name), name); err != nil {
+		if err := packFile(ctx, db, s.dir().file(name), name); err != nil {
 			return err
 		}
 	}
@@ -106,7 +107,7 @@ func (s *Store) unpackMemberFiles(ctx context.Context, tx *sql.Tx) error {
 	if err := tx.QueryRowContext(ctx, s.dialect.countColumns, "packed_files", "data").Scan(&n); err != nil || n == 0 {
 		return err
 	}
-	if err := os.MkdirAll(s.files.dir, 0o700); err != nil {
+	if err := os.MkdirAll(s.dir().path, 0o700); err != nil {
 		return err
 	}
 	var out *os.File
@@ -126,7 +127,7 @@ func (s *Store) unpackMemberFiles(ctx context.Context, tx *sql.Tx) error {
 		if part == 0 {
 			err := finish()
 			if err == nil {
-				out, err = os.OpenFile(s.files.path(filepath.Base(name)), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+				out, err = os.OpenFile(s.dir().file(filepath.Base(name)), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 			}
 			if err != nil {
 				return err
@@ -138,7 +139,7 @@ func (s *Store) unpackMemberFiles(ctx context.Context, tx *sql.Tx) error {
 	if err = errors.Join(err, finish()); err != nil {
 		return fmt.Errorf("unpacking the files of the ledger's members: %w", err)
 	}
-	if err := s.files.syncDir(); err != nil {
+	if err := textfile.SyncDir(s.dir().path); err != nil {
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `DROP TABLE packed_files`)
@@ -164,7 +165,7 @@ func (s *Store) verifyMemberFiles(ctx context.Context) (problems []string, err e
 		if err != nil {
 			break
 		}
-		switch failed := verifyMemberFile(ctx, s.files.path(f.name)); {
+		switch failed := verifyMemberFile(ctx, s.dir().file(f.name)); {
 		case errors.Is(failed, fs.ErrNotExist), errors.Is(failed, sortedfile.ErrDamaged):
 			problems = append(problems, failed.Error())
 		default:

@@ -22,7 +22,7 @@ func (s *Store) TrimHistory(ctx context.Context, before time.Time) (deleted int6
 			break
 		}
 		var n int64
-		if inFiles, failed := s.hasMemberFiles(ctx, s.db, audience); inFiles || failed != nil {
+		if inFiles, failed := hasMemberFiles(ctx, s.db, audience); inFiles || failed != nil {
 			n, err = s.trimFiles(ctx, audience, before.UnixMicro())
 			err = errors.Join(failed, err)
 		} else {

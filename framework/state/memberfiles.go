@@ -2,38 +2,28 @@ package state
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
-	"time"
 
 	"github.com/landfall-dev/landfall/framework/state/sortedfile"
 )
 
-// The members of a large audience of a SQLite database are in sorted files beside it, and not in the tables members and history: a table would have
-// to read and write a page for almost every identity that changes. This table lists the files. An audience has its rows either in the tables or,
-// from the first merge of many writes on, in files. A file never changes; a merge writes a new one, and replaces files with it in a transaction.
+// The members of a large audience are in sorted files, and not in the tables members and history: a table would have to read and write a page for
+// almost every identity that changes. This table lists the files. An audience has its rows either in the tables or, from the first merge of many
+// writes on, in files. A file never changes; a merge writes a new one, and replaces files with it in a transaction. The files of a SQLite
+// database are beside it (filedir.go), those of a PostgreSQL database in a table (fileparts.go).
 const createMemberFiles = `CREATE TABLE IF NOT EXISTS member_files (
   audience   BIGINT NOT NULL,
   id         BIGINT NOT NULL, -- the rows of a file replace those of files with lower ids
-  file       TEXT   NOT NULL, -- name in the directory of the files
+  file       TEXT   NOT NULL, -- its name
   identities BIGINT NOT NULL,
   PRIMARY KEY (audience, id)
-) WITHOUT ROWID`
+) {clustered}`
 
-const (
-	memberFilesSuffix = "-members" // the directory of the files is that of the database, with this suffix
-	unfinishedSuffix  = ".tmp"     // of a file that is being written
-	unfinishedAge     = 24 * time.Hour
-	maxOpenFiles      = 256 // that are not in use
-)
+const maxOpenFiles = 256 // that are not in use
 
 // memberFile is a row of the table member_files.
 type memberFile struct {
@@ -53,13 +43,23 @@ func listMemberFiles(ctx context.Context, q querier, audience int64) (list []mem
 	return list, err
 }
 
+// fileStorage is where files are.
+type fileStorage interface {
+	// open opens a file. The error wraps a *fs.PathError with the name and fs.ErrNotExist if it was replaced.
+	open(ctx context.Context, q querier, name string) (*sortedfile.Reader, error)
+	// bind returns a Reader of an open file that reads it with q.
+	bind(ctx context.Context, q querier, name string, r *sortedfile.Reader) *sortedfile.Reader
+	// remove deletes a file that is not listed any more.
+	remove(name string)
+}
+
 // memberFiles opens the files of a database and keeps them open. It is safe for concurrent use.
 type memberFiles struct {
-	dir   string
-	mu    sync.Mutex
-	open  map[string]*openMemberFile
-	uses  int64
-	known map[int64]knownFiles // by the ids of the audiences
+	storage fileStorage
+	mu      sync.Mutex
+	open    map[string]*openMemberFile
+	uses    int64
+	known   map[int64]knownFiles // by the ids of the audiences
 }
 
 // knownFiles are the files of an audience at a value of audiences.merged, which changes whenever they are replaced.
@@ -75,19 +75,8 @@ type openMemberFile struct {
 	gone   bool  // deleted; closed after its last use
 }
 
-func newMemberFiles(database string) *memberFiles {
-	return &memberFiles{dir: database + memberFilesSuffix, open: map[string]*openMemberFile{}, known: map[int64]knownFiles{}}
-}
-
-// path returns the path of a file.
-func (m *memberFiles) path(name string) string { return filepath.Join(m.dir, name) }
-
-// newName returns the name of a new file.
-func (m *memberFiles) newName() (string, error) {
-	if err := os.MkdirAll(m.dir, 0o700); err != nil {
-		return "", err
-	}
-	return strings.ToLower(rand.Text()) + ".members", nil
+func newMemberFiles(storage fileStorage) *memberFiles {
+	return &memberFiles{storage: storage, open: map[string]*openMemberFile{}, known: map[int64]knownFiles{}}
 }
 
 // unknownMerge stands for a value of audiences.merged that is not known: the files are listed anew.
@@ -112,9 +101,7 @@ func (m *memberFiles) remember(audience, merged int64, list []memberFile) {
 }
 
 // acquire opens files. release must be called after their use.
-func (m *memberFiles) acquire(list []memberFile) (readers []*sortedfile.Reader, release func(), err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+func (m *memberFiles) acquire(ctx context.Context, q querier, list []memberFile) (readers []*sortedfile.Reader, release func(), err error) {
 	var held []*openMemberFile
 	release = func() {
 		m.mu.Lock()
@@ -122,31 +109,46 @@ func (m *memberFiles) acquire(list []memberFile) (readers []*sortedfile.Reader, 
 		m.releaseLocked(held)
 	}
 	for _, f := range list {
-		o, err := m.openLocked(f.name)
+		o, err := m.use(ctx, q, f.name)
 		if err != nil {
-			m.releaseLocked(held)
+			release()
 			return nil, nil, err
 		}
-		o.users++
-		held, readers = append(held, o), append(readers, o.reader)
+		held, readers = append(held, o), append(readers, m.storage.bind(ctx, q, f.name, o.reader))
 	}
 	return readers, release, nil
 }
 
-func (m *memberFiles) openLocked(name string) (*openMemberFile, error) {
-	m.uses++
+// use returns an open file with one user more. Nothing is locked while the file is opened.
+func (m *memberFiles) use(ctx context.Context, q querier, name string) (*openMemberFile, error) {
+	if o := m.useOpen(name, nil); o != nil {
+		return o, nil
+	}
+	reader, err := m.storage.open(ctx, q, name)
+	if err != nil {
+		return nil, err
+	}
+	return m.useOpen(name, reader), nil
+}
+
+// useOpen is use for a file that is open, or that reader has opened just now.
+func (m *memberFiles) useOpen(name string, reader *sortedfile.Reader) *openMemberFile {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	o := m.open[name]
-	if o == nil {
-		reader, err := sortedfile.Open(m.path(name))
-		if err != nil {
-			return nil, err
-		}
+	switch {
+	case o == nil && reader == nil:
+		return nil
+	case o == nil:
 		m.closeUnusedLocked()
 		o = &openMemberFile{reader: reader}
 		m.open[name] = o
+	case reader != nil: // another caller has opened it meanwhile
+		_ = reader.Close()
 	}
-	o.used = m.uses
-	return o, nil
+	m.uses++
+	o.users, o.used = o.users+1, m.uses
+	return o
 }
 
 func (m *memberFiles) releaseLocked(held []*openMemberFile) {
@@ -179,15 +181,26 @@ func (m *memberFiles) remove(list []memberFile) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, f := range list {
-		_ = os.Remove(m.path(f.name)) // otherwise the next start removes it
-		o := m.open[f.name]
-		if o == nil {
-			continue
-		}
-		delete(m.open, f.name)
-		if o.gone = true; o.users == 0 {
-			_ = o.reader.Close()
-		}
+		m.storage.remove(f.name)
+		m.dropLocked(f.name)
+	}
+}
+
+// drop forgets a file that another process has deleted.
+func (m *memberFiles) drop(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dropLocked(name)
+}
+
+func (m *memberFiles) dropLocked(name string) {
+	o := m.open[name]
+	if o == nil {
+		return
+	}
+	delete(m.open, name)
+	if o.gone = true; o.users == 0 {
+		_ = o.reader.Close()
 	}
 }
 
@@ -206,12 +219,8 @@ func (m *memberFiles) close() error {
 // withMemberFiles calls f with the open files of an audience, newest first; with none if its rows are in the tables. If the files were replaced
 // meanwhile, or the rows were moved to files, it calls f again.
 func (s *Store) withMemberFiles(ctx context.Context, q querier, audience, merged int64, f func([]*sortedfile.Reader) error) error {
-	if !s.IsLocal() {
-		return f(nil)
-	}
 	list, ok := s.files.listed(audience, merged)
-	var missing string
-	for {
+	for missing := ""; ; {
 		if !ok {
 			var err error
 			if list, err = listMemberFiles(ctx, q, audience); err != nil {
@@ -219,16 +228,11 @@ func (s *Store) withMemberFiles(ctx context.Context, q querier, audience, merged
 			}
 			s.files.remember(audience, merged, list)
 		}
-		readers, release, err := s.files.acquire(list)
+		err := s.withFiles(ctx, q, list, f)
 		if path := (*fs.PathError)(nil); errors.Is(err, fs.ErrNotExist) && errors.As(err, &path) && path.Path != missing {
 			missing, ok = path.Path, false // it was replaced in between
 			continue
 		}
-		if err != nil {
-			return memberFileError(err)
-		}
-		err = f(readers)
-		release()
 		if err != nil || len(list) > 0 {
 			return memberFileError(err)
 		}
@@ -239,6 +243,20 @@ func (s *Store) withMemberFiles(ctx context.Context, q querier, audience, merged
 	}
 }
 
+// withFiles calls f with open files.
+func (s *Store) withFiles(ctx context.Context, q querier, list []memberFile, f func([]*sortedfile.Reader) error) error {
+	readers, release, err := s.files.acquire(ctx, q, list)
+	if err != nil {
+		return err
+	}
+	defer release()
+	err = f(readers)
+	if path := (*fs.PathError)(nil); errors.Is(err, fs.ErrNotExist) && errors.As(err, &path) {
+		s.files.drop(path.Path)
+	}
+	return err
+}
+
 // memberFileError says what to do about an unusable file.
 func memberFileError(err error) error {
 	switch {
@@ -246,66 +264,4 @@ func memberFileError(err error) error {
 		return fmt.Errorf("%w: a file of the ledger's members is missing or damaged: restore the ledger from a backup", err)
 	}
 	return err
-}
-
-// addMemberFiles adds the table of files if the database lacks it, takes the files out of a copy by Backup, and checks the directory of the files.
-func (s *Store) addMemberFiles(ctx context.Context, tx *sql.Tx) error {
-	if _, err := tx.ExecContext(ctx, createMemberFiles); err != nil {
-		return fmt.Errorf("adding the table member_files: %w", err)
-	}
-	if err := s.unpackMemberFiles(ctx, tx); err != nil {
-		return err
-	}
-	return s.checkMemberFiles(ctx, tx)
-}
-
-// checkMemberFiles deletes files that are not listed, and returns an error if one is missing that is. It must be called in a transaction
-// that has the database locked, so that no other process is adding a file.
-func (s *Store) checkMemberFiles(ctx context.Context, tx *sql.Tx) error {
-	entries, err := os.ReadDir(s.files.dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	var listed []string
-	err = eachRow(ctx, tx, func(rows *sql.Rows) error {
-		var name string
-		err := rows.Scan(&name)
-		listed = append(listed, name)
-		return err
-	}, `SELECT file FROM member_files ORDER BY file`)
-	if err != nil {
-		return err
-	}
-	found := make([]string, 0, len(entries))
-	for _, e := range entries {
-		found = append(found, e.Name())
-		if _, isListed := slices.BinarySearch(listed, e.Name()); !isListed && isLeftOver(e) {
-			_ = os.Remove(s.files.path(e.Name()))
-		}
-	}
-	slices.Sort(found)
-	for _, name := range listed {
-		if _, exists := slices.BinarySearch(found, name); !exists {
-			return fmt.Errorf("the file %s of the ledger's members is missing: the directory %s belongs to the database and must be kept beside it; restore the ledger from a backup",
-				name, filepath.Base(s.files.dir))
-		}
-	}
-	return nil
-}
-
-// isLeftOver reports whether a file that is not listed can be deleted: another process may be writing one that is not finished.
-func isLeftOver(e fs.DirEntry) bool {
-	if strings.HasSuffix(e.Name(), unfinishedSuffix) {
-		info, err := e.Info()
-		return err == nil && time.Since(info.ModTime()) > unfinishedAge
-	}
-	return strings.HasSuffix(e.Name(), ".members")
-}
-
-// removeLeftOvers deletes the files that are not listed any more.
-func (s *Store) removeLeftOvers(ctx context.Context) error {
-	if !s.IsLocal() {
-		return nil
-	}
-	return s.inTransaction(ctx, func(tx *sql.Tx) error { return s.checkMemberFiles(ctx, tx) })
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/state/sortedfile"
+	"github.com/landfall-dev/landfall/framework/state/statetest"
 )
 
 // fileStore opens a store that keeps the members of every audience in files, once they are merged.
@@ -62,6 +63,13 @@ func filesIn(t *testing.T, dir string) (names []string) {
 		names = append(names, e.Name())
 	}
 	return names
+}
+
+// countFiles returns the number of files in a PostgreSQL database.
+func countFiles(t *testing.T, s *Store) (n int) {
+	t.Helper()
+	require.NoError(t, s.db.QueryRowContext(t.Context(), `SELECT COUNT(DISTINCT file) FROM member_parts`).Scan(&n))
+	return n
 }
 
 // contents describes the audiences of the instance main, with the history of each identity.
@@ -170,7 +178,7 @@ func TestFilesAreReplacedInTheOrderOfTheirSizes(t *testing.T) {
 		settleAll(t, s, "vip")
 	}
 	assert.LessOrEqual(t, rowsOf(t, s, "member_files"), 4)
-	assert.Equal(t, rowsOf(t, s, "member_files"), len(filesIn(t, filepath.Dir(s.files.dir))))
+	assert.Equal(t, rowsOf(t, s, "member_files"), len(filesIn(t, filepath.Dir(s.dir().path))))
 	_, history, ok, err := s.Ledger("main").Find(t.Context(), "vip", "u1")
 	require.NoError(t, err)
 	assert.True(t, ok)
@@ -220,14 +228,14 @@ func TestFilesAreCheckedAtTheStart(t *testing.T) {
 	require.NoError(t, s.Close())
 	old := time.Now().Add(-2 * unfinishedAge)
 	for _, name := range []string{"left.members", "new.members.tmp", "old.members.tmp", "notes.txt"} {
-		require.NoError(t, os.WriteFile(s.files.path(name), []byte("x"), 0o600))
+		require.NoError(t, os.WriteFile(s.dir().file(name), []byte("x"), 0o600))
 	}
-	require.NoError(t, os.Chtimes(s.files.path("old.members.tmp"), old, old))
+	require.NoError(t, os.Chtimes(s.dir().file("old.members.tmp"), old, old))
 	s = fileStore(t, dir)
 	assert.ElementsMatch(t, append(listed, "new.members.tmp", "notes.txt"), filesIn(t, dir))
 	require.NoError(t, s.Close())
 
-	require.NoError(t, os.Rename(s.files.path(listed[0]), s.files.path("elsewhere")))
+	require.NoError(t, os.Rename(s.dir().file(listed[0]), s.dir().file("elsewhere")))
 	_, err := Open(t.Context(), dir)
 	require.ErrorContains(t, err, "the file "+listed[0]+" of the ledger's members is missing")
 	problems, err := CheckFile(t.Context(), filepath.Join(dir, FileName))
@@ -243,7 +251,7 @@ func TestDamagedFilesAreReported(t *testing.T) {
 	record(t, s, "vip", 1, users(1000)...)
 	settleAll(t, s, "vip")
 	require.NoError(t, s.Close())
-	path := s.files.path(filesIn(t, dir)[0])
+	path := s.dir().file(filesIn(t, dir)[0])
 	data, err := os.ReadFile(path)
 	require.NoError(t, err)
 	data[100] ^= 1
@@ -444,8 +452,13 @@ func TestWritesOutliveFilesThatCannotBeWritten(t *testing.T) {
 // Two processes write, read, copy and rewrite the same audiences at once, and the files are replaced all the time. Nothing is lost, and a user that was
 // recorded is always known.
 func TestFilesAreReplacedUnderReadersAndWriters(t *testing.T) {
-	dir := t.TempDir()
-	stores := []*Store{fileStore(t, dir), fileStore(t, dir)}
+	t.Run("sqlite", func(t *testing.T) { checkReplacing(t, t.TempDir()) })
+	t.Run("postgres", func(t *testing.T) { checkReplacing(t, statetest.Postgres(t)) })
+}
+
+// checkReplacing is TestFilesAreReplacedUnderReadersAndWriters for a database.
+func checkReplacing(t *testing.T, location string) {
+	stores := []*Store{fileStore(t, location), fileStore(t, location)}
 	for _, s := range stores {
 		s.limits.unmerged = 300
 	}
@@ -484,8 +497,9 @@ func TestFilesAreReplacedUnderReadersAndWriters(t *testing.T) {
 		_, err := s.TrimHistory(ctx, time.Now().Add(-time.Millisecond))
 		return err
 	})
-	copies := t.TempDir()
-	operation(func(s *Store, n int) error { return s.Backup(ctx, filepath.Join(copies, fmt.Sprint(n))) })
+	if copies := t.TempDir(); stores[0].IsLocal() {
+		operation(func(s *Store, n int) error { return s.Backup(ctx, filepath.Join(copies, fmt.Sprint(n))) })
+	}
 	work.Wait()
 	cancel()
 	others.Wait()
@@ -504,7 +518,11 @@ func TestFilesAreReplacedUnderReadersAndWriters(t *testing.T) {
 	}
 	settleAll(t, stores[0], "aud_0", "aud_1")
 	require.NoError(t, stores[0].removeLeftOvers(t.Context()))
-	assert.Len(t, filesIn(t, dir), rowsOf(t, stores[0], "member_files"))
+	if listed := rowsOf(t, stores[0], "member_files"); stores[0].IsLocal() {
+		assert.Len(t, filesIn(t, location), listed)
+	} else {
+		assert.Equal(t, listed, countFiles(t, stores[0]))
+	}
 	size, _, err := stores[1].Ledger("main").Audience(t.Context(), "aud_1")
 	require.NoError(t, err)
 	assert.EqualValues(t, writers/2*rounds, size.Members, "the shared one has left last")

@@ -25,10 +25,8 @@ func (l *Ledger) Forget(ctx context.Context) error {
 
 // deleteAll deletes the instance's rows from all tables.
 func (l *Ledger) deleteAll(ctx context.Context, tx *sql.Tx) error {
-	if l.store.IsLocal() {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM member_files WHERE audience IN (SELECT id FROM audiences WHERE instance = $1)`, l.instance); err != nil {
-			return err
-		}
+	if err := l.deleteFiles(ctx, tx); err != nil {
+		return err
 	}
 	for _, statement := range []string{
 		`DELETE FROM doubts WHERE audience IN (SELECT id FROM audiences WHERE instance = $1)`,
@@ -44,6 +42,17 @@ func (l *Ledger) deleteAll(ctx context.Context, tx *sql.Tx) error {
 		}
 	}
 	return nil
+}
+
+// deleteFiles deletes the files of the instance's members; those of a SQLite database are deleted by removeLeftOvers.
+func (l *Ledger) deleteFiles(ctx context.Context, tx *sql.Tx) error {
+	audiences, err := listNumbers(ctx, tx, `SELECT id FROM audiences WHERE instance = $1`, l.instance)
+	for _, audience := range audiences {
+		if err == nil {
+			err = l.store.deleteFilesOf(ctx, tx, audience)
+		}
+	}
+	return err
 }
 
 // Rename moves the data of the instance to another instance id, in one transaction. If the other id already has data, the two are

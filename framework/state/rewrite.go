@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -17,25 +18,22 @@ const maxAttempts = 20
 var errBusy = errors.New("other processes change the audience all the time: try again later")
 
 // hasMemberFiles reports whether the rows of an audience are in files.
-func (s *Store) hasMemberFiles(ctx context.Context, q querier, audience int64) (bool, error) {
-	if !s.IsLocal() {
-		return false, nil
-	}
+func hasMemberFiles(ctx context.Context, q querier, audience int64) (bool, error) {
 	list, err := listMemberFiles(ctx, q, audience)
 	return len(list) > 0, err
 }
 
 // mergesToFile reports whether the unmerged writes of an audience are merged to a file: they are many, or its rows are in files.
 func (s *Store) mergesToFile(ctx context.Context, q querier, audience int64) (bool, error) {
-	if !s.IsLocal() {
-		return false, nil
-	}
 	var size int64
 	err := q.QueryRowContext(ctx, `SELECT COALESCE(SUM(LENGTH(changes)), 0) FROM unmerged WHERE audience = $1`, audience).Scan(&size)
-	if err != nil || size >= s.limits.flush {
-		return err == nil, err
+	if err != nil {
+		return false, err
 	}
-	return s.hasMemberFiles(ctx, q, audience)
+	if size >= s.limits.flush {
+		return s.hasVersion(ctx, q, filesVersion)
+	}
+	return hasMemberFiles(ctx, q, audience)
 }
 
 // mergeToFile merges the unmerged writes of an audience to a file. ok is false if another process has changed the audience meanwhile.
@@ -69,7 +67,7 @@ func (s *Store) rewriteFiles(ctx context.Context, audience int64, alone bool, ne
 		if err != nil {
 			return ignoreMissing(err)
 		}
-		if inFiles, err := s.hasMemberFiles(ctx, s.db, audience); err != nil || !inFiles {
+		if inFiles, err := hasMemberFiles(ctx, s.db, audience); err != nil || !inFiles {
 			return err
 		}
 		ok, err := s.writeMembers(&memberWrite{ctx: ctx, audience: audience, merged: merged, alone: alone, change: newChange()})
@@ -82,9 +80,6 @@ func (s *Store) rewriteFiles(ctx context.Context, audience int64, alone bool, ne
 
 // changeFiles is rewriteFiles for all audiences with files.
 func (s *Store) changeFiles(ctx context.Context, alone bool, change changeRow) error {
-	if !s.IsLocal() {
-		return nil
-	}
 	audiences, err := listNumbers(ctx, s.db, `SELECT DISTINCT audience FROM member_files ORDER BY audience`)
 	for _, audience := range audiences {
 		if err == nil {
@@ -94,18 +89,9 @@ func (s *Store) changeFiles(ctx context.Context, alone bool, change changeRow) e
 	return err
 }
 
-// inTables returns the condition of a statement that audiences have their rows in the tables.
-func (s *Store) inTables() string {
-	if !s.IsLocal() {
-		return ""
-	}
-	return `WHERE NOT EXISTS (SELECT 1 FROM member_files WHERE audience = audiences.id)`
-}
-
 // moveToTables moves the rows of an audience from files to the tables. The audience must be locked. The files are deleted by removeLeftOvers.
 func (s *Store) moveToTables(ctx context.Context, tx *sql.Tx, audience int64) error {
-	inFiles, err := s.hasMemberFiles(ctx, tx, audience)
-	if err != nil || !inFiles {
+	if inFiles, err := hasMemberFiles(ctx, tx, audience); err != nil || !inFiles {
 		return err
 	}
 	for _, statement := range []string{`DELETE FROM history WHERE audience = $1`, `DELETE FROM members WHERE audience = $1`} { // which do not count
@@ -119,7 +105,7 @@ func (s *Store) moveToTables(ctx context.Context, tx *sql.Tx, audience int64) er
 		rows = rows[:0]
 		return err
 	}
-	err = s.withMemberFiles(ctx, tx, audience, unknownMerge, func(files []*sortedfile.Reader) error {
+	err := s.withMemberFiles(ctx, tx, audience, unknownMerge, func(files []*sortedfile.Reader) error {
 		return eachVersion(files, "", func(identity string, values []string) error {
 			for i := range values {
 				values[i] = strings.Clone(values[i])
@@ -140,6 +126,18 @@ func (s *Store) moveToTables(ctx context.Context, tx *sql.Tx, audience int64) er
 	if err := save(); err != nil {
 		return err
 	}
+	return s.deleteFilesOf(ctx, tx, audience)
+}
+
+// deleteFilesOf deletes the files of an audience; those of a SQLite database are only not listed any more.
+func (s *Store) deleteFilesOf(ctx context.Context, tx *sql.Tx, audience int64) error {
+	files, err := listMemberFiles(ctx, tx, audience)
+	if err == nil && !s.IsLocal() {
+		err = deleteParts(ctx, tx, files)
+	}
+	if err != nil || len(files) == 0 {
+		return err
+	}
 	_, err = tx.ExecContext(ctx, `DELETE FROM member_files WHERE audience = $1`, audience)
 	return err
 }
@@ -147,7 +145,11 @@ func (s *Store) moveToTables(ctx context.Context, tx *sql.Tx, audience int64) er
 // CanDowngrade reports whether Downgrade would change the database.
 func (s *Store) CanDowngrade(ctx context.Context) (bool, error) {
 	if !s.IsLocal() {
-		return false, nil
+		version, err := readVersion(ctx, s.db)
+		if err != nil {
+			return false, fault.StateUnavailable("reading the version of the state", err)
+		}
+		return version == filesVersion, nil
 	}
 	var can bool
 	err := s.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM member_files)`).Scan(&can)
@@ -160,17 +162,19 @@ func (s *Store) CanDowngrade(ctx context.Context) (bool, error) {
 // Downgrade moves the members in files back to the tables of the database, so that programs of earlier versions can open it after a clean stop. It is to
 // be called when no server uses the database. It writes about 60,000 members a second.
 func (s *Store) Downgrade(ctx context.Context) error {
-	if !s.IsLocal() {
-		return nil
-	}
 	audiences, err := listNumbers(ctx, s.db, `SELECT DISTINCT audience FROM member_files`)
 	for _, audience := range audiences {
 		if err == nil {
 			err = s.inTransaction(ctx, func(tx *sql.Tx) error { return s.mergeForUpdate(ctx, tx, []int64{audience}) })
 		}
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case s.IsLocal():
 		err = s.removeLeftOvers(ctx)
+	default:
+		_, err = s.db.ExecContext(ctx, fmt.Sprintf(`DELETE FROM migrations WHERE version = %d AND NOT EXISTS (SELECT 1 FROM member_files)`, filesVersion))
+		s.version.Store(unmergedVersion)
 	}
 	if err != nil {
 		return fault.StateUnavailable("moving members to the tables", err)

@@ -48,7 +48,7 @@ type Store struct {
 	limits        recentLimits
 	merger        merger
 	flusher       flusher
-	files         *memberFiles // of a SQLite database
+	files         *memberFiles
 	groups        writeGroups
 	recentMu      sync.Mutex
 	recent        map[recentKey]*recentRows
@@ -111,13 +111,13 @@ func openStore(ctx context.Context, d dialect, location string) (*Store, error) 
 	}
 	db.SetMaxOpenConns(d.connections)
 	db.SetMaxIdleConns(d.connections)
-	s := &Store{db: db, hot: db, dialect: d, maxAhead: time.Minute, recent: map[recentKey]*recentRows{}, limits: defaultLimits}
+	s := &Store{db: db, hot: db, dialect: d, maxAhead: time.Minute, recent: map[recentKey]*recentRows{}, limits: defaultLimits, files: newMemberFiles(fileParts{})}
 	if s.IsLocal() { // a connection of SQLite drops its cache when another one has written
 		if s.hot, err = d.connect(location); err != nil {
 			return nil, errors.Join(fmt.Errorf("opening the state: %w", err), db.Close())
 		}
 		s.hot.SetMaxOpenConns(1)
-		s.files = newMemberFiles(location)
+		s.files = newMemberFiles(fileDir{location + memberFilesSuffix})
 	}
 	if err := s.migrateSchema(ctx); err != nil {
 		_ = s.closeConnections()
@@ -189,7 +189,7 @@ func (s *Store) migrateSchema(ctx context.Context) error {
 		if !s.IsLocal() {
 			s.version.Store(int64(done))
 		}
-		if err := s.addColumns(ctx, tx); err != nil || !s.IsLocal() {
+		if err := s.addColumns(ctx, tx); err != nil {
 			return err
 		}
 		return s.addMemberFiles(ctx, tx)

@@ -35,20 +35,22 @@ func open(t testing.TB, location string) *state.Store {
 	s, err := state.Open(t.Context(), location)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
-	if strings.HasSuffix(t.Name(), "/"+strings.ReplaceAll(inFiles, " ", "_")) {
+	if strings.HasSuffix(t.Name(), strings.ReplaceAll(inFiles, " ", "_")) {
 		state.MergeToFiles(s)
 	}
 	return s
 }
 
-// inFiles names the tests in which SQLite has the members in files.
-const inFiles = "sqlite and files of members"
+// inFiles ends the names of tests in which a database has the members in files.
+const inFiles = " and files of members"
 
-// onBothDatabases runs a test on PostgreSQL, and twice on SQLite: with the members in tables and in files.
+// onBothDatabases runs a test on SQLite and on PostgreSQL, on each with the members in tables and in files.
 func onBothDatabases(t *testing.T, f func(t *testing.T, location string)) {
 	t.Run("sqlite", func(t *testing.T) { f(t, t.TempDir()) })
-	t.Run(inFiles, func(t *testing.T) { f(t, t.TempDir()) })
-	t.Run("postgres", func(t *testing.T) { f(t, statetest.Postgres(t)) })
+	t.Run("sqlite"+inFiles, func(t *testing.T) { f(t, t.TempDir()) })
+	server := statetest.Postgres(t)
+	t.Run("postgres", func(t *testing.T) { f(t, server) })
+	t.Run("postgres"+inFiles, func(t *testing.T) { f(t, statetest.NewDatabase(t, server, "files")) })
 }
 
 func TestLedger(t *testing.T) {

@@ -204,13 +204,13 @@ const lockByID = `UPDATE audiences SET members = members WHERE id = $1`
 const rowsChanged = `UPDATE audiences SET merged = COALESCE(merged, 0) + 1 WHERE id = $1`
 
 // listNumbers returns the only column of a query.
-func listNumbers(ctx context.Context, q querier, query string) (numbers []int64, err error) {
+func listNumbers(ctx context.Context, q querier, query string, args ...any) (numbers []int64, err error) {
 	err = eachRow(ctx, q, func(rows *sql.Rows) error {
 		var n int64
 		err := rows.Scan(&n)
 		numbers = append(numbers, n)
 		return err
-	}, query)
+	}, query, args...)
 	return numbers, err
 }
 

@@ -10,12 +10,12 @@ import (
 )
 
 // Versions of a schema whose tables doubts, unmerged and member_files may have rows. Programs from before ignore the table, so they must not open such a
-// database. A file has the version only while the table has rows. A PostgreSQL database has the first two from its creation or from Store.Upgrade
+// database. A file has the version only while the table has rows. A PostgreSQL database has them from its creation or from Store.Upgrade
 // on; until then, servers of an earlier version may share it, and every identity is marked and saved in its own row.
 const (
 	doubtsVersion   = 3
 	unmergedVersion = 4
-	filesVersion    = 5 // of a SQLite database only
+	filesVersion    = 5
 )
 
 // addTables adds the tables doubts and unmerged if the database lacks them.
@@ -39,11 +39,11 @@ func (s *Store) addTables(ctx context.Context, tx *sql.Tx) error {
 }
 
 // hasVersion reports whether the tables of a version may have rows.
-func (s *Store) hasVersion(ctx context.Context, tx *sql.Tx, version int64) (bool, error) {
+func (s *Store) hasVersion(ctx context.Context, q querier, version int64) (bool, error) {
 	if s.IsLocal() || s.version.Load() >= version {
 		return true, nil
 	}
-	current, err := readVersion(ctx, tx)
+	current, err := readVersion(ctx, q)
 	s.version.Store(int64(current))
 	return int64(current) >= version, err
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -48,18 +49,14 @@ type readings struct {
 }
 
 // memoryFile is a file in memory.
-type memoryFile struct {
-	*bytes.Reader
-	fs.FileInfo // which nothing but Size uses
-}
+type memoryFile struct{ io.ReaderAt }
 
-func (f memoryFile) Size() int64                { return f.Reader.Size() }
-func (f memoryFile) Stat() (fs.FileInfo, error) { return f, nil }
-func (f memoryFile) Close() error               { return nil }
+func (f memoryFile) Size() (int64, error) { return f.ReaderAt.(*bytes.Reader).Size(), nil }
+func (f memoryFile) Close() error         { return nil }
 
 // read reads a file in all ways.
 func read(t testing.TB, file []byte, keys []string) (result readings) {
-	r, err := newReader(memoryFile{Reader: bytes.NewReader(file)}, "file")
+	r, err := NewReader(memoryFile{bytes.NewReader(file)}, "file")
 	if err != nil {
 		result.open = err
 		return result
@@ -175,7 +172,7 @@ func TestVerifyComparesTheFilterWithTheKeys(t *testing.T) {
 
 func TestVerifyEndsWithItsContext(t *testing.T) {
 	file, _ := smallFile(t)
-	r, err := newReader(memoryFile{Reader: bytes.NewReader(file)}, "file")
+	r, err := NewReader(memoryFile{bytes.NewReader(file)}, "file")
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -54,7 +54,7 @@ func (f *footer) append(b []byte) []byte {
 func footerChecksum(begin []byte, version uint32) uint32 { return checksum(begin) ^ version*0x9E3779B1 }
 
 // readFooter reads and checks the footer of a file.
-func readFooter(f file, name string) (footer, error) {
+func readFooter(f File, name string) (footer, error) {
 	b, size, err := readFooterBytes(f, name)
 	if err != nil {
 		return footer{}, err
@@ -76,12 +76,11 @@ func readFooter(f file, name string) (footer, error) {
 }
 
 // readFooterBytes returns the footer of a file, unchecked apart from its length and magic number, and the size of the file.
-func readFooterBytes(f file, name string) ([]byte, int64, error) {
-	info, err := f.Stat()
+func readFooterBytes(f File, name string) ([]byte, int64, error) {
+	size, err := f.Size()
 	if err != nil {
 		return nil, 0, err
 	}
-	size := info.Size()
 	b := make([]byte, min(size, maxFooter))
 	if err := readAt(f, name, b, size-int64(len(b))); err != nil {
 		return nil, 0, err
@@ -126,7 +125,7 @@ func (f *footer) check(name string) error {
 }
 
 // readAt reads all of b at an offset. A file that ends before is damaged.
-func readAt(f file, name string, b []byte, offset int64) error {
+func readAt(f File, name string, b []byte, offset int64) error {
 	n, err := f.ReadAt(b, offset)
 	if n == len(b) {
 		return nil

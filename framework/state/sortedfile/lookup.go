@@ -8,7 +8,7 @@ import (
 // Get looks up keys in portions. For each portion it first finds the blocks that may have the keys, in memory, and then reads these blocks; blocks that are
 // near each other with one call of the system, which costs as much as some 10 KB.
 const (
-	portionSize = 256      // keys
+	portionSize = 1024     // keys
 	extentSize  = 64 << 10 // bytes that are read with one call, unless a block is larger
 	maxGap      = 8 << 10  // bytes that are read in vain between two blocks
 )
@@ -26,7 +26,13 @@ func (r *Reader) Get(keys []string, visit func(i int, value string) error) error
 		if err := l.locate(start, min(start+portionSize, len(keys))); err != nil {
 			return err
 		}
-		if err := l.read(visit); err != nil {
+		var err error
+		if blocks, ok := r.file.(BlockReader); ok {
+			err = l.readBlocks(blocks, visit)
+		} else {
+			err = l.read(visit)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -104,18 +110,60 @@ func (l *lookup) read(visit func(i int, value string) error) error {
 				return err
 			}
 		}
-		h, found, valid := l.cursor.seek(l.keys[c.key])
-		if !valid {
-			return damaged(l.reader.name, "block %d has an impossible row", c.block+1)
-		}
-		if !found {
-			continue
-		}
-		if err := visit(c.key, view(l.cursor.rows[h.value:h.end])); err != nil {
+		if err := l.visit(c, visit); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// visit visits a candidate, whose block the cursor is in, if it exists.
+func (l *lookup) visit(c candidate, visit func(i int, value string) error) error {
+	h, found, valid := l.cursor.seek(l.keys[c.key])
+	if !valid {
+		return damaged(l.reader.name, "block %d has an impossible row", c.block+1)
+	}
+	if !found {
+		return nil
+	}
+	return visit(c.key, view(l.cursor.rows[h.value:h.end]))
+}
+
+// readBlocks is read for a file that reads the blocks of all candidates at once.
+func (l *lookup) readBlocks(file BlockReader, visit func(i int, value string) error) error {
+	rest, starts, x := l.candidates[:l.count], make([]int64, 0, l.count), &l.reader.index
+	for i, c := range rest {
+		if i == 0 || c.block != rest[i-1].block {
+			starts = append(starts, x.offsets[c.block])
+		}
+	}
+	if len(starts) == 0 {
+		return nil
+	}
+	err := file.ReadBlocks(starts, func(block []byte) error {
+		if len(rest) == 0 {
+			return damaged(l.reader.name, "it has two blocks in one place")
+		}
+		number := rest[0].block
+		if int64(len(block)) != x.offsets[number+1]-x.offsets[number] {
+			return damaged(l.reader.name, "block %d has a wrong length", number+1)
+		}
+		rows, err := openBlock(l.reader.name, block, number)
+		if err != nil {
+			return err
+		}
+		for l.cursor.reset(rows); len(rest) > 0 && rest[0].block == number; rest = rest[1:] {
+			if err := l.visit(rest[0], visit); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	l.cursor = cursor{}
+	if err == nil && len(rest) > 0 {
+		err = damaged(l.reader.name, "it lacks a block")
+	}
+	return err
 }
 
 // load sets the cursor to the block of a candidate. If necessary, it reads it, together with blocks of the next candidates.

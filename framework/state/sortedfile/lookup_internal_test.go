@@ -68,14 +68,14 @@ func checkPassed(t *testing.T, r *Reader, exists map[string]bool, keys []string)
 
 // countedFile counts what is read.
 type countedFile struct {
-	file
+	File
 	calls, bytes int
 }
 
 func (f *countedFile) ReadAt(b []byte, offset int64) (int, error) {
 	f.calls++
 	f.bytes += len(b)
-	return f.file.ReadAt(b, offset)
+	return f.File.ReadAt(b, offset)
 }
 
 func TestBlocksNearEachOtherAreReadWithOneCall(t *testing.T) {
@@ -93,14 +93,14 @@ func TestBlocksNearEachOtherAreReadWithOneCall(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { _ = r.Close() }()
 	for _, c := range []struct{ step, atMost, calls, bytes int }{
-		{1, 4000, 90, 5 << 20},   // all, of 64 KB together
-		{8, 4000, 90, 5 << 20},   // with gaps of 6 KB
-		{16, 4000, 250, 600_000}, // with gaps of 14 KB
-		{500, 4000, 8, 8 * 2100}, // alone
-		{1, 256, 5, 256 * 1010},  // one portion
+		{1, 4000, 90, 5 << 20},     // all, of 64 KB together
+		{8, 4000, 90, 5 << 20},     // with gaps of 6 KB
+		{16, 4000, 250, 600_000},   // with gaps of 14 KB
+		{500, 4000, 8, 8 * 2100},   // alone
+		{1, 1024, 20, 1024 * 1010}, // one portion
 		{1, 2, 1, 2100},
 	} {
-		counted := &countedFile{file: r.file}
+		counted := &countedFile{File: r.file}
 		again := *r
 		again.file = counted
 		var some []string
@@ -120,7 +120,7 @@ func TestReadingAllocatesLittle(t *testing.T) {
 		t.Skip("the race detector drops buffers from the pools")
 	}
 	file, keys := smallFile(t)
-	r, err := newReader(memoryFile{Reader: bytes.NewReader(file)}, "file")
+	r, err := NewReader(memoryFile{bytes.NewReader(file)}, "file")
 	require.NoError(t, err)
 	visit := func(int, string) error { return nil }
 	require.Zero(t, testing.AllocsPerRun(100, func() { _ = r.Get(keys, visit) }))

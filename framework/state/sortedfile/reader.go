@@ -5,43 +5,67 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 )
 
 // Reader reads a file. It keeps the index and the filter in memory. It is safe for concurrent use.
 type Reader struct {
-	file   file
+	file   File
 	name   string // for errors
 	footer footer
 	index  index
 	filter []byte
 }
 
-// file is the part of an *os.File that a Reader uses.
-type file interface {
+// File is what a Reader reads.
+type File interface {
 	io.ReaderAt
 	io.Closer
-	Stat() (fs.FileInfo, error)
+	Size() (int64, error) // in bytes
 }
 
-// Open opens a file. It reads and checks the index, the filter and the footer; blocks are checked when they are read.
+// BlockReader is implemented by a File that reads several blocks at once faster than one after the other.
+type BlockReader interface {
+	// ReadBlocks calls visit with each of the blocks that start at offsets, which ascend. A block is valid during the call.
+	ReadBlocks(offsets []int64, visit func(block []byte) error) error
+}
+
+// diskFile is a File on disk.
+type diskFile struct{ *os.File }
+
+// Size implements File.
+func (f diskFile) Size() (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// Open opens a file on disk. It reads and checks the index, the filter and the footer; blocks are checked when they are read.
 func Open(path string) (*Reader, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	return newReader(f, filepath.Base(path))
+	return NewReader(diskFile{f}, filepath.Base(path))
 }
 
-// newReader returns a Reader of f, or closes f.
-func newReader(f file, name string) (*Reader, error) {
+// NewReader is Open for a file that is kept elsewhere; name names it in errors. It closes f if it fails.
+func NewReader(f File, name string) (*Reader, error) {
 	r := &Reader{file: f, name: name}
 	if err := r.readTail(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return r, nil
+}
+
+// WithFile returns a Reader of the same file that reads it from f. The caller closes f.
+func (r *Reader) WithFile(f File) *Reader {
+	c := *r
+	c.file = f
+	return &c
 }
 
 // readTail reads what follows the blocks.

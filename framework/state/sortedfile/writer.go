@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/landfall-dev/landfall/internal/textfile"
 )
@@ -16,7 +17,9 @@ const writeSize = 256 << 10
 
 // Writer writes a file. Its memory is the index and the filter of the file, and less than 1 MB unless rows are larger.
 type Writer struct {
-	file   *os.File
+	file   *os.File                // nil if pass is set
+	pass   func(part []byte) error // gets each block, and the pieces of what follows
+	size   int                     // of a block at which it is complete
 	footer footer
 	buffer []byte // bytes that are not written yet
 	start  int    // of the current block in buffer
@@ -46,9 +49,15 @@ func Create(path string, meta []byte) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{file: file, buffer: make([]byte, 0, writeSize+2*blockSize)}
+	w := &Writer{file: file, size: blockSize, buffer: make([]byte, 0, writeSize+2*blockSize)}
 	w.footer.meta = append(w.footer.meta, meta...)
 	return w, nil
+}
+
+// NewWriter is Create for a file that is kept elsewhere. The parts of the file are passed to pass in order, and are valid during the call: each
+// block, with size bytes at most unless a row is larger, and then the rest in pieces of this size.
+func NewWriter(size int, pass func(part []byte) error) *Writer {
+	return &Writer{pass: pass, size: min(size, blockSize)}
 }
 
 // Add adds a row. Its key must be larger than the key before. After an error of the file, each further call returns it.
@@ -67,7 +76,7 @@ func (w *Writer) Add(key string, value []byte) error {
 	if shared == len(key) || shared < len(last) && last[shared] > key[shared] {
 		return errors.New("the keys of a file must ascend")
 	}
-	if len(w.buffer)-w.start+len(key)-shared+len(value) > blockSize-checksumSize-3 || w.start == len(w.buffer) {
+	if len(w.buffer)-w.start+len(key)-shared+len(value) > w.size-checksumSize-3 || w.start == len(w.buffer) {
 		if w.err = w.startBlock(key[:shared+1]); w.err != nil {
 			return w.err
 		}
@@ -114,7 +123,7 @@ func (w *Writer) endBlock() error {
 	if len(w.hashes) >= partRows {
 		w.endPart()
 	}
-	if len(w.buffer) >= writeSize {
+	if len(w.buffer) >= writeSize || w.pass != nil {
 		return w.flush()
 	}
 	return nil
@@ -133,8 +142,12 @@ func (w *Writer) endPart() {
 }
 
 // flush writes the buffer, which ends with a whole block.
-func (w *Writer) flush() error {
-	_, err := w.file.Write(w.buffer)
+func (w *Writer) flush() (err error) {
+	if w.pass != nil {
+		err = w.pass(w.buffer)
+	} else {
+		_, err = w.file.Write(w.buffer)
+	}
 	w.buffer, w.start = w.buffer[:0], 0
 	return err
 }
@@ -159,7 +172,7 @@ func (w *Writer) finish() error {
 	if len(w.hashes) > 0 {
 		w.endPart()
 	}
-	if err := w.writeTail(); err != nil {
+	if err := w.writeTail(); err != nil || w.pass != nil {
 		return err
 	}
 	if err := errors.Join(w.file.Sync(), w.file.Close()); err != nil {
@@ -179,10 +192,26 @@ func (w *Writer) writeTail() error {
 	f.filterSum = checksum(w.filter)
 	end := f.append(nil)
 	f.size = f.data + f.index + int64(len(w.filter)+len(end))
-	for _, b := range [...][]byte{w.buffer, w.index.blockRecords, w.index.partRecords, w.index.separators, w.filter, end} {
+	rest := [...][]byte{w.buffer, w.index.blockRecords, w.index.partRecords, w.index.separators, w.filter, end}
+	if w.pass != nil {
+		return w.passPieces(rest[1:])
+	}
+	for _, b := range rest {
 		if _, err := w.file.Write(b); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// passPieces passes what follows the blocks.
+func (w *Writer) passPieces(parts [][]byte) error {
+	for rest := slices.Concat(parts...); len(rest) > 0; {
+		n := min(len(rest), w.size)
+		if err := w.pass(rest[:n]); err != nil {
+			return err
+		}
+		rest = rest[n:]
 	}
 	return nil
 }
@@ -193,6 +222,9 @@ func (w *Writer) Abort() error {
 		return nil
 	}
 	w.err = errAborted
+	if w.pass != nil {
+		return nil
+	}
 	_ = w.file.Close() // which Finish may have done
 	return os.Remove(w.file.Name())
 }

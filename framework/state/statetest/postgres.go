@@ -24,6 +24,25 @@ func Postgres(tb testing.TB) string {
 	return Start(tb).URL
 }
 
+// NewDatabase creates another database on the server of a URL from Postgres, and returns its URL.
+func NewDatabase(tb testing.TB, server, name string) string {
+	tb.Helper()
+	conn, err := pgx.Connect(context.Background(), server)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	if _, err := conn.Exec(context.Background(), "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
+		tb.Fatal(err)
+	}
+	u, err := url.Parse(server)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	u.Path = "/" + name
+	return u.String()
+}
+
 // Server is a PostgreSQL server for one test. It is not safe for concurrent use.
 type Server struct {
 	URL        string // URL of its database
@@ -49,7 +68,7 @@ func Start(tb testing.TB) *Server {
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	attributes := serverUser(tb, dir)
 	data := filepath.Join(dir, "data")
-	startProcess(tb, dir, attributes, filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync").waitForExit(tb)
+	startProcess(tb, dir, attributes, "cp", "-a", template(tb, bin, dir, attributes), data).waitForExit(tb)
 	s := &Server{
 		URL: "postgres://postgres@/postgres?" + url.Values{"host": {dir}, "sslmode": {"disable"}}.Encode(),
 		tb:  tb, dir: dir, program: filepath.Join(bin, "postgres"), attributes: attributes,
@@ -57,6 +76,25 @@ func Start(tb testing.TB) *Server {
 	s.Start()
 	tb.Cleanup(s.Stop)
 	return s
+}
+
+// template returns the directory with the data of a new server, which tests copy. The first test of a machine creates it: initdb takes more CPU time
+// than most tests. dir is a directory of the test.
+func template(tb testing.TB, bin, dir string, attributes *syscall.SysProcAttr) string {
+	tb.Helper()
+	version := filepath.Base(filepath.Dir(bin))
+	path := filepath.Join(os.TempDir(), fmt.Sprintf("landfall-postgres-%s-%d", version, os.Getuid()))
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	created := filepath.Join(dir, "template")
+	startProcess(tb, dir, attributes, filepath.Join(bin, "initdb"), "-D", created, "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync").waitForExit(tb)
+	if err := os.Rename(created, path); err != nil {
+		if _, exists := os.Stat(path); exists != nil {
+			tb.Fatal(err)
+		}
+	}
+	return path // another test may have been first
 }
 
 // Start starts a stopped server, and waits until it accepts connections.

@@ -1,0 +1,327 @@
+package state
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/landfall-dev/landfall/framework/state/sortedfile"
+)
+
+// memberWrite writes a new file of an audience: its unmerged writes, together with files that it replaces.
+type memberWrite struct {
+	ctx      context.Context
+	audience int64
+	merged   int64     // audiences.merged when it begins
+	until    int64     // last unmerged write that is included; 0 for all
+	change   changeRow // of all rows of the audience; nil if there is nothing to change
+	alone    bool      // there may be no later unmerged writes when it ends
+
+	files    []memberFile // of the audience
+	replaced []memberFile // the newest ones, whose rows are in the new file
+	name     string       // of the new file
+	info     sortedfile.Info
+}
+
+// errOutdated rolls back a transaction whose new file is outdated.
+var errOutdated = errors.New("another process has changed the audience")
+
+// writeMembers writes the file, and replaces files and unmerged writes with it. ok is false if the audience was changed meanwhile otherwise than
+// by unmerged writes: then nothing has changed. flusher.writing must be locked.
+func (s *Store) writeMembers(w *memberWrite) (ok bool, err error) {
+	if s.IsLocal() {
+		ok, err = s.writeToDir(w)
+	} else {
+		err = s.inTransaction(w.ctx, func(tx *sql.Tx) error { return s.writeParts(w, tx) })
+		ok = err == nil
+	}
+	switch {
+	case errors.Is(err, errOutdated):
+		return false, nil
+	case errors.Is(err, fs.ErrNotExist): // another process has replaced a file while it was read
+		files, listErr := listMemberFiles(w.ctx, s.db, w.audience)
+		if listErr == nil && !slices.Equal(files, w.files) {
+			return false, nil
+		}
+	}
+	if !ok {
+		return false, memberFileError(err)
+	}
+	s.files.remove(w.replaced)
+	return true, s.deleteTableRows(w.ctx, w.audience)
+}
+
+// writeToDir is writeMembers for a SQLite database.
+func (s *Store) writeToDir(w *memberWrite) (ok bool, err error) {
+	rows, err := s.prepareWrite(w, s.db)
+	if err != nil {
+		return false, err
+	}
+	name, out, err := s.dir().create()
+	if err != nil {
+		return false, err
+	}
+	w.name = name
+	err = s.writeRows(w, s.db, rows, out)
+	if err == nil {
+		err = s.inTransaction(w.ctx, func(tx *sql.Tx) error {
+			if err := w.checkCurrent(tx); err != nil {
+				return err
+			}
+			if err := s.dir().finish(name); err != nil {
+				return err
+			}
+			return s.listFile(w, tx)
+		})
+	}
+	if err != nil {
+		return false, errors.Join(err, s.removeUnlisted(context.WithoutCancel(w.ctx), name))
+	}
+	return true, nil
+}
+
+// writeParts is writeMembers for a PostgreSQL database. Only one process at a time writes a file of an audience. The audience is locked at the end.
+func (s *Store) writeParts(w *memberWrite, tx *sql.Tx) error {
+	const filesLock = 7236175 << 32
+	if _, err := tx.ExecContext(w.ctx, `SELECT pg_advisory_xact_lock($1)`, filesLock+w.audience); err != nil {
+		return err
+	}
+	current, err := w.isCurrent(tx)
+	if err != nil {
+		return err
+	}
+	if !current {
+		return errOutdated
+	}
+	rows, err := s.prepareWrite(w, tx)
+	if err != nil {
+		return err
+	}
+	parts, name := newPartsWriter(w.ctx, tx)
+	w.name = name
+	if err := s.writeRows(w, tx, rows, sortedfile.NewWriter(partSize, parts.add)); err != nil {
+		return err
+	}
+	if err := parts.flush(); err != nil {
+		return err
+	}
+	if err := w.checkCurrent(tx); err != nil {
+		return err
+	}
+	if err := deleteParts(w.ctx, tx, w.replaced); err != nil {
+		return err
+	}
+	return s.listFile(w, tx)
+}
+
+// removeUnlisted deletes a file that could not be finished or listed.
+func (s *Store) removeUnlisted(ctx context.Context, name string) error {
+	dir := s.dir()
+	if err := os.Remove(dir.file(name + unfinishedSuffix)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if _, err := os.Stat(dir.file(name)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var listed int
+	err := s.db.QueryRowContext(ctx, `SELECT COUNT(*) FROM member_files WHERE file = $1`, name).Scan(&listed)
+	if err != nil || listed > 0 {
+		return err
+	}
+	return os.Remove(dir.file(name))
+}
+
+// prepareWrite returns the rows of the unmerged writes that are included, in the order of their identities, and sets w.until, w.files and w.replaced.
+func (s *Store) prepareWrite(w *memberWrite, q querier) (rows []*memberRow, err error) {
+	_, writes, err := readPending(w.ctx, q, w.audience, w.merged)
+	if err != nil {
+		return nil, err
+	}
+	if w.until > 0 {
+		writes = slices.DeleteFunc(writes, func(u unmergedWrite) bool { return u.id > w.until })
+	}
+	w.until = w.merged
+	if len(writes) > 0 {
+		w.until = writes[len(writes)-1].id
+	}
+	if rows, err = newestRows(writes); err != nil {
+		return nil, err
+	}
+	w.files, err = listMemberFiles(w.ctx, q, w.audience)
+	w.replaced = w.files
+	if w.change == nil {
+		w.replaced = filesToReplace(w.files, int64(len(rows)))
+	}
+	return rows, err
+}
+
+// filesToReplace returns which of an audience's files, newest first, are merged with n new rows. The sizes of those that stay are a geometric series, so
+// a lookup reads few files, and a row is written few times.
+func filesToReplace(files []memberFile, n int64) []memberFile {
+	for i, f := range files {
+		if f.identities > fileRatio*n {
+			return files[:i]
+		}
+		n += f.identities
+	}
+	return files
+}
+
+// writeRows writes rows, the replaced files and the rows of the tables to a new file.
+func (s *Store) writeRows(w *memberWrite, q querier, rows []*memberRow, out *sortedfile.Writer) error {
+	readers, release, err := s.files.acquire(w.ctx, q, w.replaced)
+	if err != nil {
+		return errors.Join(err, out.Abort())
+	}
+	defer release()
+	sources := []sortedfile.Source{&newRows{rows: rows}}
+	for _, reader := range readers {
+		it := reader.Iterate("")
+		defer it.Close()
+		sources = append(sources, it)
+	}
+	if len(w.files) == 0 {
+		sources = append(sources, newTableRows(w.ctx, q, w.audience))
+	}
+	if err := sortedfile.Merge(sources, w.addTo(out)); err != nil {
+		return errors.Join(err, out.Abort())
+	}
+	if w.info, err = out.Finish(); err != nil {
+		return errors.Join(err, out.Abort())
+	}
+	return nil
+}
+
+// addTo returns a function that adds a row to a file. The row of one value is copied.
+func (w *memberWrite) addTo(out *sortedfile.Writer) func(key string, values []string) error {
+	var data []byte
+	return func(key string, values []string) error {
+		if err := w.ctx.Err(); err != nil {
+			return err
+		}
+		if len(values) == 1 && w.change == nil {
+			data = append(data[:0], values[0]...)
+			return out.Add(key, data)
+		}
+		e, err := decodeVersions(identityOf(key), values)
+		if err != nil || w.change != nil && !w.change(e) {
+			return err
+		}
+		data = encodeFileRow(data[:0], e)
+		return out.Add(key, data)
+	}
+}
+
+// newRows are sorted rows, as a source for a file.
+type newRows struct {
+	rows  []*memberRow
+	begun bool
+	value []byte
+}
+
+// Next implements sortedfile.Source.
+func (n *newRows) Next() bool {
+	if n.begun {
+		n.rows = n.rows[1:]
+	}
+	n.begun = len(n.rows) > 0
+	return n.begun
+}
+
+// Key implements sortedfile.Source.
+func (n *newRows) Key() string { return fileKey(n.rows[0].identity) }
+
+// Value implements sortedfile.Source.
+func (n *newRows) Value() string {
+	n.value = encodeFileRow(n.value[:0], n.rows[0])
+	return string(n.value)
+}
+
+// Err implements sortedfile.Source.
+func (n *newRows) Err() error { return nil }
+
+// checkCurrent locks the audience, and returns errOutdated if it has other rows than those that the new file was made of.
+func (w *memberWrite) checkCurrent(tx *sql.Tx) error {
+	if _, err := tx.ExecContext(w.ctx, lockByID, w.audience); err != nil {
+		return err
+	}
+	current, err := w.isCurrent(tx)
+	if err != nil {
+		return err
+	}
+	files, err := listMemberFiles(w.ctx, tx, w.audience)
+	if err == nil && !(current && slices.Equal(files, w.files)) {
+		return errOutdated
+	}
+	return err
+}
+
+// isCurrent reports whether no other process has merged or changed the rows of the audience.
+func (w *memberWrite) isCurrent(tx *sql.Tx) (bool, error) {
+	var merged, last int64
+	err := tx.QueryRowContext(w.ctx, `SELECT COALESCE(merged, 0), COALESCE((SELECT MAX(id) FROM unmerged WHERE audience = $1), 0) FROM audiences WHERE id = $1`,
+		w.audience).Scan(&merged, &last)
+	if err != nil || merged != w.merged {
+		return false, ignoreMissing(err)
+	}
+	if w.name == "" {
+		return true, nil // it begins
+	}
+	return last <= w.until || !w.alone && w.until != w.merged, nil // rowsChanged would skip a later write
+}
+
+// listFile lists the new file in place of the replaced ones, and deletes the unmerged writes that it includes.
+func (s *Store) listFile(w *memberWrite, tx *sql.Tx) error {
+	if err := s.useVersion(w.ctx, tx, filesVersion); err != nil {
+		return err
+	}
+	id := int64(1)
+	if len(w.files) > 0 {
+		id = w.files[0].id + 1
+	}
+	for _, f := range w.replaced {
+		if _, err := tx.ExecContext(w.ctx, `DELETE FROM member_files WHERE audience = $1 AND id = $2`, w.audience, f.id); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.ExecContext(w.ctx, `INSERT INTO member_files (audience, id, file, identities) VALUES ($1, $2, $3, $4)`,
+		w.audience, id, w.name, w.info.Rows); err != nil {
+		return err
+	}
+	if w.until == w.merged {
+		_, err := tx.ExecContext(w.ctx, rowsChanged, w.audience)
+		return err
+	}
+	return endMerge(w.ctx, tx, w.audience, w.until)
+}
+
+// deleteTableRows deletes the rows of an audience in the tables, which are in a file now, a few thousand at a time so that writers need not wait.
+func (s *Store) deleteTableRows(ctx context.Context, audience int64) error {
+	for {
+		var last sql.NullString
+		err := s.db.QueryRowContext(ctx, `SELECT MAX(identity) FROM (SELECT identity FROM members WHERE audience = $1 ORDER BY identity LIMIT 2000) AS first`,
+			audience).Scan(&last)
+		if err != nil || !last.Valid {
+			return err
+		}
+		moved := false // back to the tables, by another process
+		err = s.inTransaction(ctx, func(tx *sql.Tx) error {
+			files, err := listMemberFiles(ctx, tx, audience)
+			if moved = len(files) == 0; err != nil || moved {
+				return err
+			}
+			for _, table := range []string{"history", "members"} {
+				if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE audience = $1 AND identity <= $2`, audience, last.String); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil || moved {
+			return err
+		}
+	}
+}
