@@ -64,43 +64,6 @@ func TestTurnedInputsOfDirectives(t *testing.T) {
 	}
 }
 
-// TestChangedActions checks that the action of a subscription is written under the key that the file has, and that flags are written if they
-// are off or are there already.
-func TestChangedActions(t *testing.T) {
-	for raw, want := range map[string]string{
-		`{"partnerAction":"old"}`:                `{"partnerAction":"new","name":"S","enabled":false}`,
-		`{"action":"old","enabled":true}`:        `{"action":"new","enabled":false,"name":"S"}`,
-		`{"action":"old","partnerAction":"old"}`: `{"action":"new","partnerAction":"old","name":"S","enabled":false}`,
-		`{}`:                                     `{"name":"S","action":"new","enabled":false}`,
-	} {
-		s := &subscriptionInput{Name: "S", ActionKey: "new", raw: event.MustParse(raw)}
-		assert.JSONEq(t, want, s.subscriptionValue().JSON(), raw)
-	}
-}
-
-// TestChoicesAreCarried checks that the parameters which the wizard carries to its next page give the same choice there.
-func TestChoicesAreCarried(t *testing.T) {
-	for _, c := range []wizardChoice{
-		{}, {Made: true, All: true}, {Made: true, Audiences: []string{"vip", "new users"}}, {Made: true, All: true, Options: []wizardOption{{Key: "preset:0", Chosen: true}, {Key: "action:a"}, {Key: "action:b", Chosen: true}}},
-	} {
-		q := c.Inputs()
-		assert.Equal(t, c.Made, q.Get("chosen") != "")
-		assert.Equal(t, c.All, q.Get("all") != "")
-		assert.Equal(t, strings.Join(c.Audiences, "\n"), q.Get("keys"))
-		var options []string
-		for _, o := range c.Options {
-			if o.Chosen {
-				options = append(options, o.Key)
-			}
-		}
-		assert.Equal(t, options, q["option"])
-	}
-	c := wizardChoice{Audiences: []string{"vip", "gold", "new"}, Known: []string{"gold"}}
-	assert.Equal(t, "vip\nnew", c.Text())
-	assert.True(t, c.IsChosen("gold"))
-	assert.False(t, c.IsChosen("silver"))
-}
-
 // TestLiveFilters checks which events each part of a filter selects.
 func TestLiveFilters(t *testing.T) {
 	const entered = `{"type":"track","event":"Bought","userId":"ana","context":{"personas":{"computation_key":"vip","computation_id":"aud_1"}}}`

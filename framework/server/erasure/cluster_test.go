@@ -200,6 +200,7 @@ func TestErasedOnOneServer(t *testing.T) {
 	id := w.request(gone)[0].ID
 	require.NoError(t, erasure.RunOnce(t.Context(), w.config()))
 	require.Equal(t, "done", w.receipt(id).State(), "%+v", w.receipt(id).Steps)
+	assert.Equal(t, map[string]int{"servers": 1}, step(t, w.receipt(id), erasure.StepLog, "").Counts)
 	c.checkGone("gone-1")
 	w.checkErased()
 	watcher, err := erasure.NewWatcher(t.Context(), w.store, func() string { return key }, w.config().Log)
@@ -262,6 +263,44 @@ func TestErasedAfterUnfinishedEvents(t *testing.T) {
 	request.FinishedBefore = func(context.Context) (uint64, error) { return 2, nil }
 	_, err = w.queue.Erase(t.Context(), request)
 	require.NoError(t, err)
+	assert.NotContains(t, w.events(), "gone-1")
+}
+
+// TestEventsBehindUnfinishedOnes checks that an erasure lists the user's events that cannot be overwritten, as an instance has not finished those
+// beside them, and overwrites them later.
+func TestEventsBehindUnfinishedOnes(t *testing.T) {
+	c := newNATSCluster(t, 1)
+	w := newWorld(t)
+	var err error
+	w.queue, err = delivery.Open(t.Context(), delivery.Config{URL: c.url, Replicas: 1})
+	require.NoError(t, err)
+	defer w.queue.Close()
+	w.fails.Store(true)
+	id := w.request(gone)[0].ID
+	watcher, err := erasure.NewWatcher(t.Context(), w.store, func() string { return key }, w.config().Log)
+	require.NoError(t, err)
+	defer watcher.Close()
+	runner, err := delivery.NewRunner(t.Context(), w.queue, delivery.Settings{Linger: time.Millisecond, Erased: watcher.HasEvent})
+	require.NoError(t, err)
+	defer runner.Stop(t.Context())
+	for _, in := range w.instances {
+		if in.Plan.ID() == "braze-users" {
+			require.NoError(t, runner.SetInstances(t.Context(), []delivery.Instance{{Plan: in.Plan}}))
+		}
+	}
+	w.fill("gone-1", "stays-1", "stays-2")
+	config := w.config()
+	config.Runner = runner
+	require.NoError(t, erasure.RunOnce(t.Context(), config))
+	log := step(t, w.receipt(id), erasure.StepLog, "")
+	assert.False(t, log.Done)
+	assert.Contains(t, log.Error, "1 event of the user in the log, after an event that an instance has not finished")
+	assert.Contains(t, w.events(), "gone-1")
+	w.fails.Store(false)
+	require.Eventually(t, func() bool {
+		require.NoError(t, erasure.RunOnce(t.Context(), config))
+		return w.receipt(id).State() == "done"
+	}, 60*time.Second, 100*time.Millisecond)
 	assert.NotContains(t, w.events(), "gone-1")
 }
 

@@ -150,3 +150,9 @@ func TestPartsOfTheStateThatFail(t *testing.T) {
 	require.Equal(t, "done", w.receipt(id).State(), "%+v", w.receipt(id).Steps)
 	w.checkErased()
 }
+
+// TestUserOfADeletion checks which identifiers of an event of type delete name the user: those of its device may belong to others, too.
+func TestUserOfADeletion(t *testing.T) {
+	v := event.MustParse(`{"type":"delete","userId":"u1","anonymousId":"a1","traits":{"email":"ann@example.com"},"context":{"device":{"id":"d1","token":"t1"},"externalIds":[{"id":"x1"}]}}`)
+	assert.Equal(t, erasure.User{Identifiers: []string{"u1", "ann@example.com", "x1"}, AnonymousIDs: []string{"a1"}}, erasure.UserOf(v))
+}

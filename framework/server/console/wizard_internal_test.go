@@ -1,0 +1,116 @@
+package console
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+)
+
+// TestChosenSubscriptions checks that the subscriptions of the wizard are those that were chosen, for the audiences that were chosen, and that
+// those of the config stay until something is chosen.
+func TestChosenSubscriptions(t *testing.T) {
+	chosen := func(config string, choice wizardChoice) (queries []string) {
+		v := wizardView{Form: newForm(event.MustParse(config), event.NewObject(nil), shop(t)), Choice: choice}
+		v.Entry.Plugin.Audiences = &destination.Audiences{}
+		new(Console).chooseSubscriptions(v)
+		for _, s := range v.Form.Subscriptions {
+			queries = append(queries, s.Subscribe)
+		}
+		return queries
+	}
+	options := []wizardOption{{Key: "action:order"}, {Key: "action:order", Chosen: true}, {Key: "action:none", Chosen: true}}
+	const old = `{"id":"a","subscriptions":[{"name":"s","action":"order","subscribe":"type = \"page\""}]}`
+	assert.Len(t, chosen(`{"id":"a"}`, wizardChoice{Options: options}), 1)
+	assert.Equal(t, []string{`type = "page"`}, chosen(old, wizardChoice{Options: options}))
+	assert.Len(t, chosen(old, wizardChoice{Made: true, Options: options}), 1)
+	assert.NotContains(t, chosen(old, wizardChoice{Made: true, Options: options}), `type = "page"`)
+	for _, c := range []struct {
+		choice  wizardChoice
+		limited bool
+	}{
+		{wizardChoice{Made: true, Options: options, Audiences: []string{"vip"}}, true}, {wizardChoice{Made: true, Options: options, Audiences: []string{"vip"}, All: true}, false}, {wizardChoice{Made: true, Options: options}, false},
+	} {
+		assert.Equal(t, c.limited, strings.Contains(chosen(old, c.choice)[0], `context.personas.computation_key = "vip"`))
+	}
+}
+
+// TestVariablesOfForms checks that a form is checked with the value of an environment variable, or with a placeholder until it has one.
+func TestVariablesOfForms(t *testing.T) {
+	c := &Console{Config: Config{Lookup: func(name string) (string, bool) { return map[string]string{"SET": "value"}[name], name != "UNSET" }}}
+	for name, want := range map[string]string{"SET": "value", "EMPTY": placeholderSecret, "UNSET": placeholderSecret} {
+		got, ok := c.lookupOrPlaceholder(name)
+		assert.True(t, ok)
+		assert.Equal(t, want, got, name)
+	}
+	t.Setenv("LANDFALL_TEST_OF_FORMS", "own")
+	got, ok := new(Console).lookupEnv("LANDFALL_TEST_OF_FORMS")
+	assert.True(t, ok)
+	assert.Equal(t, "own", got, "the environment by default")
+}
+
+// TestImportantSettings checks which settings the wizard shows at first: what is required or secret, what a login needs, and what has errors.
+func TestImportantSettings(t *testing.T) {
+	v := wizardView{}
+	required := fieldschema.Field{Key: "a"}
+	required.Required.Always = true
+	token := fieldschema.Field{Key: "accessToken", Type: fieldschema.Password}
+	for name, c := range map[string]struct {
+		scheme destination.Scheme
+		s      settingInput
+		want   bool
+	}{
+		"required":              {"custom", settingInput{Field: required}, true},
+		"optional":              {"custom", settingInput{Field: fieldschema.Field{Key: "a"}}, false},
+		"a secret":              {"custom", settingInput{Field: fieldschema.Field{Key: "a", Type: fieldschema.Password}}, true},
+		"the client of a login": {"oauth2", settingInput{Field: fieldschema.Field{Key: "clientId"}}, true},
+		"one with an error":     {"custom", settingInput{Field: fieldschema.Field{Key: "a"}, Errors: []problemView{{}}}, true},
+		"a token of a login":    {"oauth2", settingInput{Name: "auth.accessToken", Field: token}, true},
+		"a token of another":    {"custom", settingInput{Name: "auth.accessToken", Field: token}, false},
+		"a token with an error": {"custom", settingInput{Name: "auth.accessToken", Field: token, Errors: []problemView{{}}}, true},
+	} {
+		v.Entry.Definition = &destination.Definition{Scheme: c.scheme}
+		assert.Equal(t, c.want, v.isImportant(&c.s), name)
+	}
+}
+
+// TestChoicesAreCarried checks that the parameters which the wizard carries to its next page give the same choice there.
+func TestChoicesAreCarried(t *testing.T) {
+	for _, c := range []wizardChoice{
+		{}, {Made: true, All: true}, {Made: true, Audiences: []string{"vip", "new users"}}, {Made: true, All: true, Options: []wizardOption{{Key: "preset:0", Chosen: true}, {Key: "action:a"}, {Key: "action:b", Chosen: true}}},
+	} {
+		q := c.Inputs()
+		assert.Equal(t, c.Made, q.Get("chosen") != "")
+		assert.Equal(t, c.All, q.Get("all") != "")
+		assert.Equal(t, strings.Join(c.Audiences, "\n"), q.Get("keys"))
+		var options []string
+		for _, o := range c.Options {
+			if o.Chosen {
+				options = append(options, o.Key)
+			}
+		}
+		assert.Equal(t, options, q["option"])
+	}
+	c := wizardChoice{Audiences: []string{"vip", "gold", "new"}, Known: []string{"gold"}}
+	assert.Equal(t, "vip\nnew", c.Text())
+	assert.True(t, c.IsChosen("gold"))
+	assert.False(t, c.IsChosen("silver"))
+}
+
+// TestChangedActions checks that the action of a subscription is written under the key that the file has, and that flags are written if they
+// are off or are there already.
+func TestChangedActions(t *testing.T) {
+	for raw, want := range map[string]string{
+		`{"partnerAction":"old"}`:                `{"partnerAction":"new","name":"S","enabled":false}`,
+		`{"action":"old","enabled":true}`:        `{"action":"new","enabled":false,"name":"S"}`,
+		`{"action":"old","partnerAction":"old"}`: `{"action":"new","partnerAction":"old","name":"S","enabled":false}`,
+		`{}`:                                     `{"name":"S","action":"new","enabled":false}`,
+	} {
+		s := &subscriptionInput{Name: "S", ActionKey: "new", raw: event.MustParse(raw)}
+		assert.JSONEq(t, want, s.subscriptionValue().JSON(), raw)
+	}
+}
