@@ -3,7 +3,9 @@ package connect
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"time"
+	"unicode/utf8"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
@@ -41,7 +43,7 @@ type message struct {
 // newMessage parses a message and, like the server, adds the fields that its event lacks. If the message is not an event, it gets the
 // verdict refused. If keyOf returns "", the message is not ordered.
 func newMessage(raw []byte, maxFuture time.Duration, keyOf func(event.Event) string) *message {
-	e, err := event.Parse(raw)
+	e, err := parseEvent(raw)
 	if err != nil {
 		return &message{result: result{decided: true, verdicts: []runtime.Verdict{{
 			Outcome: runtime.Refused, Status: 400, Code: fault.CodeInvalidEvent, Reporter: fault.ReporterIntegrations, Cause: fault.CauseInvalidEvent,
@@ -58,6 +60,14 @@ func newMessage(raw []byte, maxFuture time.Duration, keyOf func(event.Event) str
 		m.key = "\x00" + m.id
 	}
 	return m
+}
+
+// parseEvent parses a message. Text that is not UTF-8 is refused, since different ids would become the same.
+func parseEvent(raw []byte) (event.Event, error) {
+	if !utf8.Valid(raw) {
+		return event.Event{}, errors.New("it is not valid UTF-8")
+	}
+	return event.Parse(raw)
 }
 
 // idleWait is how long a batch waits if none of its messages may be tried yet. Without a wait, the pipeline would send it again at once,

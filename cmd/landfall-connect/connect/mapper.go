@@ -50,7 +50,7 @@ func (p *mapper) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]
 		if err != nil {
 			return nil, err
 		}
-		e, err := event.Parse(raw)
+		e, err := parseEvent(raw)
 		if err != nil {
 			m = m.Copy()
 			m.SetError(err)

@@ -118,6 +118,7 @@ const two = `{"type":"track","event":"Audience Entered","userId":"u1","messageId
 {"type":"track","event":"Other","userId":"u2","messageId":"m2"}
 no event
 {"type":"track","event":"Audience Entered","messageId":"m3","properties":{"audience_key":"vip","vip":true},"context":{"personas":{"computation_class":"audience","computation_id":"aud_1","computation_key":"vip"}}}
+{"type":"track","event":"Audience Entered","userId":"M` + "\xfc" + `ller","messageId":"m4","properties":{"audience_key":"vip","vip":true},"context":{"personas":{"computation_class":"audience","computation_id":"aud_1","computation_key":"vip"}}}
 `
 
 // through runs messages through processors and returns their contents, metadata and errors.
@@ -146,12 +147,13 @@ func through(t *testing.T, processors string) (contents []string, metadata []map
 
 func TestVerdictsAreMetadata(t *testing.T) {
 	contents, metadata, errs := through(t, `    - landfall: {config: ../../../fixtures/braze-cohorts/landfall.yaml, sandbox: true, refused: error}`)
-	require.Len(t, contents, 4)
+	require.Len(t, contents, 5)
 	var outcomes []string
 	for _, m := range metadata {
 		outcomes = append(outcomes, m["landfall_outcome"])
 	}
-	assert.Equal(t, []string{"delivered", "skipped", "refused", "refused"}, outcomes)
+	assert.Equal(t, []string{"delivered", "skipped", "refused", "refused", "refused"}, outcomes)
+	assert.Contains(t, errs[4], "it is not valid UTF-8")
 	assert.Contains(t, metadata[0]["landfall_verdicts"], `{"instance":"braze-main","subscription":"Audience events","outcome":"delivered","status":20`)
 	assert.Empty(t, errs[0]+errs[1])
 	assert.Contains(t, errs[2], "not an event")
@@ -161,7 +163,7 @@ func TestVerdictsAreMetadata(t *testing.T) {
 
 func TestMapMakesPayloads(t *testing.T) {
 	contents, metadata, errs := through(t, `    - landfall_map: {config: ../../../fixtures/braze-cohorts/landfall.yaml}`)
-	require.Len(t, contents, 3, "no subscription chooses the second")
+	require.Len(t, contents, 4, "no subscription chooses the second")
 	assert.Contains(t, contents[0], `"external_id":"u1"`)
 	assert.Equal(t, "syncAudiences", metadata[0]["landfall_action"])
 	assert.Equal(t, "Audience events", metadata[0]["landfall_subscription"])
@@ -183,7 +185,7 @@ output:
 	dead, err := os.ReadFile(dir + "/dead.ndjson")
 	require.NoError(t, err)
 	lines := strings.Split(strings.TrimSpace(string(dead)), "\n")
-	require.Len(t, lines, 2)
+	require.Len(t, lines, 3)
 	assert.Equal(t, "no event", lines[0])
 	assert.Contains(t, lines[1], `"m3"`)
 }

@@ -78,11 +78,27 @@ func (a *address) buildURL(scope event.Value, query url.Values) (string, error) 
 		return "", err
 	}
 	u, err := url.Parse(whole)
-	if err != nil || u.User != nil || u.Host == "" && !strings.HasPrefix(whole, "/") || u.Host != "" && u.Scheme != "https" && u.Scheme != "http" {
-		return "", fault.Invalid("%q is not an http or https URL", whole).Because(fault.CauseIncomplete)
+	if err == nil && u.User != nil {
+		return "", fault.Invalid("%q has a user or a password before its host: send them in a header", withoutSecrets(whole)).Because(fault.CauseIncomplete)
+	}
+	if err != nil || u.Host == "" && !strings.HasPrefix(whole, "/") || u.Host != "" && u.Scheme != "https" && u.Scheme != "http" {
+		return "", fault.Invalid("%q is not an http or https URL", withoutSecrets(whole)).Because(fault.CauseIncomplete)
 	}
 	addQuery(u, query)
 	return u.String(), nil
+}
+
+// withoutSecrets returns the text of a URL for a message: without its query, and without what stands before its host.
+func withoutSecrets(text string) string {
+	text, _, found := strings.Cut(text, "?")
+	if found {
+		text += "?…"
+	}
+	scheme, rest, _ := strings.Cut(text, "//")
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 { // a password that is not escaped may have a slash
+		return scheme + "//" + "…" + rest[at:]
+	}
+	return text
 }
 
 // addQuery appends parameters to those of a URL.

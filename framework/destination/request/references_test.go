@@ -110,6 +110,17 @@ func TestRelativeURLs(t *testing.T) {
 	scope := event.MustParse(`{"settings": {"host": "users"}}`)
 	_, err = compileRequest(t, `{"url": "{{settings.host}}/x"}`).Build(scope)
 	assert.ErrorContains(t, err, "is not an http or https URL")
+	for address, want := range map[string]string{
+		"https://ann:pass-word@api.example.com/x?token=very-secret": `"https://…@api.example.com/x?…" has a user or a password before its host: send them in a header`,
+		"https://ann:p/w@api.example.com?token=very-secret":         `"https://…@api.example.com?…" is not an http or https URL`,
+		"ftp://ann:pass-word@example.com":                           `"ftp://…@example.com" has a user or a password`,
+		"ftp://example.com/a?token=very-secret":                     `"ftp://example.com/a?…" is not an http or https URL`,
+	} {
+		_, err = compileRequest(t, `{"url": {"@path": "$.settings.host"}}`).Build(event.MustParse(`{"settings": {"host": "` + address + `"}}`))
+		assert.ErrorContains(t, err, want)
+		assert.NotContains(t, err.Error(), "very-secret")
+		assert.NotContains(t, err.Error(), "pass-word")
+	}
 	for text, want := range map[string]string{`{"baseUrl": "https://api.example.com/v1/"}`: "https://api.example.com/v1/users", `{"headers": {"A": "b"}}`: "/users"} {
 		built, err := compileRequest(t, `{"url": "/users"}`).Build(scope)
 		require.NoError(t, err)

@@ -11,7 +11,9 @@ package incoming
 import (
 	"crypto/rand"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -231,6 +233,11 @@ func checkEvent(kind string, v event.Value) string {
 	}
 	if !user {
 		return "userId or anonymousId should be a string: one of them is needed"
+	}
+	for _, name := range []string{"userId", "anonymousId", "groupId", "previousId"} {
+		if strings.ContainsRune(v.Get(name).Str(), utf8.RuneError) { // different ids would become the same
+			return name + " has a character that was lost in a conversion (U+FFFD), or is not valid UTF-8: send the event in UTF-8"
+		}
 	}
 	for _, name := range []string{"properties", "traits", "context", "integrations"} {
 		if o := v.Get(name); o.Exists() && o.Kind() != event.Object && o.Kind() != event.Null {
