@@ -203,7 +203,7 @@ func (b *Batches) Add(p *Plan, item Item) (full []Item) {
 	if b.places == nil {
 		b.places = map[batchKey]int{}
 	}
-	if key := (batchKey{p, item.Subscription, item.BatchKey}); key != b.last {
+	if key := (batchKey{p, item.Subscription, item.BatchKey}); len(b.list) == 0 || key != b.last {
 		at, ok := b.places[key]
 		if !ok {
 			at = len(b.list)
