@@ -114,3 +114,102 @@ func TestChangedActions(t *testing.T) {
 		assert.JSONEq(t, want, s.subscriptionValue().JSON(), raw)
 	}
 }
+
+// TestStepsOfTheWizard checks the names and links of the steps: those before the present one can be opened again once the instance exists.
+func TestStepsOfTheWizard(t *testing.T) {
+	v := wizardView{Step: "identifiers", ID: "a b"}
+	links := func() (names, list []string) {
+		for _, s := range v.Steps() {
+			names, list = append(names, s.Name), append(list, s.Link)
+			assert.Equal(t, s.Name == "Identifiers", s.Current)
+		}
+		return names, list
+	}
+	names, list := links()
+	assert.Equal(t, "Audiences", names[2], "before a destination is chosen")
+	assert.Equal(t, []string{"wizard", "wizard/at/a%20b/connect", "wizard/at/a%20b/audiences", "", "", ""}, list)
+	v.Entry.Definition, v.ID = &destination.Definition{}, ""
+	names, list = links()
+	assert.Equal(t, "Events", names[2])
+	assert.Equal(t, []string{"wizard", "", "", "", "", ""}, list)
+	v.Entry.Plugin.Audiences = &destination.Audiences{}
+	names, _ = links()
+	assert.Equal(t, "Audiences", names[2])
+}
+
+// TestOptionsOfTheWizard checks what a subscription can start from: the presets and the actions, or for audiences the presets alone, and which of them
+// are chosen at first.
+func TestOptionsOfTheWizard(t *testing.T) {
+	options := func(audiences bool, presets ...destination.Preset) (keys []string) {
+		v := wizardView{}
+		v.Entry.Definition = &destination.Definition{Presets: presets, Actions: []destination.ActionDefinition{{Key: "a"}, {Key: "hidden", Hidden: true}, {Key: "b"}}}
+		if audiences {
+			v.Entry.Plugin.Audiences = &destination.Audiences{}
+		}
+		for _, o := range wizardOptions(v) {
+			key := o.Key
+			if o.Chosen {
+				key += " chosen"
+			}
+			keys = append(keys, key)
+		}
+		return keys
+	}
+	manual, automatic := destination.Preset{Action: "a", Type: "specificEvent"}, destination.Preset{Action: "b", Type: "automatic"}
+	assert.Equal(t, []string{"action:a chosen", "action:b"}, options(false))
+	assert.Equal(t, []string{"action:a chosen", "action:b"}, options(true), "without presets")
+	assert.Equal(t, []string{"preset:0", "preset:1 chosen"}, options(true, manual, automatic))
+	assert.Equal(t, []string{"preset:0 chosen", "action:a", "action:b"}, options(false, manual))
+	assert.Empty(t, wizardOptions(wizardView{Entry: destination.Entry{Definition: &destination.Definition{}}}))
+}
+
+// TestSecretsInTheFile checks which values of a secret setting are taken for the secret itself rather than a reference to it.
+func TestSecretsInTheFile(t *testing.T) {
+	for value, literal := range map[string]bool{`"pasted"`: true, `"${NAME}"`: false, `"file:/run/secret"`: false, `""`: false, `5`: false} {
+		s := newSetting(fieldschema.Field{Key: "secret", Type: fieldschema.Password}, event.MustParse(value))
+		assert.Equal(t, literal, s.Literal, value)
+		assert.Equal(t, "try.secret", s.TestInput)
+		assert.False(t, newSetting(fieldschema.Field{Key: "name", Type: fieldschema.String}, event.MustParse(value)).Literal)
+	}
+}
+
+// TestTurnedDirectives checks that every directive can be turned into every other one: each argument has a value that it takes, and those with the
+// same name keep theirs.
+func TestTurnedDirectives(t *testing.T) {
+	given := func(spec argumentSpec) event.Value {
+		switch spec.Kind {
+		case kindChoice:
+			return event.NewString(spec.Choices[len(spec.Choices)-1])
+		case kindFlag:
+			return event.NewBool(true)
+		case kindList:
+			return event.NewArray([]event.Value{event.NewString("kept")})
+		}
+		return event.NewString("kept")
+	}
+	for _, from := range directiveSpecs() {
+		c := &directiveCard{Name: "f", Directive: from}
+		for _, spec := range from.Arguments {
+			c.Arguments = append(c.Arguments, newArgument("f", spec, given(spec), 0))
+		}
+		for _, to := range directiveSpecs() {
+			turned := c.turnedInto(to, 0)
+			if !assert.Len(t, turned.Arguments, len(to.Arguments)) {
+				continue
+			}
+			for i, a := range turned.Arguments {
+				name := from.Name + " to " + to.Name + ": " + a.Key
+				spec := to.Arguments[i]
+				if spec.Kind == kindChoice {
+					assert.Contains(t, spec.Choices, a.Text, name)
+				}
+				for j, old := range from.Arguments {
+					if old.Key == "" || old.Key != spec.Key || old.Kind != spec.Kind || spec.Kind == kindChoice || old.Texts != spec.Texts {
+						continue
+					}
+					assert.Equal(t, c.Arguments[j].value().JSON(), a.value().JSON(), name)
+				}
+			}
+		}
+	}
+}
