@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -116,4 +117,20 @@ func TestUselessOutlinesAreLearnedRarely(t *testing.T) {
 		}
 	}
 	assert.Less(t, learned, 50)
+}
+
+// TestPathsServeManyGoroutines reads a path from documents with different outlines in several goroutines.
+func TestPathsServeManyGoroutines(t *testing.T) {
+	path := NewPath("context.user.id")
+	texts := []string{`{"context":{"user":{"id":"0"}}}`, `{"a":[],"context":{"b":2,"user":{"c":{},"id":"1"}}}`, `{"context":{"user":{"id":"x"},"user":{"id":"2"}}}`}
+	var all sync.WaitGroup
+	for g := range 4 {
+		all.Go(func() {
+			for i := range testsize.Of(5_000, 500) {
+				n := (i/(20*(g+1)) + g) % len(texts) // in runs, so that outlines are learned
+				assert.Equal(t, strconv.Itoa(n), path.Read(MustParse(texts[n])).Str())
+			}
+		})
+	}
+	all.Wait()
 }
