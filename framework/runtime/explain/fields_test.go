@@ -120,3 +120,16 @@ func TestRequestsBeforeTheEventAreNotItsOwn(t *testing.T) {
 	require.Len(t, st.Requests, 2)
 	assert.NotContains(t, st.Requests[0].URL, "before.example")
 }
+
+// The values of fields hide secrets by their names, as requests do.
+func TestFieldsHideSecrets(t *testing.T) {
+	st := deliver(t, acmePlan(t, `{"id":{"@path":"$.userId"},"auth_token":"very-secret","note":{"@json":{"mode":"encode","value":{"a":1}}},"data":{"password":"very-secret","list":[{"apiKey":"very-secret","n":9007199254740993}]}}`, nil), `{"type":"track","userId":"u"}`)
+	assert.Equal(t, explain.WouldDeliver, st.Outcome)
+	mapped := map[string]string{}
+	for _, f := range st.Fields {
+		mapped[f.Field] = string(f.Mapped)
+	}
+	assert.Equal(t, map[string]string{
+		"id": `"u"`, "auth_token": `"[hidden]"`, "note": `"{\"a\":1}"`, "data": `{"password":"[hidden]","list":[{"apiKey":"[hidden]","n":9007199254740993}]}`, "n": "", "other": "",
+	}, mapped)
+}
