@@ -229,6 +229,19 @@ func TestTesterExplainsAndSends(t *testing.T) {
 	assert.Contains(t, p.post("test", url.Values{"do": {"explain"}, "event": {`{"event":"Other"}`}}), "Not matched")
 }
 
+// TestSamplesOfTheTester checks which event the tester shows: the one that was sent, the one that was picked, or else the first sample.
+func TestSamplesOfTheTester(t *testing.T) {
+	p := newPage(t, written)
+	for want, body := range map[string]string{
+		"sample-entered": p.get("test"), "sample-order": p.get("test?sample=order"), "my-own": p.post("test", url.Values{"do": {"explain"}, "event": {`{"type":"page","messageId":"my-own"}`}}),
+		"sample-identify": p.post("test", url.Values{"do": {"pick"}, "sample": {"identify"}, "event": {`{"type":"page","messageId":"other"}`}}),
+	} {
+		text := body[strings.Index(body, "<textarea"):]
+		text = text[:strings.Index(text, "</textarea>")]
+		assert.Contains(t, text, want)
+	}
+}
+
 func TestLargeRequestsAreRejected(t *testing.T) {
 	p := newPage(t, written)
 	w := p.do(http.MethodPost, "test", url.Values{"do": {"explain"}, "event": {strings.Repeat("x", 5<<20)}}, nil)

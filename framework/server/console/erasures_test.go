@@ -54,6 +54,8 @@ func TestErasuresOnTheConsole(t *testing.T) {
 	w = p.do(http.MethodPost, "erasures", form(fields), nil)
 	assert.Equal(t, http.StatusConflict, w.Code, "what is not stored is not called requested")
 	assert.Contains(t, w.Body.String(), "Writing the suppressed users")
+	assert.Empty(t, w.Header().Get("Location"))
+	assert.NotContains(t, w.Body.String(), "See Other", "nothing but the page with the error")
 	assert.Contains(t, p.log.String(), "action=users.erase")
 	assert.Contains(t, p.log.String(), "outcome=failed")
 	unread := p.get("erasures")

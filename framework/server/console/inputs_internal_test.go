@@ -137,6 +137,22 @@ func TestTonesOfAnswers(t *testing.T) {
 	}
 }
 
+// TestCachedVerdictsAreBounded checks that the cache of verdicts is emptied once it has too many events, and not before.
+func TestCachedVerdictsAreBounded(t *testing.T) {
+	c := &Console{}
+	c.History.Events = func(context.Context, []history.Position) (map[history.Position][]delivery.VerdictRecord, error) {
+		return nil, nil
+	}
+	c.verdicts.known = map[history.Position]cachedVerdicts{}
+	for i := range maxCachedVerdicts {
+		c.verdicts.known[history.Position{Seq: uint64(i + 10)}] = cachedVerdicts{}
+	}
+	c.keptVerdicts(t.Context(), []delivery.StoredEvent{{Seq: 1}})
+	assert.Len(t, c.verdicts.known, maxCachedVerdicts+1)
+	c.keptVerdicts(t.Context(), []delivery.StoredEvent{{Seq: 2}})
+	assert.Len(t, c.verdicts.known, 1)
+}
+
 // TestJobsAreLimited checks how many jobs run and are remembered, and that none runs twice for the same thing.
 func TestJobsAreLimited(t *testing.T) {
 	c, err := New(Config{})

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/language/fql"
 )
 
 // TestChosenSubscriptions checks that the subscriptions of the wizard are those that were chosen, for the audiences that were chosen, and that
@@ -212,4 +214,25 @@ func TestTurnedDirectives(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestRowsOfAFilter checks how many rows a filter can have, and which row a button removes.
+func TestRowsOfAFilter(t *testing.T) {
+	s := &subscriptionInput{}
+	for range maxFilterRows + 2 {
+		s.changeRows("row", "0")
+	}
+	assert.Len(t, s.Rows, maxFilterRows)
+	for i := range s.Rows {
+		s.Rows[i] = fql.Row{Left: "event", Operator: "=", Right: fmt.Sprint("e", i)}
+	}
+	for _, rest := range []string{"0.-1", "0." + fmt.Sprint(maxFilterRows), "0.x", "0"} {
+		s.changeRows("unrow", rest)
+		assert.Len(t, s.Rows, maxFilterRows, rest)
+	}
+	s.changeRows("unrow", "0.1")
+	assert.Len(t, s.Rows, maxFilterRows-1)
+	assert.Equal(t, []string{"e0", "e2"}, []string{s.Rows[0].Right, s.Rows[1].Right})
+	assert.NotContains(t, s.Subscribe, `"e1"`)
+	assert.Contains(t, s.Subscribe, `"e2"`)
 }

@@ -209,5 +209,8 @@ func TestWizardOffersActions(t *testing.T) {
 	assert.Contains(t, body, "<strong>Post Message</strong>")
 	assert.Contains(t, p.get("wizard/at/hook/audiences"), `value="action:send"`)
 	assert.NotContains(t, p.get("wizard/at/hook/audiences?chosen=1&option=none"), "checked", "a choice of none stays")
-	assert.Contains(t, p.get("wizard/at/hook/identifiers?chosen=1&option=action:send"), `name="s.0.f.url.mode"`)
+	body = p.get("wizard/at/hook/identifiers?chosen=1&option=action:send")
+	assert.Contains(t, body, `name="s.0.f.url.mode"`)
+	wrong := newPage(t, `destinations: [{id: hook, destination: webhook, settings: {}, subscriptions: [{name: A, action: send, mapping: {url: {"@nope": 1}}}]}]`)
+	assert.Regexp(t, `id="e-s-0-f-url"[^>]*>\s*<p[^>]*>[^<]*directive`, wrong.get("wizard/at/hook/identifiers"), "a mistake is shown before anything is saved")
 }

@@ -105,6 +105,9 @@ func TestOwnersOfEvents(t *testing.T) {
 	assert.Equal(t, []string{"u1"}, owners(`{"userId":"u1"}`))
 	assert.Equal(t, []string{"u2"}, owners(`{"userId":"u2","receivedAt":"2020-01-01T00:00:00Z"}`))
 	assert.Empty(t, owners(`{"userId":"u3"}`))
+	for _, text := range []string{`{"userId":"u3","anonymousId":"u1"}`, `{"userId":"u1","anonymousId":"u3"}`, `{"userId":"u3","context":{"device":{"id":"u1"}}}`} {
+		assert.Equal(t, []string{"u1"}, owners(text), "any identifier counts: %s", text)
+	}
 	later := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 	assert.Empty(t, owners(`{"userId":"u1","receivedAt":"`+later+`"}`))
 	first := p.items[slices.IndexFunc(p.items, func(it *item) bool { return it.secret.Identifiers[0] == "u1" })]

@@ -187,6 +187,7 @@ func TestComputedOutcomes(t *testing.T) {
 		d := f.dispositionOf(g, r)
 		assert.Equal(t, c.want, d.Reason, c)
 		assert.True(t, d.Recomputed)
+		assert.Equal(t, c.want == NotKept, d.Next == "deliver it again with landfall replay --instance main", c)
 		entry := f.unrecordedEntry(Entry{}, r, []*group{{instance: "other"}, g})
 		assert.Equal(t, []any{KindVerdict, c.entry, true}, []any{entry.Kind, entry.Outcome, entry.Recomputed}, c)
 		assert.Equal(t, c.want == Superseded, entry.SupersededBy != nil)

@@ -9,9 +9,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/destinations/webhook"
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/history"
 	"github.com/landfall-dev/landfall/framework/server/why"
 )
@@ -149,4 +153,25 @@ func TestTimeOfWaitingEvents(t *testing.T) {
 	r.source.Now = func() time.Time { return now }
 	timeline := r.ask(why.Question{User: "u1"}).Timeline
 	assert.Equal(t, now, timeline[len(timeline)-1].At)
+}
+
+// TestInstancesWithoutAudiences checks that users are found at a destination that keeps no audiences, which has no ledger to look into.
+func TestInstancesWithoutAudiences(t *testing.T) {
+	r := newRecords(t)
+	cfg, problems := config.Parse("landfall.yaml", []byte(`destinations:
+  - {id: hook, destination: webhook, subscriptions: [{name: All, action: send, subscribe: type = "track", mapping: {url: "https://hook.example/in"}}]}
+`), config.Env{})
+	require.Empty(t, problems)
+	own := r.source.Instances
+	r.source.Instances = func(observe func(httpx.Exchange)) ([]instances.Instance, error) {
+		list, err := own(observe)
+		require.NoError(t, err)
+		more, err := instances.Load(cfg, nil, instances.Options{Target: &instances.Target{DryRun: true}, Catalog: instances.Catalog{Plugins: []destination.Plugin{webhook.Plugin()}}, Observe: observe})
+		return append(more, list...), err
+	}
+	r.accept(entry{user: "u1", name: enters, at: at(0)})
+	r.change("u1", true, at(0))
+	assert.Equal(t, why.Waiting, r.ask(why.Question{User: "u1", Instance: "hook"}).Answer.Reason)
+	assert.Equal(t, why.Member, r.ask(why.Question{User: "u1", Instance: "main"}).Answer.Reason)
+	assert.Len(t, r.ask(why.Question{User: "u1"}).Standings, 1)
 }
