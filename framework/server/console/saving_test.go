@@ -13,8 +13,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/console"
 )
 
@@ -69,6 +71,32 @@ func TestWhatCanBeTried(t *testing.T) {
 	assert.Contains(t, body, "Set up Acme")
 	assert.NotContains(t, body, "Send to the sandbox")
 	assert.Contains(t, newQueuePage(t, 0).get("live"), "<option>main</option>")
+}
+
+// TestLastPageOfTheWizard checks whose write key the last page shows: that of the first source from which the instance gets events, and no secret
+// that the config refers to.
+func TestLastPageOfTheWizard(t *testing.T) {
+	const sources = "sources: [{id: web, writeKey: key-of-web}, {id: app, writeKey: key-of-app}, {id: shop, writeKey: \"${SHOP_KEY}\"}]\ndestinations:\n  - {id: hook, destination: webhook, subscriptions: []"
+	for chosen, want := range map[string]string{"": "key-of-web", ", sources: [app]": "key-of-app", ", sources: [app, web]": "key-of-web", ", sources: [shop]": "SHOP_KEY"} {
+		body := newPage(t, sources+chosen+"}\n").get("wizard/at/hook/done")
+		for _, key := range []string{"key-of-web", "key-of-app", "SHOP_KEY"} {
+			assert.Equal(t, key == want, strings.Contains(body, key), "%s: %s", chosen, key)
+		}
+	}
+}
+
+// TestInstancesInPages checks that the overview lists the instances whose actions pages perform.
+func TestInstancesInPages(t *testing.T) {
+	cfg, problems := config.Parse("landfall.yaml", []byte(`destinations: [{id: in-the-page, destination: braze-web, settings: {api_key: k, endpoint: sdk.iad-01.braze.com, sdkVersion: "5.4"}, subscriptions: []}]`), config.Env{})
+	require.Empty(t, problems)
+	list, err := instances.Load(cfg, nil, instances.Options{Target: &instances.Target{DryRun: true}, Catalog: instances.Catalog{Plugins: destinations.All()}})
+	require.NoError(t, err)
+	q := newQueuePageOf(t, 0, func(s *console.Config) {
+		s.Running = func() ([]console.Instance, error) {
+			return []console.Instance{{Plan: list[0].Plan, Plugin: list[0].Plugin}}, nil
+		}
+	})
+	assert.Contains(t, q.get("deliveries"), "in-the-page")
 }
 
 // TestLinksSignIn checks that a link with the token signs in, and that any other one does not.

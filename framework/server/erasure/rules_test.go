@@ -267,6 +267,16 @@ func TestRequestsInFlightAreAwaited(t *testing.T) {
 	released.Store(true)
 	close(release)
 	assert.ErrorIs(t, <-ended, errEnded)
+
+	remembered := func() (users []string) {
+		for _, v := range runner.Verdicts(10, func(*delivery.VerdictRecord) bool { return true }) {
+			users = append(users, v.User())
+		}
+		return users
+	}
+	require.Eventually(t, func() bool { return len(remembered()) == 1 }, 30*time.Second, 5*time.Millisecond)
+	require.NoError(t, erasure.RunOnce(t.Context(), c))
+	assert.Equal(t, []string{"erased"}, remembered(), "the process forgets the user as well")
 }
 
 // TestRefusedDeletions checks that a user whom a destination refuses to delete is not called erased.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fql"
 	"github.com/landfall-dev/landfall/framework/server/history"
@@ -169,6 +170,33 @@ func TestLedgerDecidesUnrecordedEvents(t *testing.T) {
 	}
 }
 
+// TestUnrecordedDeliveries checks that an event which the ledger has is shown as delivered.
+func TestUnrecordedDeliveries(t *testing.T) {
+	r := change(1, 0, true)
+	f := &facts{standings: []Standing{{Instance: "main", Audience: "vip", Identity: "external_id:ana", At: noon, Member: true, Known: true}}}
+	entry := f.unrecordedEntry(Entry{}, r, []*group{{instance: "main", audience: "vip", results: []*result{r}}})
+	assert.Equal(t, []any{KindVerdict, "delivered", false}, []any{entry.Kind, entry.Outcome, entry.Recomputed})
+}
+
+// TestWhoseEventItIs checks whose an event is: that of the user whom its identifiers name. An e-mail address counts anywhere.
+func TestWhoseEventItIs(t *testing.T) {
+	for _, c := range []struct {
+		asked, raw string
+		want       bool
+	}{
+		{"u1", `{"userId":"u1"}`, true}, {"u1", `{"userId":"u2","properties":{"friend":"u1"}}`, false}, {"u1", `{"anonymousId":"u1"}`, true},
+		{"a@b.co", `{"userId":"u2","properties":{"contact":"A@b.co"}}`, true}, {"a@b.co", `{"userId":"u2","properties":{"contact":"xa@b.co"}}`, false},
+	} {
+		assert.Equal(t, c.want, newOwner(c.asked).owns(event.MustParse(c.raw)), "%+v", c)
+	}
+	o := newOwner("u1")
+	assert.False(t, o.learn(event.MustParse(`{"userId":"u1"}`)), "nothing but what was asked")
+	assert.True(t, o.learn(event.MustParse(`{"userId":"u1","anonymousId":"anon"}`)))
+	assert.True(t, o.owns(event.MustParse(`{"anonymousId":"anon"}`)))
+	assert.False(t, o.owns(event.MustParse(`{"userId":"u2","anonymousId":"anon"}`)), "another user on the same machine")
+	assert.Equal(t, []string{"u1", "anon"}, o.list())
+}
+
 // TestComputedOutcomes checks what is said of an event of which nothing is recorded, by what the current config makes of it, and its entry.
 func TestComputedOutcomes(t *testing.T) {
 	for _, c := range []struct {
@@ -188,7 +216,7 @@ func TestComputedOutcomes(t *testing.T) {
 		assert.Equal(t, c.want, d.Reason, c)
 		assert.True(t, d.Recomputed)
 		assert.Equal(t, c.want == NotKept, d.Next == "deliver it again with landfall replay --instance main", c)
-		entry := f.unrecordedEntry(Entry{}, r, []*group{{instance: "other"}, g})
+		entry := f.unrecordedEntry(Entry{}, r, []*group{{instance: "other", audience: "vip"}, {instance: "main"}, g})
 		assert.Equal(t, []any{KindVerdict, c.entry, true}, []any{entry.Kind, entry.Outcome, entry.Recomputed}, c)
 		assert.Equal(t, c.want == Superseded, entry.SupersededBy != nil)
 		if c.outcome != "delivered" && c.want != Superseded {
