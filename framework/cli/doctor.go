@@ -252,7 +252,8 @@ func (c *doctorCommand) checkLedger(ctx context.Context, cfg *config.Config, dir
 	}
 	file := filepath.Join(dir, state.File(c.sandbox))
 	problems, err := state.CheckFile(ctx, file)
-	next := "stop the server, restore " + filepath.Base(file) + " from a backup (landfall restore), or move it away and send all members again (landfall members resync)"
+	next := "stop the server, restore " + filepath.Base(file) + " from a backup (landfall restore), or move it and " + filepath.Base(file) +
+		"-members away and send all members again (landfall members resync)"
 	switch {
 	case err != nil:
 		reason := state.ErrorText(err)
@@ -263,7 +264,8 @@ func (c *doctorCommand) checkLedger(ctx context.Context, cfg *config.Config, dir
 	case len(problems) > 0:
 		c.addFinding("ledger", isProblem, next, "%s is damaged: %s (%d more)", file, problems[0], len(problems)-1)
 	default:
-		c.addFinding("ledger", isOK, "", "%s is intact", file)
+		members, bytes := state.FileSizes(file)
+		c.addFinding("ledger", isOK, "", "%s is intact, with %s of members (%.1f MB)", file, fault.Count(members, "file"), float64(bytes)/1e6)
 	}
 	return err == nil && len(problems) == 0
 }

@@ -50,6 +50,7 @@ destinations:
 	entries, err := os.ReadDir(files)
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
+	assert.Regexp(t, `state\.db is intact, with 1 file of members \([0-9.]+ MB\)`, run(0, "doctor"))
 	assert.Contains(t, run(0, "state", "downgrade", "--dry-run"), "stop all servers first")
 
 	moved := filepath.Join(dir, "moved")

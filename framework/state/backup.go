@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -74,20 +75,25 @@ func (s *Store) Check(ctx context.Context) ([]string, error) {
 	return s.verifyMemberFiles(ctx)
 }
 
-// CheckFile is Check for a database file, which it does not change. A file that does not exist has no damage.
+// CheckFile is Check for a database file, which it does not change. A file that does not exist has no damage, unless its files of members do.
 func CheckFile(ctx context.Context, file string) ([]string, error) {
 	file, err := filepath.Abs(file)
 	if err != nil {
 		return nil, err
 	}
+	dir := fileDir{file + memberFilesSuffix}
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		found, err := dir.names()
+		if slices.ContainsFunc(found, isFinished) {
+			return []string{dir.withoutDatabase()}, err
+		}
+		return nil, err
 	}
 	db, err := sqlite.connect(file)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: db, dialect: sqlite, files: newMemberFiles(fileDir{file + memberFilesSuffix})}
+	s := &Store{db: db, dialect: sqlite, files: newMemberFiles(dir)}
 	problems, err := checkIntegrity(ctx, s)
 	if err == nil && len(problems) == 0 {
 		problems, err = s.checkSchemaVersion(ctx)

@@ -142,7 +142,7 @@ func (s *Store) matchingIdentities(ctx context.Context, audience int64, match fu
 // ErrScrubBusy means that the file could not be scrubbed completely, since others were reading it.
 var ErrScrubBusy = errors.New("the state is being read, so deleted data may still be in its files: try again")
 
-// Scrub rewrites a SQLite file and empties its write-ahead log, so that they have no remains of deleted rows. It takes as much free space
+// Scrub rewrites a SQLite file, empties its write-ahead log and deletes unfinished files of members, so that they have no remains of deleted rows. It takes as much free space
 // as the file has, and writes wait for it. In PostgreSQL it makes the space of deleted rows available again; the server's own write-ahead
 // log keeps them until it is recycled.
 func (s *Store) Scrub(ctx context.Context) error {
@@ -153,6 +153,9 @@ func (s *Store) Scrub(ctx context.Context) error {
 			}
 		}
 		return nil
+	}
+	if err := s.removeLeftOvers(ctx); err != nil {
+		return fault.StateUnavailable("deleting unfinished files of members", err)
 	}
 	if _, err := s.db.ExecContext(ctx, `VACUUM`); err != nil {
 		return fault.StateUnavailable("rewriting the state's file", err)

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/landfall-dev/landfall/framework/state/sortedfile"
 	"github.com/landfall-dev/landfall/internal/textfile"
@@ -50,13 +51,7 @@ func (s *Store) packMemberFiles(ctx context.Context, file string) (err error) {
 	db := sql.OpenDB(sqliteConnector{file, copySource(file)})
 	db.SetMaxOpenConns(1)
 	defer func() { err = errors.Join(err, db.Close()) }()
-	var names []string
-	err = eachRow(ctx, db, func(rows *sql.Rows) error {
-		var name string
-		err := rows.Scan(&name)
-		names = append(names, name)
-		return err
-	}, `SELECT file FROM member_files ORDER BY file`)
+	names, err := memberFileNames(ctx, db)
 	if err != nil || len(names) == 0 {
 		return err
 	}
@@ -154,22 +149,33 @@ func (s *Store) verifyMemberFiles(ctx context.Context) (problems []string, err e
 			return nil, err
 		}
 	}
-	var list []memberFile
-	err = eachRow(ctx, s.db, func(rows *sql.Rows) error {
-		f := memberFile{}
-		err := rows.Scan(&f.name)
-		list = append(list, f)
-		return err
-	}, `SELECT file FROM member_files ORDER BY file`)
-	for _, f := range list {
-		if err != nil {
-			break
+	names, err := memberFileNames(ctx, s.db)
+	if err != nil {
+		return nil, err
+	}
+	return s.verifyFilesNamed(ctx, names)
+}
+
+// verifyFilesNamed is verifyMemberFiles for files that were listed before. Those that were replaced meanwhile are no damage.
+func (s *Store) verifyFilesNamed(ctx context.Context, names []string) (problems []string, err error) {
+	var missing []string
+	for _, name := range names {
+		switch err := verifyMemberFile(ctx, s.dir().file(name)); {
+		case errors.Is(err, fs.ErrNotExist):
+			missing = append(missing, name)
+		case errors.Is(err, sortedfile.ErrDamaged):
+			problems = append(problems, err.Error())
+		case err != nil:
+			return nil, err
 		}
-		switch failed := verifyMemberFile(ctx, s.dir().file(f.name)); {
-		case errors.Is(failed, fs.ErrNotExist), errors.Is(failed, sortedfile.ErrDamaged):
-			problems = append(problems, failed.Error())
-		default:
-			err = failed
+	}
+	if len(missing) == 0 {
+		return problems, nil
+	}
+	listed, err := memberFileNames(ctx, s.db)
+	for _, name := range missing {
+		if slices.Contains(listed, name) {
+			problems = append(problems, s.dir().missing(name))
 		}
 	}
 	return problems, err

@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
+	"syscall"
 
 	"github.com/landfall-dev/landfall/framework/state/sortedfile"
 	"github.com/landfall-dev/landfall/internal/textfile"
@@ -24,7 +24,6 @@ const (
 	memberFilesSuffix = "-members" // the directory is that of the database, with this suffix
 	memberFileSuffix  = ".members" // of a file
 	unfinishedSuffix  = ".tmp"     // of a file that is being written
-	unfinishedAge     = 24 * time.Hour
 )
 
 // file returns the path of a file.
@@ -40,14 +39,45 @@ func (d fileDir) bind(_ context.Context, _ querier, _ string, r *sortedfile.Read
 
 func (d fileDir) remove(name string) { _ = os.Remove(d.file(name)) } // otherwise the next start removes it
 
-// create creates an unfinished file, and returns its name.
-func (d fileDir) create() (name string, w *sortedfile.Writer, err error) {
+// create creates an unfinished file, and returns its name. Until unlock is called or the process ends, no process deletes it.
+func (d fileDir) create() (name string, w *sortedfile.Writer, unlock func(), err error) {
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
-		return "", nil, err
+		return "", nil, nil, err
+	}
+	if unlock, err = d.lock(syscall.LOCK_SH); err != nil {
+		return "", nil, nil, err
 	}
 	name = strings.ToLower(rand.Text()) + memberFileSuffix
-	w, err = sortedfile.Create(d.file(name+unfinishedSuffix), nil)
-	return name, w, err
+	if w, err = sortedfile.Create(d.file(name+unfinishedSuffix), nil); err != nil {
+		unlock()
+		return "", nil, nil, err
+	}
+	return name, w, unlock, nil
+}
+
+// lock locks the directory, which must exist. Processes that write a file share the lock.
+func (d fileDir) lock(how int) (unlock func(), err error) {
+	dir, err := os.Open(d.path)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = syscall.Flock(int(dir.Fd()), how)
+		if !errors.Is(err, syscall.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(&fs.PathError{Op: "lock", Path: d.path, Err: err}, dir.Close())
+	}
+	return func() { _ = dir.Close() }, nil
+}
+
+// missing says that a listed file is missing, and what to do.
+func (d fileDir) missing(name string) string {
+	base := filepath.Base(d.path)
+	return fmt.Sprintf("the file %s of the ledger's members is missing: the directory %s belongs to the database; put it beside the database if it was left out "+
+		"when the database was copied or moved, otherwise restore the ledger from a backup (landfall restore)", name, base)
 }
 
 // finish gives a file its final name.
@@ -61,8 +91,14 @@ func (d fileDir) finish(name string) error {
 // dir returns the directory with the files of a SQLite database.
 func (s *Store) dir() fileDir { return s.files.storage.(fileDir) }
 
+// withoutDatabase says that the directory has files and their database is missing, and what to do.
+func (d fileDir) withoutDatabase() string {
+	return fmt.Sprintf("the directory %s has the members of a database that is missing: put that database back, or move the directory away as well", filepath.Base(d.path))
+}
+
 // addMemberFiles adds the table of files if the database lacks it, takes the files out of a copy by Backup, and checks the directory of the files.
-func (s *Store) addMemberFiles(ctx context.Context, tx *sql.Tx) error {
+// isNew is set for a database that is being created.
+func (s *Store) addMemberFiles(ctx context.Context, tx *sql.Tx, isNew bool) error {
 	statements := []string{s.dialect.schema.Replace(createMemberFiles)}
 	if !s.IsLocal() {
 		statements = append(statements, createMemberParts, tuneMemberParts)
@@ -78,57 +114,98 @@ func (s *Store) addMemberFiles(ctx context.Context, tx *sql.Tx) error {
 	if err := s.unpackMemberFiles(ctx, tx); err != nil {
 		return err
 	}
-	return s.checkMemberFiles(ctx, tx)
+	return s.checkMemberFiles(ctx, tx, isNew)
 }
 
-// checkMemberFiles deletes files that are not listed, and returns an error if one is missing that is. It must be called in a transaction
-// that has the database locked, so that no other process is adding a file.
-func (s *Store) checkMemberFiles(ctx context.Context, tx *sql.Tx) error {
+// checkMemberFiles returns an error if a listed file is missing, or if there are files of another database. Otherwise it deletes what processes have
+// left behind. If no file is listed, it keeps finished files: this database may have replaced theirs by mistake. It must be called in a
+// transaction that has the database locked, so that no other process is adding a file.
+func (s *Store) checkMemberFiles(ctx context.Context, tx *sql.Tx, isNew bool) error {
 	dir := s.dir()
-	entries, err := os.ReadDir(dir.path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	var listed []string
-	err = eachRow(ctx, tx, func(rows *sql.Rows) error {
-		var name string
-		err := rows.Scan(&name)
-		listed = append(listed, name)
-		return err
-	}, `SELECT file FROM member_files ORDER BY file`)
+	found, err := dir.names()
 	if err != nil {
 		return err
 	}
-	found := make([]string, 0, len(entries))
-	for _, e := range entries {
-		found = append(found, e.Name())
-		if _, isListed := slices.BinarySearch(listed, e.Name()); !isListed && isLeftOver(e) {
-			dir.remove(e.Name())
-		}
+	listed, err := memberFileNames(ctx, tx)
+	if err != nil {
+		return err
 	}
-	slices.Sort(found)
 	for _, name := range listed {
 		if _, exists := slices.BinarySearch(found, name); !exists {
-			return fmt.Errorf("the file %s of the ledger's members is missing: the directory %s belongs to the database and must be kept beside it; restore the ledger from a backup",
-				name, filepath.Base(dir.path))
+			return errors.New(dir.missing(name))
 		}
 	}
+	if isNew && slices.ContainsFunc(found, isFinished) {
+		return errors.New(dir.withoutDatabase())
+	}
+	dir.clean(found, listed, len(listed) > 0)
 	return nil
 }
 
-// isLeftOver reports whether a file that is not listed can be deleted: another process may be writing one that is not finished.
-func isLeftOver(e fs.DirEntry) bool {
-	if strings.HasSuffix(e.Name(), unfinishedSuffix) {
-		info, err := e.Info()
-		return err == nil && time.Since(info.ModTime()) > unfinishedAge
+// names returns the names of all files in the directory, in order.
+func (d fileDir) names() (names []string, err error) {
+	entries, err := os.ReadDir(d.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
-	return strings.HasSuffix(e.Name(), memberFileSuffix)
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, nil
 }
 
-// removeLeftOvers deletes the files that are not listed any more.
+// clean deletes the unfinished ones of the found files, unless a process is writing one, and with finished also the finished ones that are not listed.
+func (d fileDir) clean(found, listed []string, finished bool) {
+	unlock, err := d.lock(syscall.LOCK_EX | syscall.LOCK_NB)
+	unfinished := err == nil // no process is writing one
+	if unfinished {
+		defer unlock()
+	}
+	for _, name := range found {
+		_, isListed := slices.BinarySearch(listed, name)
+		if !isListed && (finished && isFinished(name) || unfinished && strings.HasSuffix(name, memberFileSuffix+unfinishedSuffix)) {
+			d.remove(name)
+		}
+	}
+}
+
+func isFinished(name string) bool { return strings.HasSuffix(name, memberFileSuffix) }
+
+// removeLeftOvers deletes files that are not listed, and unfinished ones that no process is writing.
 func (s *Store) removeLeftOvers(ctx context.Context) error {
 	if !s.IsLocal() {
 		return nil
 	}
-	return s.inTransaction(ctx, func(tx *sql.Tx) error { return s.checkMemberFiles(ctx, tx) })
+	s.flusher.writing.Lock()
+	defer s.flusher.writing.Unlock()
+	return s.inTransaction(ctx, func(tx *sql.Tx) error {
+		found, err := s.dir().names()
+		if err != nil {
+			return err
+		}
+		listed, err := memberFileNames(ctx, tx)
+		if err == nil {
+			s.dir().clean(found, listed, true)
+		}
+		return err
+	})
+}
+
+// FileSizes returns how many files the ledger in a SQLite file has for members, and the size of all of its files together.
+func FileSizes(file string) (files int, bytes int64) {
+	dir := fileDir{file + memberFilesSuffix}
+	paths := []string{file, file + "-wal"}
+	names, _ := dir.names()
+	for _, name := range names {
+		paths = append(paths, dir.file(name))
+		if isFinished(name) {
+			files++
+		}
+	}
+	for _, path := range paths {
+		if info, err := os.Stat(path); err == nil {
+			bytes += info.Size()
+		}
+	}
+	return files, bytes
 }

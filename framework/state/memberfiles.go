@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+	"syscall"
 
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/state/sortedfile"
 )
 
@@ -41,6 +43,17 @@ func listMemberFiles(ctx context.Context, q querier, audience int64) (list []mem
 		return err
 	}, `SELECT id, file, identities FROM member_files WHERE audience = $1 ORDER BY id DESC`, audience)
 	return list, err
+}
+
+// memberFileNames returns the names of the files of all audiences, in order.
+func memberFileNames(ctx context.Context, q querier) (names []string, err error) {
+	err = eachRow(ctx, q, func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		names = append(names, name)
+		return err
+	}, `SELECT file FROM member_files ORDER BY file`)
+	return names, err
 }
 
 // fileStorage is where files are.
@@ -261,7 +274,11 @@ func (s *Store) withFiles(ctx context.Context, q querier, list []memberFile, f f
 func memberFileError(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, sortedfile.ErrDamaged):
-		return fmt.Errorf("%w: a file of the ledger's members is missing or damaged: restore the ledger from a backup", err)
+		return fmt.Errorf("%w: a file of the ledger's members is missing or damaged: restore the ledger from a backup (landfall restore)", fault.File(err))
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%w: make room, and what failed is tried again or can be repeated", fault.File(err))
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: give the data directory and all in it to the user of the server (chown -R)", fault.File(err))
 	}
 	return err
 }

@@ -215,33 +215,86 @@ func TestFilesKeepAllIdentities(t *testing.T) {
 	}
 }
 
-// A directory that lacks a listed file is refused, and files that are not listed are deleted, but for unfinished ones that may be in use.
+// A directory that lacks a listed file is refused, and files that are not listed are deleted, but for unfinished ones while a process writes one.
 func TestFilesAreCheckedAtTheStart(t *testing.T) {
 	dir := t.TempDir()
 	s := fileStore(t, dir)
 	record(t, s, "vip", 1, users(10)...)
 	settleAll(t, s, "vip")
+	replaced := filesIn(t, dir)
 	record(t, s, "vip", 1, users(100)...)
 	settleAll(t, s, "vip")
 	listed := filesIn(t, dir)
 	require.Len(t, listed, 1, "the second file has replaced the first")
+	problems, err := s.verifyFilesNamed(t.Context(), append(replaced, listed...))
+	require.NoError(t, err)
+	assert.Empty(t, problems, "a file that was replaced meanwhile is not missing")
 	require.NoError(t, s.Close())
-	old := time.Now().Add(-2 * unfinishedAge)
-	for _, name := range []string{"left.members", "new.members.tmp", "old.members.tmp", "notes.txt"} {
+	for _, name := range []string{"left.members", "killed.members.tmp", "notes.txt"} {
 		require.NoError(t, os.WriteFile(s.dir().file(name), []byte("x"), 0o600))
 	}
-	require.NoError(t, os.Chtimes(s.dir().file("old.members.tmp"), old, old))
+	name, unfinished, unlock, err := s.dir().create()
+	require.NoError(t, err)
 	s = fileStore(t, dir)
-	assert.ElementsMatch(t, append(listed, "new.members.tmp", "notes.txt"), filesIn(t, dir))
+	assert.ElementsMatch(t, append(listed, name+".tmp", "killed.members.tmp", "notes.txt"), filesIn(t, dir))
+	unlock()
+	require.NoError(t, s.Scrub(t.Context()))
+	assert.ElementsMatch(t, append(listed, "notes.txt"), filesIn(t, dir), "no process writes a file any more")
+	require.Error(t, unfinished.Abort(), "its file is deleted")
 	require.NoError(t, s.Close())
 
+	require.NoError(t, os.WriteFile(s.dir().file("newer.members"), []byte("x"), 0o600))
 	require.NoError(t, os.Rename(s.dir().file(listed[0]), s.dir().file("elsewhere")))
-	_, err := Open(t.Context(), dir)
+	_, err = Open(t.Context(), dir)
 	require.ErrorContains(t, err, "the file "+listed[0]+" of the ledger's members is missing")
-	problems, err := CheckFile(t.Context(), filepath.Join(dir, FileName))
+	problems, err = CheckFile(t.Context(), filepath.Join(dir, FileName))
 	require.NoError(t, err)
 	require.Len(t, problems, 1)
-	assert.Contains(t, problems[0], listed[0])
+	assert.Contains(t, problems[0], listed[0]+" of the ledger's members is missing")
+	assert.Contains(t, filesIn(t, dir), "newer.members", "nothing is deleted: the database may be an old copy")
+}
+
+// A database that replaces another one by mistake does not delete the files of the other one, which can be put back.
+func TestFilesOfAnotherDatabaseAreKept(t *testing.T) {
+	dir := t.TempDir()
+	s := fileStore(t, dir)
+	require.NoError(t, s.Close())
+	file, empty, right := filepath.Join(dir, FileName), filepath.Join(dir, "empty"), filepath.Join(dir, "right")
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(empty, data, 0o600))
+	s = fileStore(t, dir)
+	record(t, s, "vip", 1, users(100)...)
+	settleAll(t, s, "vip")
+	require.NoError(t, s.Close())
+	names := filesIn(t, dir)
+	require.NotEmpty(t, names)
+
+	require.NoError(t, os.Rename(file, right))
+	problems, err := CheckFile(t.Context(), file)
+	require.NoError(t, err)
+	require.Len(t, problems, 1)
+	_, err = Open(t.Context(), dir)
+	require.ErrorContains(t, err, "put that database back, or move the directory away as well")
+	require.ErrorContains(t, err, problems[0])
+	require.NoError(t, os.Rename(empty, file))
+	require.NoError(t, os.WriteFile(s.dir().file("killed.members.tmp"), nil, 0o600))
+	s = fileStore(t, dir)
+	require.NoError(t, s.Close())
+	assert.Equal(t, names, filesIn(t, dir), "without what a killed process has left")
+	require.NoError(t, os.Rename(right, file))
+	s = fileStore(t, dir)
+	records, err := s.Ledger("main").Lookup(t.Context(), "vip", users(100))
+	require.NoError(t, err)
+	for _, r := range records {
+		assert.True(t, r.Member)
+	}
+	files, bytes := FileSizes(file)
+	assert.Equal(t, 1, files)
+	assert.Greater(t, bytes, int64(20_000))
+	require.NoError(t, s.Scrub(t.Context()))
+	require.NoError(t, s.Close())
+	assert.Equal(t, names, filesIn(t, dir))
 }
 
 // Damage of a file is an error of every call that reads it, and found by checks.

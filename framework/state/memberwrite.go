@@ -60,10 +60,11 @@ func (s *Store) writeToDir(w *memberWrite) (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	name, out, err := s.dir().create()
+	name, out, unlock, err := s.dir().create()
 	if err != nil {
 		return false, err
 	}
+	defer unlock()
 	w.name = name
 	err = s.writeRows(w, s.db, rows, out)
 	if err == nil {

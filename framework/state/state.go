@@ -180,7 +180,8 @@ func (s *Store) migrateSchema(ctx context.Context) error {
 				return fmt.Errorf("%s: %w", file, err)
 			}
 		}
-		if done == 0 && !s.IsLocal() { // no earlier program uses it
+		isNew := done == 0
+		if isNew && !s.IsLocal() { // no earlier program uses it
 			if err := setVersion(ctx, tx, s.dialect.newest); err != nil {
 				return err
 			}
@@ -192,7 +193,7 @@ func (s *Store) migrateSchema(ctx context.Context) error {
 		if err := s.addColumns(ctx, tx); err != nil {
 			return err
 		}
-		return s.addMemberFiles(ctx, tx)
+		return s.addMemberFiles(ctx, tx, isNew)
 	})
 }
 
