@@ -82,6 +82,7 @@ func TestLastPageOfTheWizard(t *testing.T) {
 		for _, key := range []string{"key-of-web", "key-of-app", "SHOP_KEY"} {
 			assert.Equal(t, key == want, strings.Contains(body, key), "%s: %s", chosen, key)
 		}
+		assert.Equal(t, want == "SHOP_KEY", strings.Contains(body, "the value of <code>${SHOP_KEY}</code>"), chosen)
 	}
 }
 

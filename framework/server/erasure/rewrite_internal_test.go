@@ -2,9 +2,11 @@ package erasure
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -139,4 +141,22 @@ func TestWatcherReadsAgain(t *testing.T) {
 	require.NoError(t, p.Store.Close())
 	require.Error(t, w.refresh(t.Context()))
 	assert.True(t, w.HasEvent(event.MustParse(`{"userId":"u1","receivedAt":"2020-01-01T00:00:00Z"}`)), "who is known stays known")
+}
+
+// TestIdentifiersThatAreCollected checks which other identifiers of a user's events are used to find requests with the user's data.
+func TestIdentifiersThatAreCollected(t *testing.T) {
+	s := secret{User: User{Identifiers: []string{"u1"}, AnonymousIDs: []string{"a1"}}}
+	collect := func(user, anonymous string) int {
+		s.collect(event.NewObject([]event.Member{{Key: "userId", Value: event.NewString(user)}, {Key: "anonymousId", Value: event.NewString(anonymous)}}))
+		return len(s.Also)
+	}
+	assert.Zero(t, collect("u1", "a1"), "they are known")
+	assert.Equal(t, 1, collect("u1", "a2"))
+	assert.Equal(t, 1, collect("u1", "a2"))
+	assert.Equal(t, 1, collect("u1", strings.Repeat("x", maxIdentifier+1)))
+	assert.Equal(t, 2, collect("u1", strings.Repeat("x", maxIdentifier)))
+	for i := range maxAlso {
+		collect("u1", fmt.Sprint("b", i))
+	}
+	assert.Equal(t, maxAlso, collect("u1", "one more"))
 }
