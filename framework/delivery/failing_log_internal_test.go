@@ -227,6 +227,7 @@ func operationsOfQueues() map[string]func(ctx context.Context, q *Queue) error {
 			_, err := q.Backlogs(ctx, func(string) bool { return true })
 			return err
 		},
+		"sizes":         func(_ context.Context, q *Queue) error { _, err := q.Sizes(); return err },
 		"count letters": func(ctx context.Context, q *Queue) error { _, err := q.CountLetters(ctx, "i"); return err },
 		"rename":        func(ctx context.Context, q *Queue) error { _, err := q.RenameInstance(ctx, "i", "j"); return err },
 		"forget":        func(ctx context.Context, q *Queue) error { _, err := q.ForgetInstance(ctx, "i"); return err },
