@@ -140,6 +140,17 @@ func TestActionsAndFields(t *testing.T) {
 	}
 }
 
+// TestNullIsLikeAMissingValue checks that the null that the Public API writes for a value that is not set leaves out nothing else.
+func TestNullIsLikeAMissingValue(t *testing.T) {
+	v, notes := imported(t, `{"name":"Acme","slug":"acme","description":null,"audienceConfig":null,"options":[{"name":"s","type":"string","description":null,"default":null}],
+		"actions":{"send":{"title":"Send","description":null,"defaultSubscription":null,"syncMode":null,"fields":{
+			"a":{"label":"A","type":"string","description":null,"default":null,"placeholder":null,"format":null,"minimum":null,"depends_on":null,"required":null,"choices":null}}}},
+		"presets":[{"name":"P","partnerAction":"send","subscribe":"type = \"track\"","mapping":null,"eventSlug":null}]}`, false)
+	assert.Equal(t, `{"name":"Acme","slug":"acme","mode":"cloud","authentication":{"scheme":"custom","fields":{"s":{"label":"s","type":"string"}}},`+
+		`"presets":[{"name":"P","type":"automatic","action":"send","subscribe":"type = \"track\""}],"actions":{"send":{"title":"Send","fields":{"a":{"label":"A","type":"string"}}}}}`, v.JSON())
+	assert.NotContains(t, notes, "null")
+}
+
 // TestPartsOfSubscriptions checks what becomes of single subscriptions without the definition of their destination.
 func TestPartsOfSubscriptions(t *testing.T) {
 	for given, want := range map[string][2]string{ // the subscriptions, and a note

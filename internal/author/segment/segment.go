@@ -46,7 +46,7 @@ func openEnvelope(file string, text []byte, keys ...string) (*yamldoc.Document, 
 type object []event.Member
 
 func (o *object) add(key string, v event.Value) {
-	if !v.IsString() || v.Str() != "" {
+	if v.Exists() && !(v.IsString() && v.Str() == "") {
 		*o = append(*o, event.Member{Key: key, Value: v})
 	}
 }
