@@ -79,7 +79,8 @@ func readsLiquid(v event.Value) (list []Reference, complete bool) {
 }
 
 func readsExpr(v event.Value) (list []Reference, complete bool) {
-	return referencesTo(expression.Paths(v.Str())), expression.IsConstant(v.Str())
+	paths, constant := expression.Paths(v.Str())
+	return referencesTo(paths), constant
 }
 
 func referencesTo(paths [][]string) []Reference {

@@ -95,32 +95,19 @@ func withPassed(text string, whole *machineProgram) (*Program, error) {
 
 // Paths returns the paths that an expression reads from its input, as far as they are constant: settings.region and
 // settings["region"] are both [settings region]. A path ends before a computed key. There are none if the expression cannot be parsed.
-func Paths(text string) [][]string {
+// constant reports whether it can be parsed and gives the same value for every input, at any time.
+func Paths(text string) (paths [][]string, constant bool) {
 	if len(text) > MaxLength {
-		return nil
+		return nil, false
 	}
 	tree, _, err := parse(text, newCallPatcher())
 	if err != nil {
-		return nil
-	}
-	names := newNames()
-	ast.Walk(&tree.Node, names)
-	return names.inputPaths()
-}
-
-// IsConstant reports whether an expression can be parsed and gives the same value for every input, at any time.
-func IsConstant(text string) bool {
-	if len(text) > MaxLength {
-		return false
-	}
-	tree, _, err := parse(text, newCallPatcher())
-	if err != nil {
-		return false
+		return nil, false
 	}
 	names, clock := newNames(), &clockFinder{}
-	ast.Walk(&tree.Node, names)
-	ast.Walk(&tree.Node, clock)
-	return len(names.inputPaths()) == 0 && !clock.found
+	applyPatches(tree, names, clock)
+	paths = names.inputPaths()
+	return paths, len(paths) == 0 && !clock.found
 }
 
 // clockFinder finds calls that read the clock.

@@ -93,18 +93,23 @@ func TestStepsAreBounded(t *testing.T) {
 	assert.Equal(t, "50000", got.JSON())
 }
 
-// TestPaths checks which parts of the input an expression reads: constant keys, without the names that it defines itself.
+// TestPaths checks which parts of the input an expression reads: constant keys, without the names that it defines itself. One that reads
+// none is constant, unless it cannot be parsed or reads the clock.
 func TestPaths(t *testing.T) {
 	for text, want := range map[string][][]string{
 		`payload.a + payload["b c"]`: {{"payload", "a"}, {"payload", "b c"}},
 		`payload[key].x`:             {{"key"}, {"payload"}},
 		`let p = payload; p.a`:       {{"payload"}},
 		`1 + 2`:                      nil,
+		`let n = 1; n + 1`:           nil,
+		`now().Year() + 1`:           nil,
 		`a +`:                        nil,
 		`sha265(a)`:                  {{"a"}},
 		"a + " + strings.Repeat(" ", expression.MaxLength): nil,
 	} {
-		assert.ElementsMatch(t, want, expression.Paths(text), text)
+		paths, constant := expression.Paths(text)
+		assert.ElementsMatch(t, want, paths, text)
+		assert.Equal(t, text == `1 + 2` || text == `let n = 1; n + 1`, constant, text)
 	}
 }
 

@@ -45,11 +45,8 @@ func (r expressionParser) parseFilter(c *cursor, input node) (node, error) {
 	if slices.Contains(disabledFilters, name) {
 		return nil, fmt.Errorf("filter %q is disabled", name)
 	}
+	r.uses.addFilter(name)
 	f := &filtered{name: name, input: input, apply: r.filters[name]}
-	if f.apply == nil {
-		r.uses.addUnknownFilter(name)
-	}
-	r.uses.clock = r.uses.clock || slices.ContainsFunc(dateFilters(), func(d filterEntry) bool { return d.name == name }) // of the words now and today
 	if c.skipSpace(); !c.skipPrefix(":") {
 		return f.orInput(), nil
 	}

@@ -7,10 +7,9 @@ import (
 
 // uses records what a template reads and calls, as far as it is constant.
 type uses struct {
-	paths          [][]string
-	unknownFilters map[string]bool // names of unknown filters
-	defined        map[string]bool // variables that the template assigns
-	clock          bool            // a filter may read the clock
+	paths   [][]string
+	filters map[string]bool // names of filters
+	defined map[string]bool // variables that the template assigns
 }
 
 // addPath records a variable and the properties that follow it. A computed property ends the path.
@@ -38,11 +37,11 @@ func pathOf(n node) (path []string, ok bool) {
 	return nil, false
 }
 
-func (u *uses) addUnknownFilter(name string) {
-	if u.unknownFilters == nil {
-		u.unknownFilters = map[string]bool{}
+func (u *uses) addFilter(name string) {
+	if u.filters == nil {
+		u.filters = map[string]bool{}
 	}
-	u.unknownFilters[name] = true
+	u.filters[name] = true
 }
 
 func (u *uses) addVariable(name string) {
@@ -65,13 +64,17 @@ func (t *Template) Paths() [][]string {
 	return slices.CompactFunc(list, slices.Equal)
 }
 
-// IsConstant reports whether the template gives the same text for every input, at any time.
+// IsConstant reports whether the template gives the same text for every input, at any time. A filter of dates may read the clock: "now" and
+// "today" are dates.
 func (t *Template) IsConstant() bool {
-	return len(t.uses.paths) == 0 && len(t.uses.defined) == 0 && !t.uses.clock
+	readsDates := slices.ContainsFunc(dateFilters(), func(f filterEntry) bool { return t.uses.filters[f.name] })
+	return len(t.uses.paths) == 0 && len(t.uses.defined) == 0 && !readsDates
 }
 
 // UnknownFilters returns the names of unknown filters, sorted. They have no effect when the template is rendered.
-func (t *Template) UnknownFilters() []string { return slices.Sorted(maps.Keys(t.uses.unknownFilters)) }
+func (t *Template) UnknownFilters() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(t.uses.filters)), func(name string) bool { return filters()[name] != nil })
+}
 
 // FilterNames returns the names of all filters, sorted.
 func FilterNames() []string { return slices.Sorted(maps.Keys(filters())) }
