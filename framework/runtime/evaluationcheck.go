@@ -45,7 +45,7 @@ func (c *evaluationChecker) check(v event.Value, place string, inBranch bool) {
 // checkDirective evaluates a directive. It returns false if the parts of the directive should be checked instead.
 func (c *evaluationChecker) checkDirective(v event.Value, place string, inBranch bool) bool {
 	if !isDynamic(v) {
-		err := evaluate(v)
+		_, err := evaluate(v)
 		switch {
 		case err != nil && inBranch:
 			c.doubtful.Add(place, "fails for every event that takes this branch: %v", err)
@@ -71,16 +71,6 @@ func (c *evaluationChecker) checkDirective(v event.Value, place string, inBranch
 		c.doubtful.Add(place, "fails on each sample event that was tried, so events like them are refused: %v", err)
 	}
 	return true
-}
-
-// evaluate returns the error of a mapping that fails and does not read the event.
-func evaluate(v event.Value) error {
-	compiled, err := mapping.Compile(v)
-	if err != nil {
-		return nil // it is reported with its place
-	}
-	_, err = compiled.Resolve(event.NewObject(nil))
-	return err
 }
 
 // failsOnSamples returns the error of a directive on a sample event if it fails on all that are tried: with values of all kinds at the

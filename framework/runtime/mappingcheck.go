@@ -25,10 +25,10 @@ func CheckMapping(fields fieldschema.Fields, whole event.Value) (wrong, doubtful
 	}
 	c := mappingChecker{schema: lenient}
 	if isComputed(whole) {
-		if evaluate(whole) != nil {
+		if whole, err = evaluate(whole); err != nil {
 			return wrong, nil // checkEvaluation reports it
 		}
-		if whole = constantOf(whole); whole.Kind() != event.Object {
+		if whole.Kind() != event.Object {
 			d := newDefect("", "produces %s for every event, which is not a payload", whole.Kind().WithArticle())
 			return append(wrong, d.problem()), nil
 		}
@@ -238,7 +238,8 @@ func alternativesOf(v event.Value, place string) []alternative {
 	branches, literal := v.Get("@if"), v.Get("@literal")
 	switch {
 	case !isDynamic(v):
-		return []alternative{{value: constantOf(v), place: place, unknown: evaluate(v) != nil}} // checkEvaluation reports the error
+		constant, err := evaluate(v) // checkEvaluation reports the error
+		return []alternative{{value: constant, place: place, unknown: err != nil}}
 	case !mapping.IsDirective(v):
 		return []alternative{{value: v, place: place}}
 	case literal.Kind() != event.Absent:
@@ -276,13 +277,16 @@ func isDynamic(v event.Value) bool {
 
 // constantOf returns what a part of a mapping that is not dynamic makes of every event; absent if it fails on every event.
 func constantOf(v event.Value) event.Value {
+	made, _ := evaluate(v)
+	return made
+}
+
+// evaluate returns what a part of a mapping that is not dynamic makes of every event, or the error that it fails with. A part that does not
+// compile makes nothing: that is reported with its place.
+func evaluate(v event.Value) (event.Value, error) {
 	compiled, err := mapping.Compile(v)
 	if err != nil {
-		return event.Value{}
+		return event.Value{}, nil
 	}
-	made, err := compiled.Resolve(event.NewObject(nil))
-	if err != nil {
-		return event.Value{}
-	}
-	return made
+	return compiled.Resolve(event.NewObject(nil))
 }
