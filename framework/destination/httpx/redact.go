@@ -185,6 +185,11 @@ func (r *Redactor) redactPair(found string) string {
 	return found
 }
 
+// Value returns the JSON value of a name without its secrets.
+func (r *Redactor) Value(name string, v event.Value) event.Value {
+	return r.redactValue(v, r.isSecret(name))
+}
+
 // redactValue returns a JSON value without its secrets. Below a secret name everything but null and booleans is hidden.
 func (r *Redactor) redactValue(v event.Value, secret bool) event.Value {
 	switch v.Kind() {

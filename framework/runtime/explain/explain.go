@@ -139,10 +139,10 @@ func DryRun(ctx context.Context, p *runtime.Plan, s *runtime.Subscription, e eve
 // traceFields joins the mapping's trace of each field with the schema's.
 func traceFields(s *runtime.Subscription, e event.Event) []Field {
 	var list []Field
-	at, redactor := map[string]int{}, httpx.NewRedactor(nil, nil)
-	mapped, _ := s.Mapping().Resolve(e.Value()) // Trace reports the error at its field
+	at, redactor := map[string]int{}, httpx.NewRedactor(nil, nil) // it hides secrets by their names, as in requests
+	mapped, _ := s.Mapping().Resolve(e.Value())                   // Trace reports the error at its field
 	for _, t := range s.Mapping().Trace(e.Value()) {
-		f := Field{Field: t.Key, From: t.From, Mapped: shownValue(redactor, t.Key, t.Value)}
+		f := Field{Field: t.Key, From: t.From, Mapped: json.RawMessage(redactor.Value(t.Key, t.Value).JSON())}
 		if t.Err != nil {
 			f.Note = t.Err.Error()
 		}
@@ -155,25 +155,12 @@ func traceFields(s *runtime.Subscription, e event.Event) []Field {
 			i = len(list)
 			list = append(list, Field{Field: t.Key})
 		}
-		list[i].Label, list[i].Value = t.Label, shownValue(redactor, t.Key, t.Coerced)
+		list[i].Label, list[i].Value = t.Label, json.RawMessage(redactor.Value(t.Key, t.Coerced).JSON())
 		if list[i].Note == "" {
 			list[i].Note = fieldNote(t, list[i].From)
 		}
 	}
 	return list
-}
-
-// shownValue returns the value of a field as JSON, with secrets hidden by their names as in requests.
-func shownValue(redactor *httpx.Redactor, key string, v event.Value) json.RawMessage {
-	if v.Kind() == event.Absent {
-		return nil
-	}
-	whole := event.NewObject([]event.Member{{Key: key, Value: v}})
-	shown, err := event.ParseValue(redactor.Body("application/json", whole.AppendJSON(nil)))
-	if err != nil {
-		return json.RawMessage(`"` + httpx.Hidden + `"`)
-	}
-	return json.RawMessage(shown.Get(key).JSON())
 }
 
 // fieldNote returns why a field's value is not the result of the mapping, or "".
