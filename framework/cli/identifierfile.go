@@ -59,21 +59,14 @@ func readIdentifierLines(file string, stdin io.Reader) (lines [][]string, err er
 		}
 		at = number
 		lines = append(lines, identifiers)
-		return footerError(identifiers, false)
+		return audiencesync.CheckFooter(identifiers, false)
 	})
 	if err == nil && len(lines) > 0 {
-		if err = footerError(lines[len(lines)-1], true); err != nil {
+		if err = audiencesync.CheckFooter(lines[len(lines)-1], true); err != nil {
 			err = fmt.Errorf("%s:%d: %w", file, at, err)
 		}
 	}
 	return lines, err
-}
-
-func footerError(identifiers []string, isLast bool) error {
-	if text := audiencesync.FooterOf(identifiers, isLast); text != "" {
-		return fmt.Errorf("%q looks like a part of a report, and not like a user: remove the line, or move it up if it is a user", text)
-	}
-	return nil
 }
 
 // splitIdentifiers returns the fields of a line of CSV that are not empty.

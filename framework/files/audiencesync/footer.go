@@ -1,6 +1,7 @@
 package audiencesync
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 )
@@ -13,19 +14,19 @@ var (
 	summary = regexp.MustCompile(`(?i)^((grand|sub) ?)?(totals?|sum|count|eof|end of (file|report|data|list))\b[:.]?$`)
 )
 
-// FooterOf returns the field that shows that a row is a part of a report, such as "Total" or "(3 rows)", and no user; "" if the row can be a
-// user. isLast says that no row follows.
-func FooterOf(fields []string, isLast bool) string {
+// CheckFooter returns an error if a row is a part of a report, such as "Total" or "(3 rows)", and no user. The first field that is not empty
+// decides. isLast says that no row follows.
+func CheckFooter(fields []string, isLast bool) error {
 	for _, field := range fields {
 		if field = strings.TrimSpace(field); field == "" {
 			continue
 		}
 		if isFooter(field, isLast) {
-			return field
+			return fmt.Errorf("%q looks like a part of a report, and not like a user: remove the line, or move it up if it is a user", field)
 		}
-		return "" // the first field that is not empty decides
+		return nil
 	}
-	return ""
+	return nil
 }
 
 // isFooter is fast for identifiers.
@@ -41,7 +42,7 @@ func isFooter(field string, isLast bool) bool {
 
 // checkFooter rejects a row that is a part of a report.
 func (c *csvReader) checkFooter(row *csvRow) error {
-	if FooterOf(row.fields, true) == "" {
+	if CheckFooter(row.fields, true) == nil {
 		return nil
 	}
 	next, err := nextLine(c.lines)
@@ -49,8 +50,8 @@ func (c *csvReader) checkFooter(row *csvRow) error {
 	if next.Number > 0 {
 		c.lines.Unread(next)
 	}
-	if text := FooterOf(row.fields, isLast); text != "" {
-		return rowErrorf(row.line, "%q looks like a part of a report, and not like a user: remove the line, or move it up if it is a user", text)
+	if err := CheckFooter(row.fields, isLast); err != nil {
+		return rowErrorf(row.line, "%v", err)
 	}
 	return nil
 }
