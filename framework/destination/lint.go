@@ -12,6 +12,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
 // The names of the checks that Lint makes.
@@ -179,8 +180,11 @@ func (l *linter) checkUnmapped(of, place string, fields fieldschema.Fields) {
 
 // hasDirective reports whether a value has a directive at any depth.
 func hasDirective(v event.Value) bool {
-	for key, m := range v.Members() {
-		if strings.HasPrefix(key, "@") || hasDirective(m) {
+	if mapping.IsDirective(v) {
+		return true
+	}
+	for _, m := range v.Members() {
+		if hasDirective(m) {
 			return true
 		}
 	}
