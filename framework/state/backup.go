@@ -39,11 +39,7 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 // MarkAllUncertain marks every membership as uncertain. A restored ledger does not have the changes that were sent after the backup,
 // so the next event of each user must be sent even if the ledger says that it changes nothing.
 func (s *Store) MarkAllUncertain(ctx context.Context) error {
-	err := s.changeFiles(ctx, true, func(e *memberRow) bool { e.doubt = true; return true })
-	if err != nil {
-		return fault.StateUnavailable("writing the ledger", err)
-	}
-	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
+	err := s.inTransaction(ctx, func(tx *sql.Tx) error {
 		audiences, err := listNumbers(ctx, tx, `SELECT id FROM audiences WHERE NOT EXISTS (SELECT 1 FROM member_files WHERE audience = audiences.id) ORDER BY id `+s.rowLock())
 		if err != nil {
 			return err
@@ -54,6 +50,9 @@ func (s *Store) MarkAllUncertain(ctx context.Context) error {
 		_, err = tx.ExecContext(ctx, `UPDATE members SET doubt = 1 WHERE doubt = 0`)
 		return err
 	})
+	if err == nil { // last: audiences may move to files meanwhile
+		err = s.changeFiles(ctx, true, func(e *memberRow) bool { e.doubt = true; return true })
+	}
 	if err != nil {
 		return fault.StateUnavailable("writing the ledger", err)
 	}

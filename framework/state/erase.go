@@ -57,12 +57,15 @@ func (s *Store) eraseInAudience(ctx context.Context, a audienceID, match func(st
 	if err := (&Ledger{s, a.instance}).settle(ctx, fromSQL.Replace(a.audience)); err != nil {
 		return err
 	}
+	if err := s.deleteTableRows(ctx, a.row); err != nil { // that an interrupted move to files has left
+		return err
+	}
 	identities, err := s.matchingIdentities(ctx, a.row, match)
 	if err != nil || len(identities) == 0 {
 		return err
 	}
-	erased, err := s.eraseInFiles(ctx, a.row, identities)
-	if err == nil && erased == nil {
+	erased, inFiles, err := s.eraseInFiles(ctx, a.row, identities)
+	if err == nil && !inFiles {
 		erased, err = s.eraseInTables(ctx, a.row, identities)
 	}
 	if err != nil {
@@ -98,13 +101,13 @@ func (s *Store) eraseInTables(ctx context.Context, audience int64, identities []
 	})
 }
 
-// eraseInFiles is eraseInTables for an audience whose rows are in files. It returns nil for another one.
-func (s *Store) eraseInFiles(ctx context.Context, audience int64, identities []string) (erased map[string]int64, err error) {
+// eraseInFiles is eraseInTables for an audience whose rows are in files. inFiles is false for another one.
+func (s *Store) eraseInFiles(ctx context.Context, audience int64, identities []string) (erased map[string]int64, inFiles bool, err error) {
 	wanted := make(map[string]bool, len(identities))
 	for _, identity := range identities {
 		wanted[identity] = true
 	}
-	err = s.rewriteFiles(ctx, audience, false, func() changeRow {
+	inFiles, err = s.rewriteFiles(ctx, audience, false, func() changeRow {
 		erased = map[string]int64{}
 		return func(e *memberRow) bool {
 			if e.member || e.doubt || !wanted[e.identity] {
@@ -114,7 +117,7 @@ func (s *Store) eraseInFiles(ctx context.Context, audience int64, identities []s
 			return false
 		}
 	})
-	return erased, err
+	return erased, inFiles, err
 }
 
 // matchingIdentities returns the identities of an audience that match accepts.

@@ -186,6 +186,7 @@ func (s *Store) removeLeftOvers(ctx context.Context) error {
 		listed, err := memberFileNames(ctx, tx)
 		if err == nil {
 			s.dir().clean(found, listed, true)
+			s.files.dropUnlisted(listed)
 		}
 		return err
 	})

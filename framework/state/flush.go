@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -11,21 +12,32 @@ type flusher struct {
 	writing sync.Mutex // held while a file is written
 
 	mu      sync.Mutex
-	running chan struct{} // closed at the end of the flush in the background; nil if there is none
+	running chan struct{}      // closed at the end of the flush in the background; nil if there is none
+	cancel  context.CancelFunc // ends it early
 	closed  bool
-	err     error     // of the last flush in the background
-	failed  time.Time // when
+	failed  map[recentKey]flushFailure // the audiences whose last flush has failed
+}
+
+// flushFailure is the error of a flush.
+type flushFailure struct {
+	err error
+	at  time.Time
 }
 
 const (
 	fileRatio  = 3           // a file is merged with the new rows if it has at most so many times as many
-	retryFlush = time.Second // after a flush has failed
+	retryFlush = time.Second // after a flush of the audience has failed
 	farAhead   = 2           // writers wait above so many times the limits
 )
 
-// flushes reports whether the unmerged writes of an audience go to files, as mergesToFile does.
+var errClosed = errors.New("the state is closed")
+
+// flushes reports whether the unmerged writes of an audience go to files, as mergesToFile does. They do not while the audience is merged in portions.
 func (s *Store) flushes(ctx context.Context, key recentKey) (bool, error) {
 	recent := s.recentOf(key.instance, key.audience)
+	if recent.isMerging() {
+		return false, nil
+	}
 	if recent.unmergedSize() >= s.limits.flush {
 		return s.hasVersion(ctx, s.hot, filesVersion)
 	}
@@ -33,87 +45,117 @@ func (s *Store) flushes(ctx context.Context, key recentKey) (bool, error) {
 	return hasMemberFiles(ctx, s.hot, audience)
 }
 
-// limitByFlush starts a flush, before a write to an audience, if there are too many unmerged writes and they go to files. It reports whether they do.
-func (s *Store) limitByFlush(ctx context.Context, written recentKey) (bool, error) {
-	key, tooMany := s.mergeCandidate(written)
-	if !tooMany {
-		return false, nil
-	}
-	running, err := s.flusher.busy()
-	if running == nil && err == nil {
-		flushes, err := s.flushes(ctx, key)
-		if err != nil || !flushes {
-			return false, err
+// limitByFlush starts a flush, before a write to an audience, if there are too many unmerged writes and they go to files. It waits while there are far too
+// many. If they do not go to files, it returns the audience that is to be merged to the tables instead.
+func (s *Store) limitByFlush(ctx context.Context, written recentKey) (toTables recentKey, err error) {
+	for {
+		key, tooMany := s.mergeCandidate(written)
+		if !tooMany {
+			return recentKey{}, nil
 		}
-		running = s.startFlush(key)
-	}
-	if s.recentOf(written.instance, written.audience).unmergedSize() < farAhead*s.limits.unmerged && s.unmergedTotal.Load() < farAhead*s.limits.unmergedTotal {
-		return true, nil
-	}
-	if err != nil {
-		return true, err
-	}
-	select {
-	case <-running:
-		_, err := s.flusher.busy()
-		return true, err
-	case <-ctx.Done():
-		return true, ctx.Err()
+		running := s.flusher.current()
+		if running == nil {
+			if flushes, err := s.flushes(ctx, key); err != nil || !flushes {
+				return key, err
+			}
+			running, err = s.startFlush(key)
+		}
+		if !s.isFarAhead(written) {
+			return recentKey{}, nil
+		}
+		if err != nil {
+			return recentKey{}, err
+		}
+		select {
+		case <-running:
+		case <-ctx.Done():
+			return recentKey{}, ctx.Err()
+		}
 	}
 }
 
-// busy returns a channel that is closed when the flush in the background has ended, or nil if there is none. If the last one has failed just now, it
-// returns its error: the next one should wait.
-func (f *flusher) busy() (<-chan struct{}, error) {
+// isFarAhead reports whether a writer of an audience has to wait for a flush.
+func (s *Store) isFarAhead(written recentKey) bool {
+	return s.recentOf(written.instance, written.audience).unmergedSize() >= farAhead*s.limits.unmerged ||
+		s.unmergedTotal.Load() >= farAhead*s.limits.unmergedTotal
+}
+
+// current returns a channel that is closed when the flush in the background has ended, or nil if there is none.
+func (f *flusher) current() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.running == nil && f.err != nil && time.Since(f.failed) < retryFlush {
-		return nil, f.err
+	return f.running
+}
+
+// failure returns the error of an audience's last flush if it has failed just now: the next one should wait.
+func (f *flusher) failure(key recentKey) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.failureLocked(key)
+}
+
+func (f *flusher) failureLocked(key recentKey) error {
+	if failed, ok := f.failed[key]; ok && time.Since(failed.at) < retryFlush {
+		return failed.err
 	}
-	return f.running, nil
+	return nil
 }
 
 // startFlush starts a flush of an audience in the background, unless one is running, and returns a channel that is closed at its end.
-func (s *Store) startFlush(key recentKey) <-chan struct{} {
+func (s *Store) startFlush(key recentKey) (<-chan struct{}, error) {
 	f := &s.flusher
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.running != nil {
-		return f.running
+	switch err := f.failureLocked(key); {
+	case f.running != nil:
+		return f.running, nil
+	case f.closed:
+		return nil, errClosed
+	case err != nil:
+		return nil, err
 	}
-	done := make(chan struct{})
-	if f.closed {
-		close(done)
-		return done
-	}
-	f.running = done
-	go func() {
-		err := s.flushRecent(key)
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.running, f.err, f.failed = nil, err, time.Now()
-		close(done)
-	}()
-	return done
+	ctx, cancel := context.WithCancel(context.Background())
+	f.running, f.cancel = make(chan struct{}), cancel
+	go func() { f.finish(key, s.flushRecent(ctx, key)) }()
+	return f.running, nil
 }
 
-// close waits for the flush in the background, and prevents others.
+// finish says that the flush in the background has ended.
+func (f *flusher) finish(key recentKey, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cancel()
+	delete(f.failed, key)
+	if err != nil {
+		if f.failed == nil {
+			f.failed = map[recentKey]flushFailure{}
+		}
+		f.failed[key] = flushFailure{err, time.Now()}
+	}
+	close(f.running)
+	f.running = nil
+}
+
+// close ends the flush in the background, whose writes stay unmerged, and prevents others.
 func (f *flusher) close() {
 	f.mu.Lock()
 	f.closed = true
+	if f.running != nil {
+		f.cancel()
+	}
 	f.mu.Unlock()
 	f.wait()
 }
 
 // wait waits for the end of the flush in the background.
 func (f *flusher) wait() {
-	if running, _ := f.busy(); running != nil {
+	if running := f.current(); running != nil {
 		<-running
 	}
 }
 
 // flushRecent moves the unmerged writes of an audience that the process has in memory to a file. Their rows stay in memory.
-func (s *Store) flushRecent(key recentKey) error {
+func (s *Store) flushRecent(ctx context.Context, key recentKey) error {
 	s.flusher.writing.Lock()
 	defer s.flusher.writing.Unlock()
 	recent := s.recentOf(key.instance, key.audience)
@@ -122,7 +164,6 @@ func (s *Store) flushRecent(key recentKey) error {
 		return nil
 	}
 	m.key = key
-	ctx := context.Background()
 	ok, err := s.writeMembers(&memberWrite{ctx: ctx, audience: m.audience, merged: m.merged, until: m.until})
 	switch {
 	case err != nil:

@@ -55,7 +55,7 @@ func (s *Store) trimFiles(ctx context.Context, audience, before int64) (deleted 
 	if err != nil || !found {
 		return 0, err
 	}
-	err = s.rewriteFiles(ctx, audience, false, func() changeRow {
+	_, err = s.rewriteFiles(ctx, audience, false, func() changeRow {
 		deleted = 0
 		return func(e *memberRow) bool {
 			all := len(e.added)

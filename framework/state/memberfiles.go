@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -100,16 +101,18 @@ func (m *memberFiles) listed(audience, merged int64) ([]memberFile, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k, ok := m.known[audience]
-	return k.list, ok && k.merged == merged
+	return k.list, ok && k.merged == merged && merged != unknownMerge
 }
 
-// remember keeps the list of an audience's files in memory.
+// remember keeps the list of an audience's files in memory, and closes those that another process has replaced: they take space as long as they are open.
 func (m *memberFiles) remember(audience, merged int64, list []memberFile) {
-	if merged == unknownMerge {
-		return
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for _, f := range m.known[audience].list {
+		if !slices.Contains(list, f) {
+			m.dropLocked(f.name)
+		}
+	}
 	m.known[audience] = knownFiles{merged, list}
 }
 
@@ -191,19 +194,28 @@ func (m *memberFiles) closeUnusedLocked() {
 
 // remove deletes files that no audience has any more. Those that are being read can be read to their end.
 func (m *memberFiles) remove(list []memberFile) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	for _, f := range list {
 		m.storage.remove(f.name)
-		m.dropLocked(f.name)
+		m.drop(f.name)
 	}
 }
 
-// drop forgets a file that another process has deleted.
+// drop forgets a file that was deleted.
 func (m *memberFiles) drop(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.dropLocked(name)
+}
+
+// dropUnlisted forgets all files that are not in a sorted list.
+func (m *memberFiles) dropUnlisted(listed []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name := range m.open {
+		if _, isListed := slices.BinarySearch(listed, name); !isListed {
+			m.dropLocked(name)
+		}
+	}
 }
 
 func (m *memberFiles) dropLocked(name string) {

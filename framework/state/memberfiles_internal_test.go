@@ -336,7 +336,7 @@ func TestWritesDuringARewriteAreKept(t *testing.T) {
 			audiences, err := s.allAudiences(t.Context())
 			require.NoError(t, err)
 			attempts := 0
-			require.NoError(t, s.rewriteFiles(t.Context(), audiences[0].row, alone, func() changeRow {
+			_, err = s.rewriteFiles(t.Context(), audiences[0].row, alone, func() changeRow {
 				attempts++
 				written := attempts > 1
 				return func(e *memberRow) bool {
@@ -347,7 +347,8 @@ func TestWritesDuringARewriteAreKept(t *testing.T) {
 					e.doubt = true
 					return e.identity != "u00002"
 				}
-			}))
+			})
+			require.NoError(t, err)
 			s.recent = map[recentKey]*recentRows{}
 			records, err := s.Ledger("main").Lookup(t.Context(), "vip", []string{"u00001", "u00002", "late"})
 			require.NoError(t, err)

@@ -66,10 +66,15 @@ func decodeVersions(identity string, values []string) (*memberRow, error) {
 			e = c.expand(identity)
 			e.changed = true
 		}
-		e.added = append(added, e.added...)
+		e.added = append(slices.DeleteFunc(added, e.hasSlot), e.added...)
 	}
 	e.added = e.added[max(0, len(e.added)-MaxHistory):]
 	return e, nil
+}
+
+// hasSlot reports whether the added history has a row in the same slot, which replaces this one.
+func (e *memberRow) hasSlot(h historyRow) bool {
+	return slices.ContainsFunc(e.added, func(other historyRow) bool { return other.slot == h.slot })
 }
 
 // errEnough ends the reading of rows early.

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -24,6 +25,7 @@ type memberWrite struct {
 	replaced []memberFile // the newest ones, whose rows are in the new file
 	name     string       // of the new file
 	info     sortedfile.Info
+	isLast   bool // there are no later unmerged writes
 }
 
 // errOutdated rolls back a transaction whose new file is outdated.
@@ -90,13 +92,6 @@ func (s *Store) writeParts(w *memberWrite, tx *sql.Tx) error {
 	if _, err := tx.ExecContext(w.ctx, `SELECT pg_advisory_xact_lock($1)`, filesLock+w.audience); err != nil {
 		return err
 	}
-	current, err := w.isCurrent(tx)
-	if err != nil {
-		return err
-	}
-	if !current {
-		return errOutdated
-	}
 	rows, err := s.prepareWrite(w, tx)
 	if err != nil {
 		return err
@@ -136,7 +131,11 @@ func (s *Store) removeUnlisted(ctx context.Context, name string) error {
 }
 
 // prepareWrite returns the rows of the unmerged writes that are included, in the order of their identities, and sets w.until, w.files and w.replaced.
+// It returns errOutdated if the audience has changed already.
 func (s *Store) prepareWrite(w *memberWrite, q querier) (rows []*memberRow, err error) {
+	if current, err := w.isCurrent(q); err != nil || !current {
+		return nil, cmp.Or(err, errOutdated)
+	}
 	_, writes, err := readPending(w.ctx, q, w.audience, w.merged)
 	if err != nil {
 		return nil, err
@@ -261,9 +260,9 @@ func (w *memberWrite) checkCurrent(tx *sql.Tx) error {
 }
 
 // isCurrent reports whether no other process has merged or changed the rows of the audience.
-func (w *memberWrite) isCurrent(tx *sql.Tx) (bool, error) {
+func (w *memberWrite) isCurrent(q querier) (bool, error) {
 	var merged, last int64
-	err := tx.QueryRowContext(w.ctx, `SELECT COALESCE(merged, 0), COALESCE((SELECT MAX(id) FROM unmerged WHERE audience = $1), 0) FROM audiences WHERE id = $1`,
+	err := q.QueryRowContext(w.ctx, `SELECT COALESCE(merged, 0), COALESCE((SELECT MAX(id) FROM unmerged WHERE audience = $1), 0) FROM audiences WHERE id = $1`,
 		w.audience).Scan(&merged, &last)
 	if err != nil || merged != w.merged {
 		return false, ignoreMissing(err)
@@ -271,7 +270,8 @@ func (w *memberWrite) isCurrent(tx *sql.Tx) (bool, error) {
 	if w.name == "" {
 		return true, nil // it begins
 	}
-	return last <= w.until || !w.alone && w.until != w.merged, nil // rowsChanged would skip a later write
+	w.isLast = last <= w.until
+	return w.isLast || !w.alone && w.until != w.merged, nil // rowsChanged would skip a later write
 }
 
 // listFile lists the new file in place of the replaced ones, and deletes the unmerged writes that it includes.
@@ -292,14 +292,20 @@ func (s *Store) listFile(w *memberWrite, tx *sql.Tx) error {
 		w.audience, id, w.name, w.info.Rows); err != nil {
 		return err
 	}
-	if w.until == w.merged {
-		_, err := tx.ExecContext(w.ctx, rowsChanged, w.audience)
-		return err
+	if w.until != w.merged {
+		if err := endMerge(w.ctx, tx, w.audience, w.until); err != nil {
+			return err
+		}
 	}
-	return endMerge(w.ctx, tx, w.audience, w.until)
+	if w.change == nil && w.until != w.merged || !w.isLast {
+		return nil
+	}
+	_, err := tx.ExecContext(w.ctx, rowsChanged, w.audience) // a process that merges the same writes must not keep the rows as they were
+	return err
 }
 
-// deleteTableRows deletes the rows of an audience in the tables, which are in a file now, a few thousand at a time so that writers need not wait.
+// deleteTableRows deletes the rows of an audience in the tables if it has files, so that they do not count. It deletes a few thousand at a time, so that
+// writers need not wait.
 func (s *Store) deleteTableRows(ctx context.Context, audience int64) error {
 	for {
 		var last sql.NullString
@@ -310,8 +316,11 @@ func (s *Store) deleteTableRows(ctx context.Context, audience int64) error {
 		}
 		moved := false // back to the tables, by another process
 		err = s.inTransaction(ctx, func(tx *sql.Tx) error {
-			files, err := listMemberFiles(ctx, tx, audience)
-			if moved = len(files) == 0; err != nil || moved {
+			if _, err := tx.ExecContext(ctx, lockByID, audience); err != nil {
+				return err
+			}
+			inFiles, err := hasMemberFiles(ctx, tx, audience)
+			if moved = !inFiles; err != nil || moved {
 				return err
 			}
 			for _, table := range []string{"history", "members"} {

@@ -29,9 +29,10 @@ type ledgerMerge struct {
 // defaultPortion is the least number of rows that are merged at once: with fewer, their commits would be the cost.
 const defaultPortion = 1000
 
-// limitUnmerged merges a portion of unmerged writes, before a write of n rows to an audience, if there is too much of them and they do not go to files.
+// limitUnmerged limits the unmerged writes before a write of n rows to an audience: it merges a portion of them, or starts to write them to a file.
 func (l *Ledger) limitUnmerged(ctx context.Context, id string, n int) error {
-	if flushed, err := l.store.limitByFlush(ctx, recentKey{l.instance, id}); flushed || err != nil {
+	key, err := l.store.limitByFlush(ctx, recentKey{l.instance, id})
+	if err != nil {
 		return err
 	}
 	g := &l.store.merger
@@ -41,8 +42,7 @@ func (l *Ledger) limitUnmerged(ctx context.Context, id string, n int) error {
 		return nil
 	}
 	if g.current == nil {
-		key, ok := l.store.mergeCandidate(recentKey{l.instance, id})
-		if !ok {
+		if key == (recentKey{}) {
 			return nil
 		}
 		g.starting = true
@@ -75,7 +75,7 @@ func (s *Store) mergeCandidate(written recentKey) (recentKey, bool) {
 	if s.unmergedTotal.Load() <= s.limits.unmergedTotal {
 		return recentKey{}, false
 	}
-	return s.largestUnmerged(), true
+	return s.largestUnmerged()
 }
 
 // startMerge reads the unmerged writes of an audience. It returns nil if it has none in memory.
@@ -106,8 +106,12 @@ func (s *Store) mergePortion(ctx context.Context, m *ledgerMerge, n int) (more b
 	valid := false
 	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
 		row, err := l.findAudience(ctx, tx, m.key.audience, s.rowLock())
-		if valid = err == nil && row.id == m.audience && row.merged == m.merged; !valid {
+		if err != nil || row.id != m.audience || row.merged != m.merged {
 			return ignoreMissing(err)
+		}
+		inFiles, err := hasMemberFiles(ctx, tx, m.audience) // then rows in the tables do not count
+		if valid = err == nil && !inFiles; !valid {
+			return err
 		}
 		if err := s.saveRows(ctx, tx, m.audience, portion); err != nil || !last {
 			return err
@@ -117,7 +121,7 @@ func (s *Store) mergePortion(ctx context.Context, m *ledgerMerge, n int) (more b
 	switch {
 	case err != nil:
 		return false, err
-	case !valid: // another process has merged, changed or deleted the audience
+	case !valid: // it was merged, changed or deleted otherwise
 		recent.forget()
 		return false, nil
 	case last:

@@ -44,17 +44,22 @@ func (s *Store) recentOf(instance, audience string) *recentRows {
 	return r
 }
 
-// largestUnmerged returns the audience with the largest unmerged writes.
-func (s *Store) largestUnmerged() (largest recentKey) {
+// largestUnmerged returns the audience with the largest unmerged writes; if possible, one whose flush has not failed just now.
+func (s *Store) largestUnmerged() (largest recentKey, found bool) {
 	s.recentMu.Lock()
 	defer s.recentMu.Unlock()
-	size := int64(-1)
+	size, failed := int64(0), true
 	for key, r := range s.recent {
-		if n := r.unmergedSize(); n > size {
-			largest, size = key, n
+		n := r.unmergedSize()
+		if n == 0 {
+			continue
+		}
+		keyFailed := s.flusher.failure(key) != nil
+		if better := n > size; keyFailed != failed && failed || keyFailed == failed && better {
+			largest, size, failed, found = key, n, keyFailed, true
 		}
 	}
-	return largest
+	return largest, found
 }
 
 // forgetRead forgets the rows that are not in the unmerged writes.
@@ -67,6 +72,13 @@ func (s *Store) forgetRead() {
 		r.read = nil
 		r.mu.Unlock()
 	}
+}
+
+// isMerging reports whether unmerged writes are being merged.
+func (r *recentRows) isMerging() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.merging != nil
 }
 
 func (r *recentRows) unmergedSize() int64 {

@@ -58,24 +58,25 @@ func (s *Store) mergeState(ctx context.Context, audience int64) (merged int64, p
 type changeRow func(*memberRow) (keep bool)
 
 // rewriteFiles writes all rows of an audience in files anew, as a change leaves them, to one file. newChange returns the change; it is called again
-// if all begins anew. If alone is set, the file includes all that was written before its end. An audience that has no files is left as it is.
-func (s *Store) rewriteFiles(ctx context.Context, audience int64, alone bool, newChange func() changeRow) error {
+// if all begins anew. If alone is set, the file includes all that was written before its end. It returns false for an audience that has no files, which
+// is left as it is.
+func (s *Store) rewriteFiles(ctx context.Context, audience int64, alone bool, newChange func() changeRow) (bool, error) {
 	s.flusher.writing.Lock()
 	defer s.flusher.writing.Unlock()
 	for range maxAttempts {
 		merged, _, err := s.mergeState(ctx, audience)
 		if err != nil {
-			return ignoreMissing(err)
+			return false, ignoreMissing(err)
 		}
 		if inFiles, err := hasMemberFiles(ctx, s.db, audience); err != nil || !inFiles {
-			return err
+			return false, err
 		}
 		ok, err := s.writeMembers(&memberWrite{ctx: ctx, audience: audience, merged: merged, alone: alone, change: newChange()})
 		if ok || err != nil {
-			return err
+			return ok, err
 		}
 	}
-	return errBusy
+	return false, errBusy
 }
 
 // changeFiles is rewriteFiles for all audiences with files.
@@ -83,7 +84,7 @@ func (s *Store) changeFiles(ctx context.Context, alone bool, change changeRow) e
 	audiences, err := listNumbers(ctx, s.db, `SELECT DISTINCT audience FROM member_files ORDER BY audience`)
 	for _, audience := range audiences {
 		if err == nil {
-			err = s.rewriteFiles(ctx, audience, alone, func() changeRow { return change })
+			_, err = s.rewriteFiles(ctx, audience, alone, func() changeRow { return change })
 		}
 	}
 	return err
