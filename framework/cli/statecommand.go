@@ -116,9 +116,9 @@ func newStateDowngrade(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "downgrade", Short: "Let a program of an earlier version open the ledger, when no server runs", Args: exactArgs(0, "flags only"),
 		Long: "The members of large audiences are in sorted files, beside a SQLite database or in a table of a PostgreSQL database.\n" +
-			"Programs from before these files refuse such a database. This moves the members to the tables that they know, at about\n" +
-			"60,000 members a second. A server of this version that runs afterwards moves large audiences of SQLite to files again,\n" +
-			"and those of PostgreSQL after landfall state upgrade.",
+			"Programs from before these files refuse such a database, and also one with many writes that are not merged. This\n" +
+			"moves all members to the tables that they know, at about 60,000 a second. A server of this version that runs afterwards\n" +
+			"moves large audiences of SQLite to files again, and those of PostgreSQL after landfall state upgrade.",
 		Example: "  landfall state downgrade --config landfall.yaml --yes",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.withState(cmd.Context(), c.downgradeState) },
 	}
@@ -133,7 +133,7 @@ func (c *stateCommand) downgradeState(ctx context.Context) error {
 		return err
 	}
 	if !possible {
-		fmt.Fprintln(c.out, "nothing to do: no members are in files of their own")
+		fmt.Fprintln(c.out, "nothing to do: all members are in the tables that earlier versions know")
 		return nil
 	}
 	if ok, err := c.confirm("the members in files are moved to the tables of the database; stop all servers first"); err != nil || !ok {

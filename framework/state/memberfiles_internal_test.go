@@ -581,3 +581,25 @@ func checkReplacing(t *testing.T, location string) {
 	require.NoError(t, err)
 	assert.EqualValues(t, writers/2*rounds, size.Members, "the shared one has left last")
 }
+
+// Many unmerged writes do not delay Close. They are used at the next start, and Downgrade merges them.
+func TestCloseLeavesManyUnmergedWrites(t *testing.T) {
+	dir := t.TempDir()
+	s := openLocal(t, dir)
+	record(t, s, "vip", 1, users(300)...)
+	require.NoError(t, s.Close())
+	assert.Equal(t, 2, schemaVersion(t, &Store{db: openFile(t, dir)}), "few are merged")
+	s = openLocal(t, dir)
+	record(t, s, "vip", 2, users(10_000)...)
+	require.NoError(t, s.Close())
+	s = openLocal(t, dir)
+	assert.Equal(t, 1, rowsOf(t, s, "unmerged"))
+	records, err := s.Ledger("main").Lookup(t.Context(), "vip", users(10_000))
+	require.NoError(t, err)
+	for _, r := range records {
+		require.Equal(t, second(2), r.At)
+	}
+	require.NoError(t, s.Downgrade(t.Context()))
+	require.NoError(t, s.Close())
+	assert.Equal(t, 2, schemaVersion(t, &Store{db: openFile(t, dir)}))
+}

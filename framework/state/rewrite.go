@@ -153,17 +153,17 @@ func (s *Store) CanDowngrade(ctx context.Context) (bool, error) {
 		return version == filesVersion, nil
 	}
 	var can bool
-	err := s.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM member_files)`).Scan(&can)
+	err := s.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM member_files) OR EXISTS (SELECT 1 FROM unmerged)`).Scan(&can)
 	if err != nil {
 		return false, fault.StateUnavailable("reading the ledger", err)
 	}
 	return can, nil
 }
 
-// Downgrade moves the members in files back to the tables of the database, so that programs of earlier versions can open it after a clean stop. It is to
+// Downgrade moves the members in files and the unmerged writes to the tables of the database, so that programs of earlier versions can open it after a clean stop. It is to
 // be called when no server uses the database. It writes about 60,000 members a second.
 func (s *Store) Downgrade(ctx context.Context) error {
-	audiences, err := listNumbers(ctx, s.db, `SELECT DISTINCT audience FROM member_files`)
+	audiences, err := listNumbers(ctx, s.db, `SELECT audience FROM member_files UNION SELECT audience FROM unmerged`)
 	for _, audience := range audiences {
 		if err == nil {
 			err = s.inTransaction(ctx, func(tx *sql.Tx) error { return s.mergeForUpdate(ctx, tx, []int64{audience}) })

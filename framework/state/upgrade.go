@@ -60,13 +60,21 @@ func (s *Store) useVersion(ctx context.Context, tx *sql.Tx, version int) error {
 // keepsRecent reports whether rows in memory can be used: all programs that may change the database count their changes.
 func (s *Store) keepsRecent() bool { return s.IsLocal() || s.version.Load() >= unmergedVersion }
 
-// allowEarlierPrograms lets earlier programs open a file again, if no request is in flight.
+// mergedAtClose is the number of bytes of unmerged writes up to which Close merges them. More would delay it by up to seconds.
+const mergedAtClose = 256 << 10
+
+// allowEarlierPrograms lets earlier programs open a file again, if no request is in flight and few writes are unmerged.
 func (s *Store) allowEarlierPrograms() error {
 	if !s.IsLocal() {
 		return nil
 	}
 	if s.version.Load() > 0 { // it has written
-		if err := s.mergeAllWrites(context.Background()); err != nil {
+		var unmerged int64
+		err := s.db.QueryRow(`SELECT COALESCE(SUM(LENGTH(changes)), 0) FROM unmerged`).Scan(&unmerged)
+		if err == nil && unmerged <= mergedAtClose {
+			err = s.mergeAllWrites(context.Background())
+		}
+		if err != nil {
 			return err
 		}
 	}
