@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -22,6 +21,10 @@ var ErrNotLocal = errors.New("the ledger is in PostgreSQL: back it up with pg_du
 func (s *Store) Backup(ctx context.Context, file string) error {
 	if !s.IsLocal() {
 		return ErrNotLocal
+	}
+	file, err := filepath.Abs(file)
+	if err != nil {
+		return err
 	}
 	created, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // VACUUM INTO accepts an empty file and keeps its permissions
 	if err != nil {
@@ -82,11 +85,10 @@ func CheckFile(ctx context.Context, file string) ([]string, error) {
 	}
 	dir := fileDir{file + memberFilesSuffix}
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		found, err := dir.names()
-		if slices.ContainsFunc(found, isFinished) {
-			return []string{dir.withoutDatabase()}, err
+		if err := dir.requireNone(); err != nil {
+			return []string{err.Error()}, nil
 		}
-		return nil, err
+		return nil, nil
 	}
 	db, err := sqlite.connect(file)
 	if err != nil {

@@ -91,14 +91,17 @@ func (d fileDir) finish(name string) error {
 // dir returns the directory with the files of a SQLite database.
 func (s *Store) dir() fileDir { return s.files.storage.(fileDir) }
 
-// withoutDatabase says that the directory has files and their database is missing, and what to do.
-func (d fileDir) withoutDatabase() string {
-	return fmt.Sprintf("the directory %s has the members of a database that is missing: put that database back, or move the directory away as well", filepath.Base(d.path))
+// requireNone returns an error if there are files, for a database that does not exist.
+func (d fileDir) requireNone() error {
+	found, err := d.names()
+	if slices.ContainsFunc(found, isFinished) {
+		return fmt.Errorf("the directory %s has the members of a database that is missing: put that database back, or move the directory away as well", filepath.Base(d.path))
+	}
+	return err
 }
 
 // addMemberFiles adds the table of files if the database lacks it, takes the files out of a copy by Backup, and checks the directory of the files.
-// isNew is set for a database that is being created.
-func (s *Store) addMemberFiles(ctx context.Context, tx *sql.Tx, isNew bool) error {
+func (s *Store) addMemberFiles(ctx context.Context, tx *sql.Tx) error {
 	statements := []string{s.dialect.schema.Replace(createMemberFiles)}
 	if !s.IsLocal() {
 		statements = append(statements, createMemberParts, tuneMemberParts)
@@ -114,13 +117,12 @@ func (s *Store) addMemberFiles(ctx context.Context, tx *sql.Tx, isNew bool) erro
 	if err := s.unpackMemberFiles(ctx, tx); err != nil {
 		return err
 	}
-	return s.checkMemberFiles(ctx, tx, isNew)
+	return s.checkMemberFiles(ctx, tx)
 }
 
-// checkMemberFiles returns an error if a listed file is missing, or if there are files of another database. Otherwise it deletes what processes have
-// left behind. If no file is listed, it keeps finished files: this database may have replaced theirs by mistake. It must be called in a
+// checkMemberFiles returns an error if a listed file is missing. Otherwise it deletes what processes have left behind. If no file is listed, it keeps finished files: this database may have replaced theirs by mistake. It must be called in a
 // transaction that has the database locked, so that no other process is adding a file.
-func (s *Store) checkMemberFiles(ctx context.Context, tx *sql.Tx, isNew bool) error {
+func (s *Store) checkMemberFiles(ctx context.Context, tx *sql.Tx) error {
 	dir := s.dir()
 	found, err := dir.names()
 	if err != nil {
@@ -134,9 +136,6 @@ func (s *Store) checkMemberFiles(ctx context.Context, tx *sql.Tx, isNew bool) er
 		if _, exists := slices.BinarySearch(found, name); !exists {
 			return errors.New(dir.missing(name))
 		}
-	}
-	if isNew && slices.ContainsFunc(found, isFinished) {
-		return errors.New(dir.withoutDatabase())
 	}
 	dir.clean(found, listed, len(listed) > 0)
 	return nil

@@ -87,6 +87,11 @@ func OpenSandbox(ctx context.Context, location, sandbox string) (*Store, error) 
 	if err != nil {
 		return nil, err
 	}
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		if err := (fileDir{file + memberFilesSuffix}).requireNone(); err != nil {
+			return nil, openError(file, err)
+		}
+	}
 	if err := createPrivateFile(file); err != nil {
 		return nil, fmt.Errorf("the data directory: %w: give a directory that the user of this process may write", fault.File(err))
 	}
@@ -180,8 +185,7 @@ func (s *Store) migrateSchema(ctx context.Context) error {
 				return fmt.Errorf("%s: %w", file, err)
 			}
 		}
-		isNew := done == 0
-		if isNew && !s.IsLocal() { // no earlier program uses it
+		if done == 0 && !s.IsLocal() { // no earlier program uses it
 			if err := setVersion(ctx, tx, s.dialect.newest); err != nil {
 				return err
 			}
@@ -193,7 +197,7 @@ func (s *Store) migrateSchema(ctx context.Context) error {
 		if err := s.addColumns(ctx, tx); err != nil {
 			return err
 		}
-		return s.addMemberFiles(ctx, tx, isNew)
+		return s.addMemberFiles(ctx, tx)
 	})
 }
 

@@ -164,6 +164,9 @@ func Save(r io.Reader, dir string) (*Manifest, error) {
 		return nil, err
 	}
 	m, err := extractArchive(r, dir)
+	if errors.Is(err, io.ErrUnexpectedEOF) { // the server failed in between
+		err = errIncomplete
+	}
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -180,6 +183,8 @@ func claimDir(dir string) error {
 	}
 	return os.Chmod(dir, 0o700)
 }
+
+var errIncomplete = errors.New("the backup is incomplete: see the server's log, and take the backup again")
 
 // extractArchive extracts an archive and verifies the backup.
 func extractArchive(r io.Reader, dir string) (*Manifest, error) {
@@ -200,7 +205,7 @@ func extractArchive(r io.Reader, dir string) (*Manifest, error) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, ManifestFile)); err != nil {
-		return nil, errors.New("the backup is incomplete: see the server's log, and take the backup again")
+		return nil, errIncomplete
 	}
 	return Verify(dir)
 }

@@ -109,7 +109,7 @@ func TestDamagedBackupIsRefused(t *testing.T) {
 	for _, cut := range []int{0, 100, len(archive) / 2, len(archive) - 4096} {
 		dir := filepath.Join(t.TempDir(), "backup")
 		_, err := backup.Save(bytes.NewReader(archive[:cut]), dir)
-		require.Error(t, err, "cut at %d", cut)
+		require.ErrorContains(t, err, "the backup is incomplete: see the server's log", "cut at %d", cut)
 		assert.NoDirExists(t, dir)
 	}
 	for _, f := range m.Files {
