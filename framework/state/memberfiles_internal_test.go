@@ -572,6 +572,9 @@ func checkReplacing(t *testing.T, location string) {
 			}
 		}
 	}
+	for _, s := range stores {
+		s.flusher.wait()
+	}
 	settleAll(t, stores[0], "aud_0", "aud_1")
 	require.NoError(t, stores[0].removeLeftOvers(t.Context()))
 	if listed := rowsOf(t, stores[0], "member_files"); stores[0].IsLocal() {
