@@ -88,17 +88,23 @@ func (a *address) buildURL(scope event.Value, query url.Values) (string, error) 
 	return u.String(), nil
 }
 
-// withoutSecrets returns the text of a URL for a message: without its query, and without what stands before its host.
+// withoutSecrets returns the text of a URL for a message: without its query, and without what stands before its host. The text may have no
+// scheme, and a password in it may have characters that should be escaped.
 func withoutSecrets(text string) string {
-	text, _, found := strings.Cut(text, "?")
-	if found {
-		text += "?…"
+	text, query, hasQuery := strings.Cut(text, "?")
+	scheme, rest, hasScheme := strings.Cut(text, "//")
+	if scheme += "//"; !hasScheme {
+		scheme, rest = "", text
 	}
-	scheme, rest, _ := strings.Cut(text, "//")
-	if at := strings.LastIndexByte(rest, '@'); at >= 0 { // a password that is not escaped may have a slash
-		return scheme + "//" + "…" + rest[at:]
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		rest = "…" + rest[at:]
+	} else if strings.Contains(rest, ":") && strings.Contains(query, "@") { // the query may be the end of a password
+		rest = "…"
 	}
-	return text
+	if hasQuery {
+		rest += "?…"
+	}
+	return scheme + rest
 }
 
 // addQuery appends parameters to those of a URL.

@@ -113,6 +113,9 @@ func TestRelativeURLs(t *testing.T) {
 	for address, want := range map[string]string{
 		"https://ann:pass-word@api.example.com/x?token=very-secret": `"https://…@api.example.com/x?…" has a user or a password before its host: send them in a header`,
 		"https://ann:p/w@api.example.com?token=very-secret":         `"https://…@api.example.com?…" is not an http or https URL`,
+		"ann:pass-word@api.example.com/x":                           `"…@api.example.com/x" is not an http or https URL`,
+		"https://ann:pass-word?@api.example.com/x":                  `"https://…?…" is not an http or https URL`,
+		"ftp://example.com/a?email=ann@example.com":                 `"ftp://example.com/a?…" is not an http or https URL`,
 		"ftp://ann:pass-word@example.com":                           `"ftp://…@example.com" has a user or a password`,
 		"ftp://example.com/a?token=very-secret":                     `"ftp://example.com/a?…" is not an http or https URL`,
 	} {
