@@ -172,12 +172,14 @@ func TestRequestBodiesAreBounded(t *testing.T) {
 // TestURLsThatCannotBeSentTo checks that such a request is a final error that no transport sees.
 func TestURLsThatCannotBeSentTo(t *testing.T) {
 	chain := httpx.New(httpx.Config{Base: answering(func(*http.Request) (*http.Response, error) { t.Error("sent"); return nil, nil })})
-	for _, u := range []*url.URL{nil, {}, {Scheme: "https"}, {Host: "remote.example"}, {Scheme: "ftp", Host: "remote.example"}, {Scheme: "file", Host: "h", Path: "/etc/passwd"}} {
+	for _, u := range []*url.URL{nil, {}, {Scheme: "https"}, {Host: "remote.example"}, {Scheme: "ftp", Host: "remote.example"}, {Scheme: "file", Host: "h", Path: "/etc/passwd"},
+		{Scheme: "ftp", Host: "h", User: url.UserPassword("ann", "very-secret"), RawQuery: "token=very-secret"}} {
 		_, err := chain.RoundTrip((&http.Request{Method: "GET", URL: u, Header: http.Header{}}).WithContext(t.Context()))
 		var known *fault.Error
 		require.ErrorAs(t, err, &known)
 		assert.False(t, known.Retry, "%v", u)
 		assert.ErrorContains(t, err, "is not an http or https URL with a host")
+		assert.NotContains(t, err.Error(), "very-secret")
 	}
 }
 

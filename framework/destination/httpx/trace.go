@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -27,7 +28,7 @@ func (t *trace) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.redactor.hideCredentials(req.Header)
 	sent, err := withBufferedBody(req, t.maxBytes)
 	if err == nil {
-		err = checkURL(req)
+		err = t.checkURL(req.URL)
 	}
 	var response *http.Response
 	if err == nil {
@@ -43,11 +44,14 @@ func (t *trace) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // checkURL returns a final error for a URL that no transport can send to.
-func checkURL(req *http.Request) error {
-	if u := req.URL; u != nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") {
+func (t *trace) checkURL(u *url.URL) error {
+	if u == nil {
+		u = &url.URL{}
+	}
+	if u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") {
 		return nil
 	}
-	return fault.As(fmt.Errorf("%q is not an http or https URL with a host", req.URL))
+	return fault.As(fmt.Errorf("%q is not an http or https URL with a host", t.redactor.URL(u)))
 }
 
 // asFault returns err as a *fault.Error without secrets.
