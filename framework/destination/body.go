@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 var errBodies = errors.New("a request has one body: Body, JSON, Form or Text")
@@ -15,11 +16,16 @@ var errBodies = errors.New("a request has one body: Body, JSON, Form or Text")
 // maxReserved is the maximum memory in bytes that is allocated for a body before it is encoded. Its size is only known approximately.
 const maxReserved = 1 << 20
 
+// errNotURL returns the error of a URL that does not parse. That of net/url shows its password and its query.
+func errNotURL(text string) error {
+	return fmt.Errorf("building the request: %q is not a URL", fault.ShownURL(text))
+}
+
 // withEncodedBody returns the request with Query added to the URL and its body encoded as bytes.
 func (r Request) withEncodedBody() (Request, error) {
 	if len(r.Query) > 0 {
 		if _, err := url.Parse(r.URL); err != nil {
-			return r, fmt.Errorf("building the request: %w", err)
+			return r, errNotURL(r.URL)
 		}
 		address, fragment, _ := strings.Cut(r.URL, "#")
 		separator := "?"

@@ -50,6 +50,10 @@ func TestBodiesAndParameters(t *testing.T) {
 	assert.EqualError(t, err, "a request has one body: Body, JSON, Form or Text")
 	_, err = plainClient().Do(t.Context(), destination.Request{Method: http.MethodGet, URL: "http://[", Query: url.Values{"a": {"b"}}})
 	assert.ErrorContains(t, err, "building the request")
+	for _, query := range []url.Values{nil, {"a": {"b"}}} {
+		_, err = plainClient().Do(t.Context(), destination.Request{Method: http.MethodGet, URL: "https://ann:very/secret@api.example.com/x?token=very", Query: query})
+		assert.EqualError(t, err, `building the request: "https://…@api.example.com/x?…" is not a URL`)
+	}
 }
 
 func TestAnswersOutsideOf2xx(t *testing.T) {

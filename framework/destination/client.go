@@ -176,6 +176,9 @@ func (c Client) newHTTPRequest(ctx context.Context, r request.Built) (*http.Requ
 		ctx = httpx.FromEvent(ctx)
 	}
 	sent, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
+	if invalid := (*url.Error)(nil); errors.As(err, &invalid) {
+		return nil, errNotURL(r.URL)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("building the request: %w", err)
 	}

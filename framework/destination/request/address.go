@@ -79,32 +79,13 @@ func (a *address) buildURL(scope event.Value, query url.Values) (string, error) 
 	}
 	u, err := url.Parse(whole)
 	if err == nil && u.User != nil {
-		return "", fault.Invalid("%q has a user or a password before its host: send them in a header", withoutSecrets(whole)).Because(fault.CauseIncomplete)
+		return "", fault.Invalid("%q has a user or a password before its host: send them in a header", fault.ShownURL(whole)).Because(fault.CauseIncomplete)
 	}
 	if err != nil || u.Host == "" && !strings.HasPrefix(whole, "/") || u.Host != "" && u.Scheme != "https" && u.Scheme != "http" {
-		return "", fault.Invalid("%q is not an http or https URL", withoutSecrets(whole)).Because(fault.CauseIncomplete)
+		return "", fault.Invalid("%q is not an http or https URL", fault.ShownURL(whole)).Because(fault.CauseIncomplete)
 	}
 	addQuery(u, query)
 	return u.String(), nil
-}
-
-// withoutSecrets returns the text of a URL for a message: without its query, and without what stands before its host. The text may have no
-// scheme, and a password in it may have characters that should be escaped.
-func withoutSecrets(text string) string {
-	text, query, hasQuery := strings.Cut(text, "?")
-	scheme, rest, hasScheme := strings.Cut(text, "//")
-	if scheme += "//"; !hasScheme {
-		scheme, rest = "", text
-	}
-	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
-		rest = "…" + rest[at:]
-	} else if strings.Contains(rest, ":") && strings.Contains(query, "@") { // the query may be the end of a password
-		rest = "…"
-	}
-	if hasQuery {
-		rest += "?…"
-	}
-	return scheme + rest
 }
 
 // addQuery appends parameters to those of a URL.

@@ -100,7 +100,7 @@ func (b *Base) resolveURL(text string, query url.Values, scope event.Value) (str
 	}
 	u, err := url.Parse(text)
 	if err != nil {
-		return "", fault.Invalid("%q is not a URL", withoutSecrets(text))
+		return "", fault.Invalid("%q is not a URL", fault.ShownURL(text))
 	}
 	for name := range u.Query() {
 		delete(query, name)

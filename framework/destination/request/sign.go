@@ -122,7 +122,7 @@ func (s *signature) signedText(b *Built, scope event.Value, timestamp string) ([
 	}
 	u, err := url.Parse(b.URL)
 	if err != nil {
-		return nil, fault.Invalid("%q is not a URL", withoutSecrets(b.URL))
+		return nil, fault.Invalid("%q is not a URL", fault.ShownURL(b.URL))
 	}
 	texts := func(values map[string][]string, nameOf func(string) string) event.Value {
 		var members []event.Member
@@ -179,7 +179,7 @@ func (p signaturePlace) set(b *Built, scope event.Value, value string) error {
 	case p.query != nil:
 		u, err := url.Parse(b.URL)
 		if err != nil {
-			return fault.Invalid("%q is not a URL", withoutSecrets(b.URL))
+			return fault.Invalid("%q is not a URL", fault.ShownURL(b.URL))
 		}
 		addQuery(u, url.Values{query: {value}})
 		b.URL = u.String()
