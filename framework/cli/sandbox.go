@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -36,7 +37,7 @@ func newSandbox(s streams) *cobra.Command {
 				for name, list := range options {
 					values[name] = *list
 				}
-				if err := sb.Mistakes(values); err != nil {
+				if err := errors.Join(mistakesOfDefined(s.defined, sb), sb.Mistakes(values)); err != nil {
 					return err
 				}
 				return serveHTTP(cmd.Context(), s, "sandbox", listen, sb.New(values))
@@ -82,6 +83,17 @@ func definedSandboxes(args []string) []destination.Plugin {
 		if ok {
 			plugins, _ := destination.FromDirectory(dir)
 			return plugins
+		}
+	}
+	return nil
+}
+
+// mistakesOfDefined returns the mistakes of the destination.yaml whose sandbox is to be served: no events could be sent to it.
+func mistakesOfDefined(plugins []destination.Plugin, sb *destination.Sandbox) error {
+	for _, p := range plugins {
+		if p.Sandbox == sb {
+			_, err := p.Load()
+			return err
 		}
 	}
 	return nil
