@@ -56,7 +56,7 @@ func (k *audienceCommand) addAllowFlag(cmd *cobra.Command) {
 
 // open loads the config, opens its state and chooses the instance.
 func (k *audienceCommand) open(ctx context.Context) error {
-	if err := k.query.check(k.asksRemote); err != nil {
+	if err := k.query.prepare(k.asksRemote); err != nil {
 		return err
 	}
 	if k.query.isRemote() {

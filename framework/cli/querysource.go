@@ -21,6 +21,7 @@ import (
 type querySource struct {
 	from, query, file string
 	timeout           time.Duration
+	prepared          sqlsource.Options // the query to run, read once, as its file may be a pipe
 }
 
 func (q *querySource) addFlags(cmd *cobra.Command) {
@@ -38,8 +39,8 @@ const fromRemote = "remote"
 // isRemote reports whether the users come from the remote.
 func (q *querySource) isRemote() bool { return q.from == fromRemote }
 
-// check finds mistakes in the flags before anything is opened. asksRemote says that the command can ask the remote.
-func (q *querySource) check(asksRemote bool) error {
+// prepare reads the query, and finds mistakes in the flags before anything is opened. asksRemote says that the command can ask the remote.
+func (q *querySource) prepare(asksRemote bool) error {
 	near := fault.DidYouMean(strings.ToLower(q.from), []string{fromRemote})
 	switch {
 	case !q.isUsed(), q.isRemote() && asksRemote:
@@ -49,12 +50,12 @@ func (q *querySource) check(asksRemote bool) error {
 	case asksRemote && near != "":
 		return usageErrorf("--from %s is not the URL of a database%s", fault.Shorten(q.from, 20), near)
 	}
-	o, err := q.options()
-	if err != nil {
+	var err error
+	if q.prepared, err = q.options(); err != nil {
 		return err
 	}
 	var wrong *sqlsource.OptionError
-	if err = sqlsource.Check(o); errors.As(err, &wrong) {
+	if err = sqlsource.Check(q.prepared); errors.As(err, &wrong) {
 		return usageErrorf("%v", wrong)
 	}
 	return err
@@ -114,10 +115,7 @@ func (q *querySource) hasVisiblePassword() bool {
 
 // openQuery starts the query of the flags.
 func (k *audienceCommand) openQuery(ctx context.Context, options audiencesync.Options) (*audiencesync.Rows, func(), error) {
-	o, err := k.query.options()
-	if err != nil {
-		return nil, nil, err
-	}
+	o := k.query.prepared
 	if k.query.hasVisiblePassword() {
 		k.warn("the password of --from is visible in the list of processes: use --from '${VARIABLE}' or --from file:PATH")
 	}
