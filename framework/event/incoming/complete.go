@@ -64,7 +64,7 @@ func changedMembers(v event.Value, received time.Time, maxFuture time.Duration) 
 		changes["type"] = event.NewString("track")
 	}
 	if id := v.Get("messageId"); !id.IsString() || id.Str() == "" {
-		changes["messageId"] = orDerivedID(v)
+		changes["messageId"] = orNewID(id, func() string { return hashOf(v) })
 	}
 	receipt, readable := changeReceipt(changes, v.Get("receivedAt"), received)
 	for _, key := range []string{"userId", "anonymousId"} {
@@ -107,11 +107,8 @@ func changeReceipt(changes map[string]event.Value, own event.Value, received tim
 	return at, readable
 }
 
-// orDerivedID returns a messageId as a string, or one that is derived from the content if it is missing.
-func orDerivedID(v event.Value) event.Value {
-	if id := v.Get("messageId").Text(); id != "" {
-		return event.NewString(id)
-	}
+// hashOf returns a text that is derived from the content alone.
+func hashOf(v event.Value) string {
 	sum := sha256.Sum256([]byte(v.JSON()))
-	return event.NewString("landfall-" + hex.EncodeToString(sum[:13]))
+	return hex.EncodeToString(sum[:13])
 }

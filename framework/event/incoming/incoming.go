@@ -144,7 +144,7 @@ func (m *RequestNormalizer) Normalize(v event.Value) (NormalizedEvent, error) {
 		}
 	}
 	add("type", event.NewString(kind))
-	add("messageId", orNewID(v.Get("messageId")))
+	add("messageId", orNewID(v.Get("messageId"), rand.Text))
 	add("userId", idText(v.Get("userId")))
 	add("anonymousId", idText(v.Get("anonymousId")))
 	for key, value := range v.Members() {
@@ -163,12 +163,12 @@ func (m *RequestNormalizer) Normalize(v event.Value) (NormalizedEvent, error) {
 	return made, nil
 }
 
-// orNewID returns a messageId as a string, or a new one if it is missing.
-func orNewID(v event.Value) event.Value {
+// orNewID returns a messageId as a string, or one with a unique text if it is missing.
+func orNewID(v event.Value, unique func() string) event.Value {
 	if id := v.Text(); id != "" {
 		return event.NewString(id)
 	}
-	return event.NewString("landfall-" + rand.Text())
+	return event.NewString("landfall-" + unique())
 }
 
 // idText returns a numeric id as a string, as Segment stores it.
