@@ -77,8 +77,8 @@ type learner struct {
 // hit reports that a text had the expected outline.
 func (l *learner) hit() { l.used, l.misses = true, 0 }
 
-// shouldLearn reports, of a text that had another outline, whether its outline should be expected from now on. If texts rarely have what was
-// learned before, it becomes rare.
+// shouldLearn reports, of a text that had another outline, whether its outline should be expected from now on. If texts rarely have the
+// outlines that were learned before, a scanner learns rarely.
 func (l *learner) shouldLearn() bool {
 	if l.misses++; l.misses < max(l.patience, learnAfter) {
 		return false
