@@ -2,7 +2,6 @@ package state
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -22,12 +21,7 @@ func (s *Store) TrimHistory(ctx context.Context, before time.Time) (deleted int6
 			break
 		}
 		var n int64
-		if inFiles, failed := hasMemberFiles(ctx, s.db, audience); inFiles || failed != nil {
-			n, err = s.trimFiles(ctx, audience, before.UnixMicro())
-			err = errors.Join(failed, err)
-		} else {
-			n, err = execCount(ctx, s.db, `DELETE FROM history WHERE audience = $1 AND decided < $2`, audience, before.UnixMicro())
-		}
+		n, err = s.trimAudience(ctx, audience, before.UnixMicro())
 		deleted += n
 	}
 	if err != nil {
@@ -36,11 +30,27 @@ func (s *Store) TrimHistory(ctx context.Context, before time.Time) (deleted int6
 	return deleted, nil
 }
 
-// trimFiles is TrimHistory for an audience whose rows are in files. It writes them anew if one of them has a history that is too old.
-func (s *Store) trimFiles(ctx context.Context, audience, before int64) (deleted int64, err error) {
-	if _, err := s.mergeToFile(ctx, audience); err != nil {
-		return 0, err
+// trimAudience is TrimHistory for an audience, whose unmerged writes are merged first.
+func (s *Store) trimAudience(ctx context.Context, audience, before int64) (deleted int64, err error) {
+	toFile, err := s.mergesToFile(ctx, s.db, audience)
+	if err == nil && toFile {
+		_, err = s.mergeToFile(ctx, audience)
 	}
+	inFiles := false
+	if err == nil {
+		inFiles, err = hasMemberFiles(ctx, s.db, audience)
+	}
+	switch {
+	case err != nil:
+		return 0, err
+	case inFiles:
+		return s.trimFiles(ctx, audience, before)
+	}
+	return execCount(ctx, s.db, `DELETE FROM history WHERE audience = $1 AND decided < $2`, audience, before)
+}
+
+// trimFiles is trimAudience for an audience whose rows are in files. It writes them anew if one of them has a history that is too old.
+func (s *Store) trimFiles(ctx context.Context, audience, before int64) (deleted int64, err error) {
 	tooOld := func(h historyRow) bool { return h.decided < before }
 	found := false
 	err = s.withMemberFiles(ctx, s.db, audience, unknownMerge, func(files []*sortedfile.Reader) error {

@@ -468,6 +468,11 @@ func TestDowngradeMovesMembersToTheTables(t *testing.T) {
 	assert.Equal(t, 2500, rowsOf(t, s, "members"))
 	assert.Equal(t, 2, rowsOf(t, s, "history"))
 	assert.Equal(t, want, contents(t, s, "vip"))
+	s.limits.flush = 10
+	record(t, s, "vip", 4, "u00002") // so much that it waits for a file
+	require.NoError(t, s.mergeAllWrites(t.Context()))
+	require.Equal(t, 1, rowsOf(t, s, "unmerged"))
+	require.NoError(t, s.Downgrade(t.Context()))
 	can, err = s.CanDowngrade(t.Context())
 	require.NoError(t, err)
 	assert.False(t, can)

@@ -2,9 +2,11 @@ package state
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"testing"
@@ -39,7 +41,7 @@ func ledgerStep(seed uint64) func(t *testing.T, s *Store) {
 		changes = append(changes, c)
 		notes = append(notes, destination.Note{Identity: c.Identity, At: c.At, Member: c.Member, Outcome: "refused", Reason: "r" + strconv.Itoa(random.IntN(9))})
 	}
-	kind, moment := random.IntN(40), second(random.IntN(1000))
+	kind, moment, erased := random.IntN(44), second(random.IntN(1000)), changes[0].Identity
 	return func(t *testing.T, s *Store) {
 		l := s.Ledger(instance)
 		var err error
@@ -62,6 +64,12 @@ func ledgerStep(seed uint64) func(t *testing.T, s *Store) {
 			err = l.Rename(t.Context(), "instance-0")
 		case kind < 38 && moment.Unix()%4 == 0:
 			err = l.Forget(t.Context())
+		case kind < 39:
+			err = s.EraseMembers(t.Context(), func(identity string) bool { return identity == erased }, func(ErasedMember) {})
+		case kind < 40:
+			_, err = s.TrimHistory(t.Context(), time.Now().Add(time.Hour))
+		case kind < 41:
+			err = errors.Join(s.Downgrade(t.Context()), s.Upgrade(t.Context()))
 		default:
 			err = l.settle(t.Context(), a.ID)
 		}
@@ -92,6 +100,13 @@ func describeLedger(t *testing.T, s *Store, instance string, all bool) (text str
 		}
 		if all {
 			require.NoError(t, l.Each(t.Context(), id, "", func(m Membership) error { text += fmt.Sprintf("%q %+v\n", m.Identity, m.Record); return nil }))
+			for _, since := range []time.Time{time.Now().Add(-time.Hour), time.Now().Add(time.Hour)} {
+				require.NoError(t, l.EachChanged(t.Context(), id, since, func(identity string) error { text += fmt.Sprintf("%q ", identity); return nil }))
+			}
+			require.NoError(t, l.eachState(t.Context(), id, func(identity string, state MemberState) error {
+				text += fmt.Sprintf("%q %v ", identity, state)
+				return nil
+			}))
 		}
 	}
 	sizes, err := l.Sizes(t.Context())
@@ -121,6 +136,12 @@ func TestUnmergedWritesChangeNothing(t *testing.T) {
 			if random.IntN(40) == 0 { // as a process that is killed: its unmerged writes stay
 				require.NoError(t, stores[i].closeConnections())
 				stores[i] = openStore(1000)
+			}
+			if stores[i].IsLocal() && random.IntN(50) == 0 { // all continue with a copy
+				location = t.TempDir()
+				require.NoError(t, stores[i].Backup(t.Context(), filepath.Join(location, FileName)))
+				require.NoError(t, errors.Join(stores[0].closeConnections(), stores[1].closeConnections()))
+				stores = []*Store{openStore(1000), openStore(300)}
 			}
 			for instance := range 2 {
 				name := fmt.Sprintf("instance-%d", instance)
