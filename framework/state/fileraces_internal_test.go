@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -221,4 +222,66 @@ func TestWritesOfManyFilesAreBounded(t *testing.T) {
 	}
 	writers.Wait()
 	s.flusher.wait()
+}
+
+// Close ends a flush early, whose writes stay unmerged, and no flush starts afterwards.
+func TestCloseEndsAFlush(t *testing.T) {
+	s := fileStore(t, t.TempDir())
+	s.limits.unmerged = 10
+	s.flusher.writing.Lock()
+	record(t, s, "vip", 1, "u1")
+	running, err := s.startFlush(recentKey{"main", "vip"})
+	require.NoError(t, err)
+	closed := make(chan struct{})
+	go func() {
+		s.flusher.close()
+		close(closed)
+	}()
+	require.Eventually(t, func() bool {
+		s.flusher.mu.Lock()
+		defer s.flusher.mu.Unlock()
+		return s.flusher.closed
+	}, time.Minute, time.Millisecond)
+	s.flusher.writing.Unlock()
+	<-running
+	<-closed
+	assert.Equal(t, 1, rowsOf(t, s, "unmerged"))
+	assert.Zero(t, rowsOf(t, s, "member_files"))
+	_, err = s.startFlush(recentKey{"main", "other"})
+	require.ErrorIs(t, err, errClosed)
+}
+
+// A copy that was changed by hand is refused, and writes no file outside of the directory of its files.
+func TestHostileCopiesAreRefused(t *testing.T) {
+	s := fileStore(t, t.TempDir())
+	record(t, s, "vip", 1, users(10)...)
+	settleAll(t, s, "vip")
+	for name, statements := range map[string][]string{
+		"a name with a path":      {`UPDATE packed_files SET file = '../../evil'`, `UPDATE member_files SET file = '../../evil'`},
+		"the directory as a name": {`UPDATE packed_files SET file = '..'`},
+		"no name":                 {`UPDATE packed_files SET file = ''`},
+		"no first part":           {`UPDATE packed_files SET part = 1`},
+		"no contents":             {`DELETE FROM packed_files`},
+		"another file":            {`UPDATE member_files SET file = 'other.members'`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			outside := t.TempDir()
+			dir := filepath.Join(outside, "deep", "data")
+			require.NoError(t, os.MkdirAll(dir, 0o700))
+			require.NoError(t, s.Backup(t.Context(), filepath.Join(dir, FileName)))
+			db := openFile(t, dir)
+			for _, statement := range statements {
+				_, err := db.ExecContext(t.Context(), statement)
+				require.NoError(t, err)
+			}
+			require.NoError(t, db.Close())
+			_, err := Open(t.Context(), dir)
+			require.Error(t, err)
+			for _, parent := range []string{outside, filepath.Join(outside, "deep")} {
+				entries, err := os.ReadDir(parent)
+				require.NoError(t, err)
+				assert.Len(t, entries, 1)
+			}
+		})
+	}
 }

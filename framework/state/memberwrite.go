@@ -307,6 +307,9 @@ func (s *Store) listFile(w *memberWrite, tx *sql.Tx) error {
 // deleteTableRows deletes the rows of an audience in the tables if it has files, so that they do not count. It deletes a few thousand at a time, so that
 // writers need not wait.
 func (s *Store) deleteTableRows(ctx context.Context, audience int64) error {
+	if inFiles, err := hasMemberFiles(ctx, s.db, audience); err != nil || !inFiles {
+		return err
+	}
 	for {
 		var last sql.NullString
 		err := s.db.QueryRowContext(ctx, `SELECT MAX(identity) FROM (SELECT identity FROM members WHERE audience = $1 ORDER BY identity LIMIT 2000) AS first`,
