@@ -30,7 +30,7 @@ func openInput(file string, stdin io.Reader) (io.ReadCloser, error) {
 	}
 	if err == nil {
 		var f *os.File
-		if f, err = os.Open(file); err == nil {
+		if f, err = textfile.OpenFile(file); err == nil {
 			return f, nil
 		}
 	}

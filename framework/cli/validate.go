@@ -119,6 +119,7 @@ func (c *validateCommand) checkText(path string, text []byte) (problems, warning
 	if err != nil {
 		return fault.ProblemsOf(err), nil
 	}
+	warnings = cfg.Warnings()
 	h := instances.Options{Target: &instances.Target{DryRun: true}, Catalog: catalog}
 	cfg, unsealed := h.OpenSecrets(context.Background(), cfg)
 	problems = append(problems, unsealed...)

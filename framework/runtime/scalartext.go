@@ -21,10 +21,25 @@ type scalars struct {
 // readInstance returns an instance whose settings and mappings have the texts of the config.
 func (s *scalars) readInstance(in config.Instance, d *destination.Definition) config.Instance {
 	in.Settings = s.readObject(d.Settings, in.Settings, in.Pointer+"/settings")
+	in.Audiences = eachMember(in.Audiences, in.Pointer+"/audiences", func(_ string, audience event.Value, place string) event.Value {
+		return eachMember(audience, place, func(key string, v event.Value, place string) event.Value {
+			if key != "settings" {
+				return v
+			}
+			return s.readObject(d.AudienceFields, v, place)
+		})
+	})
 	subscriptions := make([]config.Subscription, len(in.Subscriptions))
 	for i, sub := range in.Subscriptions {
 		if action := d.Action(sub.Action); action != nil {
 			sub.Mapping = s.readObject(action.Fields, sub.Mapping, sub.Pointer+"/mapping")
+			sub.Hooks = eachMember(sub.Hooks, sub.Pointer+"/hooks", func(name string, inputs event.Value, place string) event.Value {
+				var fields fieldschema.Fields
+				if hook := action.Hook(name); hook != nil {
+					fields = hook.Inputs
+				}
+				return s.readObject(fields, inputs, place)
+			})
 		}
 		subscriptions[i] = sub
 	}
@@ -33,12 +48,19 @@ func (s *scalars) readInstance(in config.Instance, d *destination.Definition) co
 }
 
 func (s *scalars) readObject(fields fieldschema.Fields, v event.Value, place string) event.Value {
+	return eachMember(v, place, func(key string, m event.Value, place string) event.Value {
+		return s.readValue(fields.Get(key), m, place)
+	})
+}
+
+// eachMember returns an object with each member replaced by the result of f. Other values are returned unchanged.
+func eachMember(v event.Value, place string, f func(key string, m event.Value, place string) event.Value) event.Value {
 	if v.Kind() != event.Object {
 		return v
 	}
 	var members []event.Member
 	for key, m := range v.Members() {
-		members = append(members, event.Member{Key: key, Value: s.readValue(fields.Get(key), m, place+fault.PointerKey(key))})
+		members = append(members, event.Member{Key: key, Value: f(key, m, place+fault.PointerKey(key))})
 	}
 	return event.NewObject(members)
 }
@@ -68,12 +90,7 @@ func (s *scalars) readValue(f *fieldschema.Field, v event.Value, place string) e
 
 // warnNumber warns of a number whose notation is not that of JSON.
 func (s *scalars) warnNumber(v event.Value, place string) {
-	text, ok := s.doc.NonJSONNumber(place)
-	switch {
-	case !ok:
-	case v.Kind() == event.Number:
-		s.warnings.Add(place, "is written %s but read as the number %s: write the number like that, or put it in quotes if it is text", text, v.JSON())
-	default:
-		s.warnings.Add(place, "is written %s, which is not a number in JSON and is read as a text: put it in quotes if it is one", text)
+	if text := s.doc.NotationWarning(v, place); text != "" {
+		s.warnings.Add(place, "%s", text)
 	}
 }

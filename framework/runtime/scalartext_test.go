@@ -10,9 +10,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/destination/sandbox"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/internal/author/sample"
 )
 
 // whole decodes settings or a payload unchanged.
@@ -85,4 +87,29 @@ destinations:
 		assert.Contains(t, warnings[2].Message, "is written 0o17 but read as the number 15")
 		assert.Contains(t, warnings[3].Message, "is written .nan, which is not a number in JSON and is read as a text")
 	}
+}
+
+// TestHookInputsAndAudienceSettingsKeepTheirSpelling checks that they, too, have the text of the config where text is expected, and warn
+// otherwise.
+func TestHookInputsAndAudienceSettingsKeepTheirSpelling(t *testing.T) {
+	registry, err := destination.NewRegistry([]destination.Plugin{sample.Plugin()})
+	require.NoError(t, err)
+	cfg, problems := config.Parse("landfall.yaml", []byte(`
+destinations:
+  - id: main
+    destination: sample
+    settings: {key: k}
+    audiences: {vip: {settings: {owner: 0123, days: 010}}}
+    subscriptions: [{name: s, action: upsertUser, hooks: {onMappingSave: {name: 0x1F}}}]
+`), config.Env{})
+	require.Empty(t, problems)
+	remote := sample.NewRemote()
+	plans, err := runtime.Load(cfg, problems, registry, func(config.Instance, destination.Entry) (runtime.Host, error) {
+		return runtime.Host{State: destination.NewMemoryState(), Transport: sandbox.Transport(remote)}, nil
+	})
+	require.NoError(t, err)
+	require.Len(t, plans[0].Warnings(), 1)
+	assert.Equal(t, "landfall.yaml:6:53: /destinations/0/audiences/vip/settings/days is written 010 but read as the number 8: write the number like that, or put it in quotes if it is text", plans[0].Warnings()[0].String())
+	runHooks(t, plans[0], false)
+	assert.Contains(t, remote.Log()[0], " 0x1F")
 }

@@ -20,6 +20,9 @@ import (
 
 // applyConfig makes the server use a config and its instances.
 func (v *server) applyConfig(ctx context.Context, cfg *config.Config, all []instances.Instance) error {
+	for _, w := range cfg.Warnings() {
+		v.Log.Warn("config", "warning", w.String())
+	}
 	var list []delivery.Instance
 	for _, in := range all {
 		for _, w := range in.Plan.Warnings() {

@@ -60,8 +60,3 @@ func TestLongLinesThatEnd(t *testing.T) {
 	second, _ := short.Next()
 	assert.Equal(t, []bool{false, true}, []bool{first.TooLong, second.TooLong})
 }
-
-func TestReadFileOfADeviceWithoutEnd(t *testing.T) {
-	_, err := textfile.ReadFile("/dev/zero")
-	assert.EqualError(t, err, "read /dev/zero: it is larger than 64 MB")
-}

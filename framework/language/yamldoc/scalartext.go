@@ -1,6 +1,7 @@
 package yamldoc
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -24,6 +25,18 @@ func (d *Document) NonJSONNumber(pointer string) (text string, ok bool) {
 	text, ok = d.scalarTexts[pointer]
 	isNumber := ok && strings.ContainsAny(text[:1], "0123456789+-.") // true, false and ~ have texts too
 	return text, isNumber && !jsonNumber.MatchString(text)
+}
+
+// NotationWarning says how the number at a pointer, whose value is v, is read, if it is not written in JSON's notation. Otherwise it returns "".
+func (d *Document) NotationWarning(v event.Value, pointer string) string {
+	text, ok := d.NonJSONNumber(pointer)
+	switch {
+	case !ok:
+		return ""
+	case v.Kind() == event.Number:
+		return fmt.Sprintf("is written %s but read as the number %s: write the number like that, or put it in quotes if it is text", text, v.JSON())
+	}
+	return fmt.Sprintf("is written %s, which is not a number in JSON and is read as a text: put it in quotes if it is one", text)
 }
 
 // recordText records the text of a scalar that is not a string. For null, only ~ counts as a text.

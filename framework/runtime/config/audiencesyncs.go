@@ -86,6 +86,7 @@ func (r *reader) readAudienceSyncs(list event.Value) {
 	for i, v := range list.Items() {
 		place := fmt.Sprintf("/audienceSyncs/%d", i)
 		s := r.readAudienceSync(v, place)
+		r.checkPathName(s.ID, place+"/id")
 		if known[s.ID] {
 			r.problems.Add(place+"/id", "is already used: another sync has the id %q", s.ID)
 		}

@@ -14,6 +14,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/event"
@@ -205,6 +206,7 @@ func (r *reader) readConfig(v event.Value) {
 	for i, d := range v.Get("destinations").Items() {
 		place := fmt.Sprintf("/destinations/%d", i)
 		in := readInstance(d, place)
+		r.checkPathName(in.ID, place+"/id")
 		if taken[in.ID] {
 			r.problems.Add(place+"/id", "is already used: another instance has the id %q", in.ID)
 		}
@@ -231,7 +233,11 @@ func (r *reader) readSources(v event.Value, hasKey bool) (known map[string]bool)
 			r.problems.Add(place+"/id", "is already used: another source has the id %q", id)
 		}
 		known[id] = true
-		key := r.resolveSecrets(s.Get("writeKey"), place+"/writeKey")
+		before, written := len(r.problems), s.Get("writeKey")
+		key := r.resolveSecrets(written, place+"/writeKey")
+		if strings.TrimSpace(key.Str()) == "" && written.Str() != "" && len(r.problems) == before {
+			r.problems.Add(place+"/writeKey", "is empty: set a key, or leave writeKey out if the source receives no events over HTTP")
+		}
 		if keys[key.Str()] {
 			r.problems.Add(place+"/writeKey", "is already used: another source has the same")
 		}
@@ -242,6 +248,13 @@ func (r *reader) readSources(v event.Value, hasKey bool) (known map[string]bool)
 		r.config.Sources = append(r.config.Sources, Source{id, key.Str(), s.Get("eventsPerSecond").Float(), s.Get("deletes").Kind() == event.True, s.Get("erases").Kind() == event.True})
 	}
 	return known
+}
+
+// checkPathName adds a problem for an id that cannot be a part of a URL: clients resolve it as the directory itself, or as the one above.
+func (r *reader) checkPathName(id, place string) {
+	if id == "." || id == ".." {
+		r.problems.Add(place, "cannot be %q, which has no page in the console: add a letter or a digit", id)
+	}
 }
 
 func (r *reader) checkSources(in Instance, known map[string]bool) {

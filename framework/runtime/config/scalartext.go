@@ -1,6 +1,7 @@
 package config
 
 import (
+	"regexp"
 	"strconv"
 
 	"github.com/landfall-dev/landfall/framework/event"
@@ -34,6 +35,33 @@ func scalarTexts(doc *yamldoc.Document, v event.Value, place string) event.Value
 		}
 		return mapItems(m, place, func(place string, item event.Value) event.Value { return scalarTexts(doc, item, place) })
 	})
+}
+
+// Warnings returns a warning for each number that YAML reads differently from JSON, such as 010, which is 8, with their positions. Those of
+// settings, audiences, mappings and hooks are among the warnings of the instance's plan, since their fields decide whether it is a number.
+func (c *Config) Warnings() (warnings fault.Problems) {
+	c.warnNumbers(withScalarTexts(c.Document, c.Document.Value()), "", &warnings)
+	return c.Document.Locate(warnings)
+}
+
+// ofPlan matches the pointers of what a plan warns of.
+var ofPlan = regexp.MustCompile(`^/destinations/[0-9]+/(settings|audiences|subscriptions/[0-9]+/(mapping|hooks))$`)
+
+func (c *Config) warnNumbers(v event.Value, place string, warnings *fault.Problems) {
+	if ofPlan.MatchString(place) {
+		return
+	}
+	if v.Kind() == event.Number {
+		if text := c.Document.NotationWarning(v, place); text != "" {
+			warnings.Add(place, "%s", text)
+		}
+	}
+	for key, m := range v.Members() {
+		c.warnNumbers(m, place+fault.PointerKey(key), warnings)
+	}
+	for i, item := range v.Items() {
+		c.warnNumbers(item, place+"/"+strconv.Itoa(i), warnings)
+	}
 }
 
 // mapMembers returns an object with each member replaced by the result of f. Other values are returned unchanged.

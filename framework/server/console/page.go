@@ -69,6 +69,7 @@ func parsePages() (map[string]*template.Template, error) {
 func templateFuncs() template.FuncMap {
 	return template.FuncMap{
 		"path":     func() string { return Path },
+		"segment":  url.PathEscape,
 		"count":    formatCount,
 		"since":    formatSince,
 		"when":     formatWhen,

@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"html"
 	"maps"
 	"net/http"
 	"net/url"
@@ -33,6 +34,35 @@ var draftID = regexp.MustCompile(`name="draft" value="([^"]+)"`)
 func TestUnchangedFormMakesNoChanges(t *testing.T) {
 	p := newPage(t, written)
 	assert.Contains(t, p.post("setup/edit", form(map[string]string{"do": "review"})), "No changes.")
+}
+
+// TestLinksToInstancesWithAnyID checks that links lead to the instance if its id has characters with a meaning in URLs.
+func TestLinksToInstancesWithAnyID(t *testing.T) {
+	ids := []string{"a/b", "a?b", "a#b", "a%2Fb", "a b", "a&b", "ä", "...", `a"b`, "setup"}
+	text := "destinations:\n"
+	for _, id := range ids {
+		text += "  - {id: " + strconv.Quote(id) + ", enabled: false, destination: webhook, subscriptions: []}\n"
+	}
+	p := newPage(t, text)
+	links := regexp.MustCompile(`href="/console/((?:setup/edit|wizard/at)/[^"]+)"`).FindAllStringSubmatch(p.get("setup"), -1)
+	found := map[string]int{}
+	for _, link := range links {
+		address := html.UnescapeString(link[1])
+		body := p.get(address)
+		for _, id := range ids {
+			if strings.Contains(body, `name="original" value="`+html.EscapeString(id)+`"`) {
+				found[id]++
+			}
+		}
+		if strings.HasPrefix(address, "wizard") {
+			name, err := url.PathUnescape(strings.Split(address, "/")[2])
+			require.NoError(t, err)
+			found[name]++
+		}
+	}
+	for _, id := range ids {
+		assert.Equal(t, 3, found[id], "%s in %v", id, links)
+	}
 }
 
 func TestReviewAndWrite(t *testing.T) {

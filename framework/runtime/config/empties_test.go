@@ -1,0 +1,66 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/runtime/config"
+)
+
+const webhookInstance = "\ndestinations: [{id: a, destination: webhook, subscriptions: []}]"
+
+// TestEmptyKeysAndIDs checks that a key or an id that nobody can use is a problem with its place.
+func TestEmptyKeysAndIDs(t *testing.T) {
+	const empty = " is empty: set a key, or leave writeKey out if the source receives no events over HTTP"
+	for text, want := range map[string]string{
+		`sources: [{id: web}]` + webhookInstance:                                             "",
+		`sources: [{id: web, writeKey: "${SECRET}"}]` + webhookInstance:                      "",
+		`sources: [{id: web, writeKey: ""}]` + webhookInstance:                               "f:1:31: /sources/0/writeKey should not be empty",
+		`sources: [{id: web, writeKey: "  "}]` + webhookInstance:                             "f:1:31: /sources/0/writeKey" + empty,
+		`sources: [{id: web, writeKey: "${NONE:-}"}]` + webhookInstance:                      "f:1:31: /sources/0/writeKey" + empty,
+		`sources: [{id: web, writeKey: "${NONE}"}]` + webhookInstance:                        "f:1:31: /sources/0/writeKey needs the environment variable NONE, which is not set",
+		`state: {key: ""}` + webhookInstance:                                                 "f:1:14: /state/key should not be empty",
+		`destinations: [{id: "", destination: webhook, subscriptions: []}]`:                  "f:1:21: /destinations/0/id should not be empty",
+		`destinations: [{id: .., destination: webhook, subscriptions: []}]`:                  `f:1:21: /destinations/0/id cannot be "..", which has no page in the console: add a letter or a digit`,
+		`destinations: [{id: ".", destination: webhook, subscriptions: []}]`:                 `f:1:21: /destinations/0/id cannot be ".", which has no page in the console: add a letter or a digit`,
+		`destinations: [{id: ..., destination: webhook, subscriptions: []}]`:                 "",
+		`audienceSyncs: [{id: .., from: "sqlite:a", query: q, every: 1h}]` + webhookInstance: `f:1:22: /audienceSyncs/0/id cannot be "..", which has no page in the console: add a letter or a digit`,
+	} {
+		_, problems := config.Parse("f", []byte(text), env)
+		assert.Equal(t, want, problems.Error(), text)
+	}
+}
+
+// TestNumbersInOtherNotations checks the warnings for numbers that YAML reads differently from JSON. Those of instances are warnings of plans.
+func TestNumbersInOtherNotations(t *testing.T) {
+	c, problems := config.Parse("f", []byte(`sources: [{id: 010, writeKey: 0x1F, eventsPerSecond: 1_000}]
+delivery: {parallel: 010, maxBytes: 2_000_000, partitions: 16}
+budgets: {b: {requestsPerSecond: 0o20}}
+audienceSyncs: [{id: 07, from: "sqlite:a", query: q, every: 1h, maxRemove: 0x10}]
+destinations:
+  - id: 0b1
+    destination: webhook
+    limits: {requestsPerSecond: +5, background: .5}
+    settings: {size: 010}
+    audiences: {k: {settings: {size: 010}}}
+    subscriptions: [{action: send, sampleRate: 1e-1, mapping: {a: 010}, hooks: {onMappingSave: {a: 010}}}]
+`), env)
+	require.Empty(t, problems)
+	var found []string
+	for _, w := range c.Warnings() {
+		place, _, _ := strings.Cut(w.String(), ": write the number")
+		found = append(found, place)
+	}
+	assert.Equal(t, []string{
+		"f:1:54: /sources/0/eventsPerSecond is written 1_000 but read as the number 1000",
+		"f:2:22: /delivery/parallel is written 010 but read as the number 8",
+		"f:2:37: /delivery/maxBytes is written 2_000_000 but read as the number 2000000",
+		"f:3:34: /budgets/b/requestsPerSecond is written 0o20 but read as the number 16",
+		"f:4:76: /audienceSyncs/0/maxRemove is written 0x10 but read as the number 16",
+		"f:8:33: /destinations/0/limits/requestsPerSecond is written +5 but read as the number 5",
+		"f:8:49: /destinations/0/limits/background is written .5 but read as the number 0.5",
+	}, found)
+}
