@@ -87,13 +87,18 @@ func (f *flusher) current() <-chan struct{} {
 	return f.running
 }
 
-// failure returns the error of an audience's last flush if it has failed just now: the next one should wait.
-func (f *flusher) failure(key recentKey) error {
+// failing returns the audiences whose last flush has failed just now.
+func (f *flusher) failing() map[recentKey]bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.failureLocked(key)
+	keys := map[recentKey]bool{}
+	for key := range f.failed {
+		keys[key] = f.failureLocked(key) != nil
+	}
+	return keys
 }
 
+// failureLocked returns the error of an audience's last flush if it has failed just now: the next one should wait.
 func (f *flusher) failureLocked(key recentKey) error {
 	if failed, ok := f.failed[key]; ok && time.Since(failed.at) < retryFlush {
 		return failed.err

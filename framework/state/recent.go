@@ -44,19 +44,18 @@ func (s *Store) recentOf(instance, audience string) *recentRows {
 	return r
 }
 
-// largestUnmerged returns the audience with the largest unmerged writes; if possible, one whose flush has not failed just now.
+// largestUnmerged returns the audience with the largest unmerged writes. Audiences whose flush has failed just now come last.
 func (s *Store) largestUnmerged() (largest recentKey, found bool) {
 	s.recentMu.Lock()
 	defer s.recentMu.Unlock()
-	size, failed := int64(0), true
+	failing, size := s.flusher.failing(), int64(0)
 	for key, r := range s.recent {
 		n := r.unmergedSize()
-		if n == 0 {
-			continue
+		if failing[key] {
+			n = min(n, 1)
 		}
-		keyFailed := s.flusher.failure(key) != nil
-		if better := n > size; keyFailed != failed && failed || keyFailed == failed && better {
-			largest, size, failed, found = key, n, keyFailed, true
+		if n > size {
+			largest, size, found = key, n, true
 		}
 	}
 	return largest, found
