@@ -284,6 +284,8 @@ func (c *doctorCommand) checkDatabase(ctx context.Context, cfg *config.Config) b
 		c.addFinding("ledger", isProblem, "", "the database of state.url: %s", found.Problem())
 	case found.Version == 0:
 		c.addFinding("ledger", isWarning, "landfall serve creates it", "PostgreSQL answers, and there is no ledger in the database")
+	case found.Version < found.Newest:
+		c.addFinding("ledger", isOK, "", "PostgreSQL answers; its schema is that of an earlier version: when all servers have this version, run landfall state upgrade, so that it has less to write")
 	default:
 		c.addFinding("ledger", isOK, "", "PostgreSQL answers")
 	}

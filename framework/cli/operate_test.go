@@ -47,7 +47,7 @@ func TestStatusWithAQueueOnACluster(t *testing.T) {
 	assert.Equal(t, exitFailed, code, text)
 }
 
-// TestDoctorLeavesAnEmptyDatabaseEmpty checks that doctor reports a database without a ledger, and creates none.
+// TestDoctorLeavesAnEmptyDatabaseEmpty checks that doctor reports a database without a ledger, and creates none, and one with an earlier schema.
 func TestDoctorLeavesAnEmptyDatabaseEmpty(t *testing.T) {
 	t.Parallel()
 	location := statetest.Postgres(t)
@@ -63,6 +63,10 @@ func TestDoctorLeavesAnEmptyDatabaseEmpty(t *testing.T) {
 	require.Zero(t, code, out) // creates the ledger
 	_, out = command(t, "doctor", "--config", file)
 	assert.Regexp(t, `ok +ledger +PostgreSQL answers\n`, out)
+	code, out = command(t, "state", "downgrade", "--yes", "--config", file)
+	require.Zero(t, code, out)
+	_, out = command(t, "doctor", "--config", file)
+	assert.Contains(t, out, "run landfall state upgrade")
 }
 
 // TestAProgramHasItsOwnNameInMessages checks errors, usage, examples and hints of a program that is not called landfall.
