@@ -233,7 +233,6 @@ func (c *component) deliverBatch(ctx context.Context, batch service.MessageBatch
 	results := make([]result, len(messages))
 	for i, m := range messages {
 		results[i] = m.result
-		results[i].replacedReason = m.replacedReason
 		c.recordResult(m.result)
 	}
 	return results

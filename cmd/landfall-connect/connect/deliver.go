@@ -35,9 +35,7 @@ type message struct {
 	event         event.Event
 	finalVerdicts map[string]runtime.Verdict // by subscription
 	open          int                        // tasks without a verdict in this pass
-
-	replacedReason string // why the event's timestamp was replaced, or ""
-	suppressed     bool   // the event's user is suppressed
+	suppressed    bool                       // the event's user is suppressed
 }
 
 // newMessage parses a message and, like the server, adds the fields that its event lacks. If the message is not an event, it gets the
@@ -51,7 +49,7 @@ func newMessage(raw []byte, maxFuture time.Duration, keyOf func(event.Event) str
 		}}}}
 	}
 	e, reason := incoming.CompleteWithReason(e, time.Now(), maxFuture)
-	m := &message{event: e, key: keyOf(e), id: e.Value().Get("messageId").Text(), replacedReason: reason}
+	m := &message{result: result{replacedReason: reason}, event: e, key: keyOf(e), id: e.Value().Get("messageId").Text()}
 	if m.id == "" { // the completed event is too large
 		sum := sha256.Sum256(raw)
 		m.id = string(sum[:])

@@ -80,7 +80,7 @@ func (p *pass) tryKeyLocked(key string) {
 
 // sendMessageLocked adds the tasks of a message. The dispatcher is locked.
 func (p *pass) sendMessageLocked(m *message) {
-	m.result = result{}
+	m.result = result{replacedReason: m.replacedReason}
 	if m.suppressed {
 		m.addVerdict(runtime.NotDelivered(runtime.Skipped, fault.CauseSuppressed))
 		return
