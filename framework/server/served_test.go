@@ -21,6 +21,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/internal/loglines"
 )
 
 const stateKey = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -48,29 +49,11 @@ const wrongSync = firstConfig + `audienceSyncs: [{id: vips, from: "sqlite:shop.d
 // enteredVIPs is a user who enters an audience.
 const enteredVIPs = `{"type":"track","event":"Audience Entered","userId":"u-ana","context":{"personas":{"computation_id":"aud_vips","computation_key":"vips","computation_class":"audience"}},"properties":{"vips":true}}`
 
-// lockedLog is a log that can be read while it is written.
-type lockedLog struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lockedLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lockedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // served is a server that runs in the test's process and delivers to sandboxes.
 type served struct {
 	*testing.T
 	file  string // the config
-	log   lockedLog
+	log   loglines.Buffer
 	at    Address
 	end   func()
 	ended chan error
