@@ -13,7 +13,6 @@ import (
 	"slices"
 
 	"github.com/landfall-dev/landfall/framework/state/sortedfile"
-	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // A copy of a database that Backup has written is a single file: this table has the contents of its files of members. The first program that opens the
@@ -105,40 +104,60 @@ func (s *Store) unpackMemberFiles(ctx context.Context, tx *sql.Tx) error {
 	if err := os.MkdirAll(s.dir().path, 0o700); err != nil {
 		return err
 	}
-	var out *os.File
-	finish := func() error {
-		if out == nil {
-			return nil
-		}
-		return errors.Join(out.Sync(), out.Close())
+	u := &unpacker{dir: s.dir()}
+	err := eachRow(ctx, tx, u.add, `SELECT file, part, data FROM packed_files ORDER BY file, part`)
+	if err == nil {
+		err = u.finish()
+	} else if u.out != nil {
+		err = errors.Join(err, u.out.Close())
 	}
-	err := eachRow(ctx, tx, func(rows *sql.Rows) error {
-		var name string
-		var part int
-		var data sql.RawBytes
-		if err := rows.Scan(&name, &part, &data); err != nil {
-			return err
-		}
-		if part == 0 {
-			err := finish()
-			if err == nil {
-				out, err = os.OpenFile(s.dir().file(filepath.Base(name)), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		_, err := out.Write(data)
-		return err
-	}, `SELECT file, part, data FROM packed_files ORDER BY file, part`)
-	if err = errors.Join(err, finish()); err != nil {
+	if err != nil {
 		return fmt.Errorf("unpacking the files of the ledger's members: %w", err)
-	}
-	if err := textfile.SyncDir(s.dir().path); err != nil {
-		return err
 	}
 	_, err = tx.ExecContext(ctx, `DROP TABLE packed_files`)
 	return err
+}
+
+// unpacker writes the files of the table packed_files to a directory.
+type unpacker struct {
+	dir  fileDir
+	name string   // of the current file
+	out  *os.File // nil if there is none
+}
+
+// add adds a row of the table.
+func (u *unpacker) add(rows *sql.Rows) error {
+	var name string
+	var part int
+	var data sql.RawBytes
+	if err := rows.Scan(&name, &part, &data); err != nil {
+		return err
+	}
+	if part == 0 {
+		if err := u.finish(); err != nil {
+			return err
+		}
+		u.name = filepath.Base(name)
+		var err error
+		if u.out, err = os.OpenFile(u.dir.file(u.name+unfinishedSuffix), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600); err != nil {
+			return err
+		}
+	}
+	_, err := u.out.Write(data)
+	return err
+}
+
+// finish completes the current file.
+func (u *unpacker) finish() error {
+	if u.out == nil {
+		return nil
+	}
+	err := errors.Join(u.out.Sync(), u.out.Close())
+	u.out = nil
+	if err != nil {
+		return err
+	}
+	return u.dir.finish(u.name)
 }
 
 // verifyMemberFiles reads all files of members, and returns the damage that it finds.
