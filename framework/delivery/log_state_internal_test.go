@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -151,4 +152,37 @@ func TestContradictionsAreConclusive(t *testing.T) {
 		assert.Equal(t, c.want && c.after == 0, first, c)
 		assert.Equal(t, c.want, l.isConclusive(bad, logView{created: 7, requestedAt: begin.Add(c.after)}, c.log), c)
 	}
+}
+
+// TestProcessesOfEarlierVersions checks for how long deletions count as those of an earlier version, which does not record them: while one of its processes
+// owns a checkpoint, and for a time after. What cannot be read may be one.
+func TestProcessesOfEarlierVersions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, shared := range []bool{false, true} {
+			q, log := newFailingQueue(t, memlog.Options{Shared: shared})
+			l := newLogMonitor(q)
+			own := func(cp checkpoint) {
+				stored, err := q.checkpointsOf(t.Context(), "i")
+				require.NoError(t, err)
+				_, err = q.appendMessage(t.Context(), checkpointsStream, cp.toMessage(checkpointSubject("i", 0), stored[0].revision))
+				require.NoError(t, err)
+			}
+			own(checkpoint{Owner: "new", LogCreated: 1})
+			assert.False(t, l.hasOlderVersions(t.Context()), "this version writes the time of the log")
+			own(checkpoint{LogCreated: 0})
+			assert.False(t, l.hasOlderVersions(t.Context()), "no process uses it")
+			own(checkpoint{Owner: "old"})
+			assert.Equal(t, shared, l.hasOlderVersions(t.Context()), "only a cluster has other processes")
+			own(checkpoint{Owner: "new", LogCreated: 1})
+			time.Sleep(olderGrace - 1)
+			assert.Equal(t, shared, l.hasOlderVersions(t.Context()))
+			time.Sleep(time.Nanosecond)
+			assert.False(t, l.hasOlderVersions(t.Context()))
+			log.arm(1)
+			assert.Equal(t, shared, l.hasOlderVersions(t.Context()))
+			log.arm(0)
+			l.noteOpenedByOlder()
+			assert.True(t, l.hasOlderVersions(t.Context()), "it has opened the log before this process")
+		}
+	})
 }

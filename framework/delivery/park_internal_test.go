@@ -28,8 +28,13 @@ func refusingInstance(t *testing.T) Instance {
 
 // answeringInstance returns an instance whose remote answers each event with an error or nil.
 func answeringInstance(t *testing.T, answer func() error) Instance {
+	return hostedInstance(t, "none", runtime.Host{}, answer)
+}
+
+// hostedInstance is answeringInstance with an authentication scheme and a host.
+func hostedInstance(t *testing.T, scheme string, host runtime.Host, answer func() error) Instance {
 	p := destination.Plugin{
-		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte("name: Acme\nslug: acme\nmode: cloud\nauthentication: {scheme: none}\n" +
+		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte("name: Acme\nslug: acme\nmode: cloud\nauthentication: {scheme: " + scheme + "}\n" +
 			"actions:\n  send:\n    title: Send\n    fields:\n      id: {label: ID, type: string, default: {\"@path\": $.userId}}\n")}},
 		Actions: map[string]destination.Action{"send": destination.Handle(destination.Handler[nothing, nothing]{
 			Perform: func(context.Context, destination.Call[nothing, nothing]) (*destination.Response, error) {
@@ -40,7 +45,7 @@ func answeringInstance(t *testing.T, answer func() error) Instance {
 	d, err := p.Load()
 	require.NoError(t, err)
 	in := config.InstanceOf(event.MustParse(`{"id":"main","subscriptions":[{"name":"all","action":"send","subscribe":"type = \"track\""}]}`))
-	plan, err := runtime.New(p, d, in, runtime.Host{})
+	plan, err := runtime.New(p, d, in, host)
 	require.NoError(t, err)
 	return Instance{Plan: plan}
 }

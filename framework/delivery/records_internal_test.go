@@ -190,3 +190,21 @@ func TestWaitingForTheJournal(t *testing.T) {
 		assert.ErrorIs(t, *err, context.Canceled)
 	})
 }
+
+// TestSpaceInTheJournal checks when a request waits for the journal: while as much as allowed waits to be transferred. It is refused while the log is full.
+func TestSpaceInTheJournal(t *testing.T) {
+	for _, c := range []struct {
+		bytes   int
+		failure error
+		want    error
+	}{
+		{0, nil, nil}, {maxJournaled - 1, nil, nil}, {maxJournaled, nil, context.DeadlineExceeded}, {0, errors.New("the disk is slow"), nil}, {0, fmt.Errorf("append: %w", ErrFull), ErrFull}, {maxJournaled, ErrFull, ErrFull},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			j := &journal{bytes: c.bytes, failure: c.failure, moved: make(chan struct{}), hurry: make(chan struct{}, 1)}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			assert.ErrorIs(t, j.waitForSpace(ctx), c.want, c)
+		})
+	}
+}
