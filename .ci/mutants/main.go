@@ -2,6 +2,9 @@
 //
 //	go run ./.ci/mutants -n 30 -seed 1 ./framework/event ./framework/state
 //	go run ./.ci/mutants -n 20 -run 'Letter|Replay' -files 'letters.go,replay.go' ./framework/delivery
+//	go run ./.ci/mutants -n 20 -slow 'Crash|Rename' -files 'crashes.go,instances.go' ./framework/delivery
+//
+// The tests run in short form. With -slow, a fault that they do not notice is tried again with other tests in full.
 //
 // Each fault is one change of one expression or statement: a comparison, an operand, a limit, a dropped error, a removed call, assignment,
 // continue or return. Logging, locks and methods such as String have none. The test binary of a package is built once with all faults in it, each behind a switch, and run once for each fault of the sample. The
@@ -19,6 +22,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,17 +35,20 @@ type options struct {
 	timeout time.Duration
 	run     string
 	skip    string
+	slow    string
+	short   bool
 	files   string
 	verbose bool
 }
 
 func main() {
-	var o options
+	o := options{short: true}
 	flag.IntVar(&o.count, "n", 20, "faults of each package; 0 tries all")
 	flag.Uint64Var(&o.seed, "seed", 1, "of the sample")
 	flag.DurationVar(&o.timeout, "timeout", 0, "for the tests of one fault, which is noticed if they take longer; 0 is 10s and four times what they take without a fault")
 	flag.StringVar(&o.run, "run", "", "only the tests that match, as of go test")
 	flag.StringVar(&o.skip, "skip", "", "not the tests that match, as of go test")
+	flag.StringVar(&o.slow, "slow", "", "try faults that are not noticed again with the tests that match, in full, not in short form")
 	flag.StringVar(&o.files, "files", "", "only faults in these files, comma-separated base names")
 	flag.BoolVar(&o.verbose, "v", false, "print the noticed faults as well")
 	flag.Usage = func() {
@@ -72,7 +79,8 @@ func sample(dir string, o options) error {
 	if err != nil {
 		return err
 	}
-	if err := tryWithout(binary, dir, &o); err != nil {
+	stages, err := o.stages(binary, dir)
+	if err != nil {
 		return err
 	}
 	var faults []*mutant
@@ -84,20 +92,36 @@ func sample(dir string, o options) error {
 	if o.count > 0 && len(faults) > o.count {
 		faults = faults[:o.count]
 	}
-	report(dir, binary, faults, o)
+	report(dir, binary, faults, stages, o.verbose)
 	return nil
 }
 
+// stages returns the options of the runs of the tests for each fault: in short form and, for -slow, in full.
+func (o options) stages(binary, dir string) ([]options, error) {
+	list := []options{o}
+	if o.slow != "" {
+		full := o
+		full.run, full.short = o.slow, false
+		list = append(list, full)
+	}
+	for i := range list {
+		if err := tryWithout(binary, dir, &list[i]); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
 // report tries faults and prints which of them the tests notice.
-func report(dir, binary string, faults []*mutant, o options) {
+func report(dir, binary string, faults []*mutant, stages []options, verbose bool) {
 	caught := 0
 	for _, m := range faults {
 		outcome := "not noticed"
-		if noticed, _ := try(binary, dir, m.id, o); noticed {
+		if slices.ContainsFunc(stages, func(o options) bool { noticed, _ := try(binary, dir, m.id, o); return noticed }) {
 			caught++
 			outcome = "noticed"
 		}
-		if o.verbose || outcome != "noticed" {
+		if verbose || outcome != "noticed" {
 			fmt.Printf("%s:%d:%d: %s: %s: %s\n", m.file, m.line, m.column, m.kind, outcome, m.text)
 		}
 	}
@@ -124,7 +148,7 @@ func tryWithout(binary, dir string, o *options) error {
 func try(binary, dir string, id int, o options) (noticed bool, output []byte) {
 	ctx, cancel := context.WithTimeout(context.Background(), o.timeout+5*time.Second)
 	defer cancel()
-	args := []string{"-test.short", "-test.failfast", "-test.timeout=" + o.timeout.String()}
+	args := []string{fmt.Sprintf("-test.short=%t", o.short), "-test.failfast", "-test.timeout=" + o.timeout.String()}
 	if o.run != "" {
 		args = append(args, "-test.run="+o.run)
 	}
