@@ -16,6 +16,8 @@ const (
 	// maxDelay is the longest plausible difference in delay between two requests of a sender. A larger difference means that its
 	// clock was set.
 	maxDelay = 10 * time.Minute
+	// maxKept is the longest that a client plausibly keeps an event before it is sent.
+	maxKept = 365 * 24 * time.Hour
 	// minContradictions is how many consecutive requests, over at least maxDelay, must contradict the known clock difference before
 	// it is replaced.
 	minContradictions = 3
@@ -78,14 +80,27 @@ func (s *senders) findLocked(key uint64, create bool) *sender {
 func (s *senders) correctTime(key uint64, received, sent, at time.Time) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !isClockOf(sent, at, received) {
+		sent = time.Time{}
+	}
 	from := s.findLocked(key, !sent.IsZero())
-	if from == nil {
-		return at
+	if from == nil || sent.IsZero() && from.skew.Abs() > maxDelay && received.Sub(at).Abs() <= maxDelay {
+		return at // without a usable sentAt, a time that is about that of the receipt comes from a clock that is right
 	}
 	if !sent.IsZero() {
 		from.observe(received, received.Sub(sent))
 	}
 	return from.correctTime(received, sent, at)
+}
+
+// isClockOf reports whether sent can be from the clock that at is from. Otherwise it is a wrong constant, or from another clock: it is far from
+// the receipt, and the event was recorded after it or longer ago than a client keeps events.
+func isClockOf(sent, at, received time.Time) bool {
+	if received.Sub(sent).Abs() <= maxDelay {
+		return true
+	}
+	age := sent.Sub(at)
+	return age >= -maxDelay && age <= maxKept
 }
 
 // sender is what is known about a client's clock. The difference between the receipt of a request and the client's time of sending

@@ -181,8 +181,8 @@ func TestSendersAreBounded(t *testing.T) {
 		s.correctTime(key, noon, noon, noon)
 	}
 	assert.LessOrEqual(t, len(s.current)+len(s.previous), 2*maxSenders)
-	s.correctTime(7, noon, noon.Add(-time.Hour), noon) // dropped and learned again
-	s.correctTime(8, noon, noon.Add(-time.Hour), noon)
+	s.correctTime(7, noon, noon.Add(-time.Hour), noon.Add(-time.Hour)) // dropped and learned again
+	s.correctTime(8, noon, noon.Add(-time.Hour), noon.Add(-time.Hour))
 	assert.Equal(t, time.Hour, s.current[7].skew)
 	for i := range 3 * maxSteps {
 		s.current[7].lowerSkew(-time.Duration(i) * time.Minute)
@@ -208,4 +208,31 @@ func TestAClockThatIsSetRightKeepsTheOrder(t *testing.T) {
 			last = e.placed
 		}
 	}
+}
+
+// TestASentAtThatIsNotOfTheClock checks that a sentAt that cannot be from the clock of the timestamps, such as a constant, neither moves events nor
+// freezes them: a user whose client sends it can always be decided anew.
+func TestASentAtThatIsNotOfTheClock(t *testing.T) {
+	for _, sent := range []time.Time{time.Unix(0, 0), noon.AddDate(0, 0, -14), noon.Add(-20 * time.Minute), noon.AddDate(73, 0, 0), noon.AddDate(-200, 0, 0)} {
+		s := newSenders()
+		for i := range 5 {
+			at := noon.Add(time.Duration(i) * 4 * time.Second)
+			assert.Equal(t, at, s.correctTime(1, at.Add(time.Second), sent, at), "%s, event %d", sent, i)
+		}
+		assert.Empty(t, s.current, "nothing is learned from %s", sent)
+	}
+}
+
+// TestTimesOfARightClockAmongThoseOfAWrongOne checks events without sentAt that come from another clock than the others of the sender.
+func TestTimesOfARightClockAmongThoseOfAWrongOne(t *testing.T) {
+	for _, ahead := range []time.Duration{3 * time.Hour, 10 * 365 * 24 * time.Hour, -3 * time.Hour, -10 * 365 * 24 * time.Hour} {
+		s := newSenders()
+		assert.Equal(t, noon, s.correctTime(1, noon, noon.Add(ahead), noon.Add(ahead)), ahead)
+		later := noon.Add(4 * time.Second)
+		assert.Equal(t, later, s.correctTime(1, later.Add(time.Second), time.Time{}, later), ahead)
+		assert.Equal(t, later, s.correctTime(1, later.Add(time.Second), time.Time{}, later.Add(ahead)), "%s: the wrong clock", ahead)
+	}
+	s := newSenders()
+	s.correctTime(1, noon, noon.Add(-5*time.Minute), noon.Add(-5*time.Minute))
+	assert.Equal(t, noon, s.correctTime(1, noon, time.Time{}, noon.Add(-5*time.Minute)), "a clock that is wrong by minutes is corrected")
 }
