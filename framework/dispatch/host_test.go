@@ -23,6 +23,7 @@ type scripted struct {
 	takes    int  // how many exhausted tasks it takes at most; 0 for all
 	began    time.Time
 	requests []string
+	limits   []time.Duration // of the requests
 	finished map[string]time.Duration
 	taken    []string
 	retried  int
@@ -31,7 +32,7 @@ type scripted struct {
 
 func (s *scripted) Send(b *dispatch.Batch[string]) {
 	values := valuesOf(b.Tasks)
-	s.requests = append(s.requests, fmt.Sprint(values))
+	s.requests, s.limits = append(s.requests, fmt.Sprint(values)), append(s.limits, b.Limit)
 	latency := s.latency
 	s.senders.Go(func() {
 		time.Sleep(latency)

@@ -44,3 +44,29 @@ func TestIdleLanesAreForgotten(t *testing.T) {
 		d.Stop()
 	})
 }
+
+// TestIdleGroupsAreForgotten checks that a lane forgets the groups which have nothing to send if there are many, and never one that has.
+func TestIdleGroupsAreForgotten(t *testing.T) {
+	group := func(tasks int) *group[string] {
+		g := &group[string]{}
+		for range tasks {
+			g.fresh.push(&Task[string]{})
+		}
+		return g
+	}
+	for _, c := range []struct{ idle, busy, left int }{{maxIdleGroups, 0, maxIdleGroups}, {maxIdleGroups - 1, 1, maxIdleGroups}, {maxIdleGroups + 1, 0, 0}, {maxIdleGroups, 1, 1}, {0, maxIdleGroups + 5, maxIdleGroups + 5}} {
+		l := &lane[string]{}
+		for range c.idle {
+			l.groups = append(l.groups, group(0))
+		}
+		for range c.busy {
+			l.groups = append(l.groups, group(1))
+		}
+		l.dropIdleGroups()
+		busy := 0
+		for _, g := range l.groups {
+			busy += g.fresh.len()
+		}
+		assert.Equal(t, []int{c.left, c.busy}, []int{len(l.groups), busy}, c)
+	}
+}

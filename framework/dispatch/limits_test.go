@@ -1,0 +1,182 @@
+package dispatch_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/dispatch"
+)
+
+// TestTheLeastAllowanceHolds checks that a request of several owners ends when the first of them no longer allows it.
+func TestTheLeastAllowanceHolds(t *testing.T) {
+	for _, allowed := range [][]time.Duration{{3 * time.Second, time.Second, 2 * time.Second}, {time.Second, 3 * time.Second}, {3 * time.Second, 2 * time.Second, time.Second}} {
+		withHost(t, dispatch.Config{Linger: time.Second}, func(t *testing.T, s *scripted) {
+			for i, d := range allowed {
+				one := in("lane", fmt.Sprint(i), fmt.Sprint(i), 10)
+				one.Owner = s.NewOwner(func() time.Duration { return d })
+				s.Add(one)
+			}
+			s.Add(in("lane", "free", "free", 10))
+			s.wait(t)
+			assert.Equal(t, []time.Duration{time.Second}, s.limits)
+		})
+	}
+}
+
+// TestFullBatchesDoNotLinger checks that a batch is sent as soon as it has the bytes or the number of tasks that one may have, and that what is left
+// waits for others again.
+func TestFullBatchesDoNotLinger(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Hour}, func(t *testing.T, s *scripted) {
+		add := func(name string, size, bytes int) {
+			one := in("lane", name, name, size)
+			one.MaxBytes = bytes
+			s.Add(one)
+			s.sleep(time.Second)
+		}
+		for _, name := range []string{"a", "b", "c", "d", "e"} {
+			add(name, 10, 30)
+		}
+		assert.Equal(t, []string{"[a b c]"}, s.requests)
+		add("f", 10, 30)
+		assert.Equal(t, []string{"[a b c]", "[d e f]"}, s.requests)
+		add("g", 10, 0)
+		add("h", 10, 0)
+		assert.Len(t, s.requests, 2)
+		add("i", 2, 0)
+		assert.Equal(t, []string{"[g h]"}, s.requests[2:], "one of them may be with one other only")
+		add("j", 10, 0)
+		assert.Equal(t, []string{"[g h]", "[i j]"}, s.requests[2:])
+		for i := range 9 {
+			add(fmt.Sprint(i), 10, 0)
+		}
+		assert.Len(t, s.requests, 4)
+		add("9", 10, 0)
+		assert.Equal(t, []string{"[0 1 2 3 4 5 6 7 8 9]"}, s.requests[4:])
+	})
+}
+
+// TestStatsOfFailingLanes checks what is said of lanes that fail: while their tasks wait and while they are sent again. A request that was not sent changes
+// nothing, and one that works or a host which takes the tasks ends it.
+func TestStatsOfFailingLanes(t *testing.T) {
+	withHost(t, dispatch.Config{MinBackoff: time.Second, MaxBackoff: time.Second}, func(t *testing.T, s *scripted) {
+		outcome := dispatch.Retry
+		s.latency = 10 * time.Second
+		s.answer = func(values []string) []dispatch.Result {
+			if values[0] == "fine" {
+				return make([]dispatch.Result, len(values))
+			}
+			wait := map[string]time.Duration{"slow": 10 * time.Minute, "fast": 5 * time.Minute}[values[0]]
+			return []dispatch.Result{{Outcome: outcome, RetryAfter: wait}}
+		}
+		o := s.NewOwner(nil)
+		for _, name := range []string{"slow", "fast", "fine"} {
+			one := in(name, name, name, 1)
+			one.Owner = o
+			s.Add(one)
+		}
+		s.sleep(11 * time.Second)
+		answered := s.began.Add(10 * time.Second)
+		stats := s.Stats()
+		assert.True(t, stats.Failing)
+		assert.Equal(t, 2, stats.Retrying)
+		assert.Equal(t, answered.Add(5*time.Minute), stats.NextRetry, "the first of them")
+
+		outcome = dispatch.NotSent
+		s.sleep(5 * time.Minute)
+		stats = s.Stats()
+		assert.True(t, stats.Failing)
+		assert.Equal(t, 1, stats.Retrying, "the other one is in flight")
+		assert.Equal(t, answered.Add(10*time.Minute), stats.NextRetry)
+		s.sleep(10 * time.Second)
+		stats = s.Stats()
+		assert.True(t, stats.Failing)
+		assert.Equal(t, answered, stats.LastSuccess, "the remote has accepted nothing since")
+		assert.Equal(t, 2, stats.Retrying)
+
+		s.Lock()
+		taken := o.TakeFailingLocked()
+		s.Unlock()
+		assert.Len(t, taken, 2)
+		stats = s.Stats()
+		assert.Zero(t, stats.Retrying)
+		assert.Zero(t, stats.Held)
+		s.sleep(time.Hour)
+		assert.False(t, s.Stats().Failing, "nothing is left to fail")
+		assert.Len(t, s.requests, 4)
+	})
+}
+
+// TestPausesAreBounded checks that no remote can stop an instance for longer than the host allows.
+func TestPausesAreBounded(t *testing.T) {
+	withHost(t, dispatch.Config{MaxPause: time.Minute, MinBackoff: time.Second, MaxBackoff: time.Second}, func(t *testing.T, s *scripted) {
+		until, begins := s.Pause(time.Hour)
+		assert.True(t, begins)
+		assert.Equal(t, time.Now().Add(time.Minute), until)
+		until, begins = s.Pause(time.Second)
+		assert.False(t, begins)
+		assert.Equal(t, time.Now().Add(time.Minute), until, "a shorter pause does not end a longer one")
+		s.Resume()
+		outcome := dispatch.NotSent
+		s.answer = func(values []string) []dispatch.Result {
+			return []dispatch.Result{{Outcome: outcome, RetryAfter: time.Hour}}
+		}
+		s.Add(in("lane", "a", "a", 1))
+		s.sleep(time.Minute - time.Millisecond)
+		require.Len(t, s.requests, 1)
+		s.sleep(time.Second)
+		require.Len(t, s.requests, 2)
+		outcome = dispatch.Done
+		s.wait(t)
+	})
+}
+
+// TestPoisonAmidSuccessIsGivenUp checks that a task which fails alone, while the remote accepts others of its lane, is given up after as many failures as
+// are allowed, and not only when its time is over.
+func TestPoisonAmidSuccessIsGivenUp(t *testing.T) {
+	withHost(t, dispatch.Config{MinBackoff: time.Second, MaxBackoff: time.Second, MaxAttempts: 3, RetryFor: 1000 * time.Hour}, func(t *testing.T, s *scripted) {
+		attempts := 0
+		s.answer = func(values []string) []dispatch.Result {
+			if values[0] == "bad" {
+				attempts++
+			}
+			return fail(values, func(v string) bool { return v == "bad" })
+		}
+		s.Add(in("lane", "bad", "bad", 1))
+		for i := range 100 {
+			s.sleep(500 * time.Millisecond)
+			s.Add(in("lane", fmt.Sprint(i), fmt.Sprint(i), 1))
+		}
+		s.wait(t)
+		assert.Equal(t, []string{"bad"}, s.taken)
+		assert.LessOrEqual(t, attempts, 6, "two before the first success, three that count")
+		assert.Len(t, s.finished, 100)
+	})
+}
+
+// TestOldestGroupGoesFirst checks that groups of a lane are sent in the order in which their tasks came, whatever the order in which the groups were seen first.
+func TestOldestGroupGoesFirst(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Millisecond}, func(t *testing.T, s *scripted) {
+		s.latency = time.Second
+		add := func(group, name string) {
+			one := in("lane", name, name, 10)
+			one.Group.Key = group
+			s.Add(one)
+			s.sleep(10 * time.Millisecond)
+		}
+		for _, one := range []string{"a1", "b1", "c1", "b2", "c2", "a2", "c3"} {
+			add(one[:1], one)
+		}
+		s.wait(t)
+		assert.Equal(t, []string{"[a1]", "[b1 b2]", "[c1 c2 c3]", "[a2]"}, s.requests)
+		add("d", "busy")
+		for _, one := range []string{"c4", "a3", "b3"} {
+			add(one[:1], one)
+		}
+		s.wait(t)
+		assert.Equal(t, []string{"[busy]", "[c4]", "[a3]", "[b3]"}, s.requests[4:])
+	})
+}
