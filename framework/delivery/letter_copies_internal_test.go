@@ -100,3 +100,34 @@ func TestLetterCopies(t *testing.T) {
 	assert.Empty(t, c.bySubject)
 	assert.Empty(t, c.withTask())
 }
+
+// TestStoredLetterOfATask checks that a task which finds its letter stored under another subject no longer holds up the letter that it was started for, and
+// that a replay which wrote the letter before a restart does not count twice.
+func TestStoredLetterOfATask(t *testing.T) {
+	for _, c := range []struct {
+		stored   string
+		replays  []string
+		held     map[string]bool
+		task     string
+		verdicts int
+	}{
+		{"", nil, map[string]bool{"a": true}, "a", 0}, {"a", nil, map[string]bool{"a": true}, "a", 3}, {"b", nil, map[string]bool{}, "", 3},
+		{"a", []string{"6-2", "7-2"}, map[string]bool{"a": true}, "a", 2}, {"a", []string{"7-3"}, map[string]bool{"a": true}, "a", 3},
+	} {
+		p := &partition{letters: newLetterCopies()}
+		p.letters.beginTask("a")
+		one := &task{partition: p, page: &page{seq: 7}, eventIndex: 2, origin: position{3, 0}, taskOf: "a"}
+		var stored *DeadLetter
+		if c.stored != "" {
+			stored = &DeadLetter{storedSubject: c.stored, verdictCount: 3, Replays: c.replays}
+		}
+		one.adoptStoredLocked(stored)
+		assert.True(t, one.letterLoaded)
+		assert.Equal(t, c.held, p.letters.withTask(), c)
+		assert.Equal(t, c.task, one.taskOf, c)
+		if stored != nil {
+			assert.Equal(t, c.verdicts, stored.verdictCount, c)
+			assert.Same(t, stored, one.letter)
+		}
+	}
+}

@@ -382,3 +382,20 @@ func (r *randomReader) check() {
 	defer r.mu.Unlock()
 	assert.Equal(r.fixture.t, r.fixture.expected(r.subjects, r.from), r.list, "%v", r.subjects)
 }
+
+// TestClosedTwice checks that an instance which is stopped twice leaves once: the pages that the others share are kept.
+func TestClosedTwice(t *testing.T) {
+	f := newFeedFixture(t)
+	a, b := f.feeds.newCursor(0, []string{"ev.*.0"}, 1), f.feeds.newCursor(0, []string{"ev.*.0"}, 1)
+	for range 3 {
+		f.add("ev.a.0", 10)
+	}
+	f.take(a, 1)
+	f.take(b, 1)
+	a.close()
+	a.close()
+	assert.Equal(t, 1, b.partition.cursors)
+	assert.Equal(t, []uint64{2, 3}, f.take(b, 2))
+	b.close()
+	assert.Zero(t, b.partition.cursors)
+}

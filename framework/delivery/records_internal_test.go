@@ -208,3 +208,22 @@ func TestSpaceInTheJournal(t *testing.T) {
 		})
 	}
 }
+
+// TestRecordsOfBatches checks that a batch whose requests are not recorded says so: a reader must not take it for one without requests.
+func TestRecordsOfBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &worker{runner: &Runner{}}
+		ctx, none := w.recordBatch(t.Context(), 1)
+		assert.Nil(t, none, "no verdict is recorded")
+		assert.Equal(t, t.Context(), ctx)
+		w.runner.settings.OnVerdict = func(VerdictRecord) {}
+		for i := range maxRecordedBatches + 3 {
+			ctx, b := w.recordBatch(t.Context(), 5)
+			assert.Equal(t, []any{5, time.Now(), i >= maxRecordedBatches}, []any{b.Events, b.At, b.Partial}, i)
+			assert.Equal(t, b.Partial, ctx == t.Context())
+		}
+		time.Sleep(time.Second)
+		_, b := w.recordBatch(t.Context(), 1)
+		assert.False(t, b.Partial)
+	})
+}

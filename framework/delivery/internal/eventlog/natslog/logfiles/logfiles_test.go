@@ -173,6 +173,36 @@ func TestDamageLosesNoOtherMessage(t *testing.T) {
 	}
 }
 
+// TestEveryDamagedByteConcernsOneMessage damages each byte of a file, one at a time: its message is repaired, or it alone is reported as lost.
+func TestEveryDamagedByteConcernsOneMessage(t *testing.T) {
+	dir := writeFiles(t)
+	path := filePath(dir, "1.blk")
+	intact := readFile(t, path)
+	for seq := 1; seq <= messages; seq++ {
+		from, to := recordAt(intact, seq)
+		for at := from; at < to; at++ {
+			for _, bit := range []byte{4, 0x80} {
+				text := bytes.Clone(intact)
+				text[at] ^= bit
+				require.NoError(t, os.WriteFile(path, text, 0o600))
+				found, err := logfiles.Check(t.Context(), dir, nil, 0)
+				require.NoError(t, err)
+				require.Len(t, found, 1, "message %d, byte %d", seq, at-from)
+				if found[0].Repaired == 0 {
+					want := eventlog.FileDamage{Stream: "EVENTS", File: "1.blk", Lost: 1, First: uint64(seq), Last: uint64(seq)}
+					if inSequence := at-from >= 4 && at-from < 12; inSequence && (seq == 1 || seq == messages) { // no neighbour says which it was
+						want.First, want.Last = found[0].First, found[0].Last
+					}
+					require.Equal(t, want, found[0], "message %d, byte %d, bit %d", seq, at-from, bit)
+					continue
+				}
+				require.Equal(t, eventlog.FileDamage{Stream: "EVENTS", File: "1.blk", Repaired: 1}, found[0])
+				require.True(t, at-from < 4 || at-from == 20 || at-from == 21, "message %d, byte %d: only lengths can be repaired", seq, at-from)
+			}
+		}
+	}
+}
+
 // TestEraseOverwritesOneUser checks that the data of a user is in no file any more, that everything else stays, and that files which need no change, or
 // cannot be read to their end, are not written.
 func TestEraseOverwritesOneUser(t *testing.T) {
