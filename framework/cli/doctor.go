@@ -253,7 +253,7 @@ func (c *doctorCommand) checkLedger(ctx context.Context, cfg *config.Config, dir
 	file := filepath.Join(dir, state.File(c.sandbox))
 	problems, err := state.CheckFile(ctx, file)
 	next := "stop the server, restore " + filepath.Base(file) + " from a backup (landfall restore), or move it and " + filepath.Base(file) +
-		"-members away and send all members again (landfall members resync)"
+		"-members away and send all members again (landfall sync, or landfall replay)"
 	switch {
 	case err != nil:
 		reason := state.ErrorText(err)
@@ -265,7 +265,7 @@ func (c *doctorCommand) checkLedger(ctx context.Context, cfg *config.Config, dir
 		c.addFinding("ledger", isProblem, next, "%s is damaged: %s (%d more)", file, problems[0], len(problems)-1)
 	default:
 		members, bytes := state.FileSizes(file)
-		c.addFinding("ledger", isOK, "", "%s is intact, with %s of members (%.1f MB)", file, fault.Count(members, "file"), float64(bytes)/1e6)
+		c.addFinding("ledger", isOK, "", "%s is intact, with %s (%.1f MB)", file, fault.Count(members, "member file"), float64(bytes)/1e6)
 	}
 	return err == nil && len(problems) == 0
 }
@@ -285,7 +285,7 @@ func (c *doctorCommand) checkDatabase(ctx context.Context, cfg *config.Config) b
 	case found.Version == 0:
 		c.addFinding("ledger", isWarning, "landfall serve creates it", "PostgreSQL answers, and there is no ledger in the database")
 	case found.Version < found.Newest:
-		c.addFinding("ledger", isOK, "", "PostgreSQL answers; its schema is that of an earlier version: when all servers have this version, run landfall state upgrade, so that it has less to write")
+		c.addFinding("ledger", isOK, "", "PostgreSQL answers; its schema is that of an earlier version: when all servers have this version, run landfall state upgrade, which reduces writes")
 	default:
 		c.addFinding("ledger", isOK, "", "PostgreSQL answers")
 	}

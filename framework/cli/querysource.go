@@ -39,7 +39,7 @@ const fromRemote = "remote"
 // isRemote reports whether the users come from the remote.
 func (q *querySource) isRemote() bool { return q.from == fromRemote }
 
-// prepare reads the query, and finds mistakes in the flags before anything is opened. asksRemote says that the command can ask the remote.
+// prepare reads the query, and finds mistakes in the flags before anything is opened. asksRemote is set if the command can ask the remote.
 func (q *querySource) prepare(asksRemote bool) error {
 	near := fault.DidYouMean(strings.ToLower(q.from), []string{fromRemote})
 	switch {

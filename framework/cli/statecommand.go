@@ -82,7 +82,8 @@ func newStateUpgrade(s streams) *cobra.Command {
 		Use: "upgrade", Short: "Use the newest schema in PostgreSQL, when no server of an earlier version runs", Args: exactArgs(0, "flags only"),
 		Long: "Servers of different versions can share a PostgreSQL database while they are upgraded one by one. After the last one is\n" +
 			"upgraded, run this once: requests in flight and their results are then recorded in one row each, and the members of\n" +
-			"large audiences in blocks, which takes fewer writes. Servers of earlier versions cannot open the database afterwards.\n" +
+			"large audiences in sorted files, which takes fewer writes. Servers of earlier versions cannot open the database\n" +
+			"afterwards.\n" +
 			"A ledger in SQLite needs no upgrade.",
 		Example: "  landfall state upgrade --config landfall.yaml --yes",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.withState(cmd.Context(), c.upgradeState) },
@@ -116,9 +117,9 @@ func newStateDowngrade(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "downgrade", Short: "Let a program of an earlier version open the ledger, when no server runs", Args: exactArgs(0, "flags only"),
 		Long: "The members of large audiences are in sorted files, beside a SQLite database or in a table of a PostgreSQL database.\n" +
-			"Programs from before these files refuse such a database, and also one with many writes that are not merged. This\n" +
-			"moves all members to the tables that they know, at about 60,000 a second. A server of this version that runs afterwards\n" +
-			"moves large audiences of SQLite to files again, and those of PostgreSQL after landfall state upgrade.",
+			"Programs of versions without these files refuse such a database, and also one with many unmerged writes. This command\n" +
+			"moves all members to the tables that they know, at about 60,000 a second. If a server of this version runs afterwards, it\n" +
+			"moves large audiences to files again; in PostgreSQL only after landfall state upgrade.",
 		Example: "  landfall state downgrade --config landfall.yaml --yes",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.withState(cmd.Context(), c.downgradeState) },
 	}
@@ -136,7 +137,7 @@ func (c *stateCommand) downgradeState(ctx context.Context) error {
 		fmt.Fprintln(c.out, "nothing to do: all members are in the tables that earlier versions know")
 		return nil
 	}
-	if ok, err := c.confirm("the members in files are moved to the tables of the database; stop all servers first"); err != nil || !ok {
+	if ok, err := c.confirm("members in files and unmerged writes are moved to the tables of the database; stop all servers first"); err != nil || !ok {
 		return err
 	}
 	if err := c.requireStopped("moving members to the tables"); err != nil {

@@ -50,13 +50,13 @@ destinations:
 	entries, err := os.ReadDir(files)
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
-	assert.Regexp(t, `state\.db is intact, with 1 file of members \([0-9.]+ MB\)`, run(0, "doctor"))
+	assert.Regexp(t, `state\.db is intact, with 1 member file \([0-9.]+ MB\)`, run(0, "doctor"))
 	assert.Contains(t, run(0, "state", "downgrade", "--dry-run"), "stop all servers first")
 
 	moved := filepath.Join(dir, "moved")
 	require.NoError(t, os.Rename(filepath.Join(files, entries[0].Name()), moved))
 	assert.Contains(t, run(1, "doctor"), entries[0].Name())
-	assert.Contains(t, run(1, "members", "export", "aud_vip"), "of the ledger's members is missing")
+	assert.Contains(t, run(1, "members", "export", "aud_vip"), "is missing: the directory")
 	require.NoError(t, os.Rename(moved, filepath.Join(files, entries[0].Name())))
 
 	assert.Contains(t, run(0, "state", "downgrade", "--yes"), "done")

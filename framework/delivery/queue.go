@@ -203,7 +203,7 @@ type NewEvent struct {
 	Raw    []byte // the event as JSON in one line
 }
 
-// sourcePartition is what the subject of an event consists of.
+// sourcePartition determines the subject of an event.
 type sourcePartition struct {
 	source    string
 	partition int

@@ -77,7 +77,7 @@ func (s *Store) Check(ctx context.Context) ([]string, error) {
 	return s.verifyMemberFiles(ctx)
 }
 
-// CheckFile is Check for a database file, which it does not change. A file that does not exist has no damage, unless its files of members do.
+// CheckFile is Check for a database file, which it does not change. A file that does not exist has no damage, unless its member files do.
 func CheckFile(ctx context.Context, file string) ([]string, error) {
 	file, err := filepath.Abs(file)
 	if err != nil {

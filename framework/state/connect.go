@@ -83,7 +83,7 @@ func sqliteReason(e *sqlitedriver.Error) string {
 	case busy, locked:
 		return "another program keeps the file locked: end it, and try again"
 	case full:
-		return "the disk is full: make room, and what failed is tried again or can be repeated"
+		return "the disk is full: free disk space; a server then tries again, and a command can be repeated"
 	case diskError:
 		return fmt.Sprintf("the disk reports an error (code %d of SQLite): check the disk, the system's log and the free space; if the file is damaged afterwards, %s", e.Code(), restore)
 	}

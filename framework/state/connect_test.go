@@ -66,7 +66,7 @@ func TestErrorText(t *testing.T) {
 		err  error
 		want string
 	}{
-		{full, "reading: the disk is full: make room, and what failed is tried again or can be repeated"},
+		{full, "reading: the disk is full: free disk space; a server then tries again, and a command can be repeated"},
 		{readOnly, "reading: the user of this process may not write the file, or its directory: check their owner and permissions, and that the file system is not read-only"},
 		{cannotOpen, "reading: the file cannot be opened: check the owner and the permissions of it and its directory"},
 		{other, "reading: SQLite reports: SQL logic error: no such table: missing (1)"},

@@ -57,7 +57,7 @@ func (s *Store) eraseInAudience(ctx context.Context, a audienceID, match func(st
 	if err := (&Ledger{s, a.instance}).settle(ctx, fromSQL.Replace(a.audience)); err != nil {
 		return err
 	}
-	if err := s.deleteTableRows(ctx, a.row); err != nil { // that an interrupted move to files has left
+	if err := s.deleteTableRows(ctx, a.row); err != nil { // they are left of an interrupted move to files
 		return err
 	}
 	identities, err := s.matchingIdentities(ctx, a.row, match)
@@ -101,7 +101,7 @@ func (s *Store) eraseInTables(ctx context.Context, audience int64, identities []
 	})
 }
 
-// eraseInFiles is eraseInTables for an audience whose rows are in files. inFiles is false for another one.
+// eraseInFiles is eraseInTables for an audience whose rows are in files. inFiles is false if they are in the tables.
 func (s *Store) eraseInFiles(ctx context.Context, audience int64, identities []string) (erased map[string]int64, inFiles bool, err error) {
 	wanted := make(map[string]bool, len(identities))
 	for _, identity := range identities {
@@ -145,9 +145,9 @@ func (s *Store) matchingIdentities(ctx context.Context, audience int64, match fu
 // ErrScrubBusy means that the file could not be scrubbed completely, since others were reading it.
 var ErrScrubBusy = errors.New("the state is being read, so deleted data may still be in its files: try again")
 
-// Scrub rewrites a SQLite file, empties its write-ahead log and deletes unfinished files of members, so that they have no remains of deleted rows. It takes as much free space
-// as the file has, and writes wait for it. In PostgreSQL it makes the space of deleted rows available again; the server's own write-ahead
-// log keeps them until it is recycled.
+// Scrub rewrites a SQLite file, empties its write-ahead log and deletes unfinished member files, so that nothing is left of deleted rows. It needs as
+// much free space as the file has, and writes wait for it. In PostgreSQL it makes the space of deleted rows available again; the server's own
+// write-ahead log keeps them until it is recycled.
 func (s *Store) Scrub(ctx context.Context) error {
 	if !s.IsLocal() {
 		for _, table := range []string{"members", "history", "member_parts", "journal", "unmerged", "doubts", "state", "erasures"} {
@@ -158,7 +158,7 @@ func (s *Store) Scrub(ctx context.Context) error {
 		return nil
 	}
 	if err := s.removeLeftOvers(ctx); err != nil {
-		return fault.StateUnavailable("deleting unfinished files of members", err)
+		return fault.StateUnavailable("deleting unfinished member files", err)
 	}
 	if _, err := s.db.ExecContext(ctx, `VACUUM`); err != nil {
 		return fault.StateUnavailable("rewriting the state's file", err)

@@ -15,7 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/state/sortedfile"
 )
 
-// A copy of a database that Backup has written is a single file: this table has the contents of its files of members. The first program that opens the
+// A copy of a database that Backup has written is a single file: this table has the contents of its member files. The first program that opens the
 // copy writes them beside it, and drops the table.
 const createPackedFiles = `CREATE TABLE packed_files (
   file TEXT    NOT NULL,
@@ -26,7 +26,7 @@ const createPackedFiles = `CREATE TABLE packed_files (
 
 const packedPart = 1 << 20 // bytes of a file in one row
 
-// copyTo copies the database with its files of members to a new file.
+// copyTo copies the database with its member files to a new file.
 func (s *Store) copyTo(ctx context.Context, file string) error {
 	s.flusher.writing.Lock()
 	defer s.flusher.writing.Unlock()
@@ -65,7 +65,7 @@ func (s *Store) packMemberFiles(ctx context.Context, file string) (err error) {
 	return nil
 }
 
-// copySource returns the data source name of a copy that is being made: it is of no use if that fails, and has no files beside it.
+// copySource returns the data source name of a copy that is being made: it has no journal, since a copy that fails is not used.
 func copySource(file string) string {
 	pragmas := url.Values{"_pragma": {"journal_mode(OFF)", "synchronous(OFF)"}}
 	return (&url.URL{Scheme: "file", Path: file, RawQuery: pragmas.Encode()}).String()
@@ -112,7 +112,7 @@ func (s *Store) unpackMemberFiles(ctx context.Context, tx *sql.Tx) error {
 		err = errors.Join(err, u.out.Close())
 	}
 	if err != nil {
-		return fmt.Errorf("unpacking the files of the ledger's members: %w", err)
+		return fmt.Errorf("unpacking the ledger's member files: %w", err)
 	}
 	_, err = tx.ExecContext(ctx, `DROP TABLE packed_files`)
 	return err
@@ -162,7 +162,7 @@ func (u *unpacker) finish() error {
 
 // verifyMemberFiles reads all files of members, and returns the damage that it finds.
 func (s *Store) verifyMemberFiles(ctx context.Context) (problems []string, err error) {
-	for _, table := range []string{"packed_files", "member_files"} { // a copy has its files in itself, and an old database has none
+	for _, table := range []string{"packed_files", "member_files"} { // a copy contains its files, and an old database has none
 		var n int
 		if err := s.db.QueryRowContext(ctx, s.dialect.countColumns, table, "file").Scan(&n); err != nil || (n > 0) == (table == "packed_files") {
 			return nil, err
@@ -175,7 +175,7 @@ func (s *Store) verifyMemberFiles(ctx context.Context) (problems []string, err e
 	return s.verifyFilesNamed(ctx, names)
 }
 
-// verifyFilesNamed is verifyMemberFiles for files that were listed before. Those that were replaced meanwhile are no damage.
+// verifyFilesNamed is verifyMemberFiles for files that were listed before. Those that were replaced meanwhile are not missing.
 func (s *Store) verifyFilesNamed(ctx context.Context, names []string) (problems []string, err error) {
 	var missing []string
 	for _, name := range names {

@@ -17,7 +17,7 @@ import (
 	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
-// fileDir is the directory with the files of members of a SQLite database.
+// fileDir is the directory with the member files of a SQLite database.
 type fileDir struct{ path string }
 
 const (
@@ -37,7 +37,7 @@ func (d fileDir) bind(_ context.Context, _ querier, _ string, r *sortedfile.Read
 	return r
 }
 
-func (d fileDir) remove(name string) { _ = os.Remove(d.file(name)) } // otherwise the next start removes it
+func (d fileDir) remove(name string) { _ = os.Remove(d.file(name)) } // if it fails, the next start removes the file
 
 // create creates an unfinished file, and returns its name. Until unlock is called or the process ends, no process deletes it.
 func (d fileDir) create() (name string, w *sortedfile.Writer, unlock func(), err error) {
@@ -73,10 +73,10 @@ func (d fileDir) lock(how int) (unlock func(), err error) {
 	return func() { _ = dir.Close() }, nil
 }
 
-// missing says that a listed file is missing, and what to do.
+// missing returns the message for a listed file that is missing.
 func (d fileDir) missing(name string) string {
 	base := filepath.Base(d.path)
-	return fmt.Sprintf("the file %s of the ledger's members is missing: the directory %s belongs to the database; put it beside the database if it was left out "+
+	return fmt.Sprintf("the ledger's member file %s is missing: the directory %s belongs to the database; put it beside the database if it was left out "+
 		"when the database was copied or moved, otherwise restore the ledger from a backup (landfall restore)", name, base)
 }
 
@@ -100,7 +100,7 @@ func (d fileDir) requireNone() error {
 	return err
 }
 
-// addMemberFiles adds the table of files if the database lacks it, takes the files out of a copy by Backup, and checks the directory of the files.
+// addMemberFiles adds the table of files if the database lacks it, unpacks the files of a copy by Backup, and checks their directory.
 func (s *Store) addMemberFiles(ctx context.Context, tx *sql.Tx) error {
 	statements := []string{s.dialect.schema.Replace(createMemberFiles)}
 	if !s.IsLocal() {
@@ -108,7 +108,7 @@ func (s *Store) addMemberFiles(ctx context.Context, tx *sql.Tx) error {
 	}
 	for _, statement := range statements {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
-			return fmt.Errorf("adding the tables of files of members: %w", err)
+			return fmt.Errorf("adding the tables of member files: %w", err)
 		}
 	}
 	if !s.IsLocal() {
@@ -120,8 +120,9 @@ func (s *Store) addMemberFiles(ctx context.Context, tx *sql.Tx) error {
 	return s.checkMemberFiles(ctx, tx)
 }
 
-// checkMemberFiles returns an error if a listed file is missing. Otherwise it deletes what processes have left behind. If no file is listed, it keeps finished files: this database may have replaced theirs by mistake. It must be called in a
-// transaction that has the database locked, so that no other process is adding a file.
+// checkMemberFiles returns an error if a listed file is missing. Otherwise it deletes the files that processes have left. If no file is listed, it keeps
+// finished files: the database that lists them may have been replaced by mistake. It must be called in a transaction that has the database locked, so
+// that no other process is adding a file.
 func (s *Store) checkMemberFiles(ctx context.Context, tx *sql.Tx) error {
 	dir := s.dir()
 	found, err := dir.names()
@@ -153,7 +154,8 @@ func (d fileDir) names() (names []string, err error) {
 	return names, nil
 }
 
-// clean deletes the unfinished ones of the found files, unless a process is writing one, and with finished also the finished ones that are not listed.
+// clean deletes the unfinished files among those found, unless a process is writing one. If finished is set, it also deletes finished files that are not
+// listed.
 func (d fileDir) clean(found, listed []string, finished bool) {
 	unlock, err := d.lock(syscall.LOCK_EX | syscall.LOCK_NB)
 	unfinished := err == nil // no process is writing one
@@ -191,7 +193,7 @@ func (s *Store) removeLeftOvers(ctx context.Context) error {
 	})
 }
 
-// FileSizes returns how many files the ledger in a SQLite file has for members, and the size of all of its files together.
+// FileSizes returns the number of member files of the ledger in a SQLite file, and the size of all files of the ledger.
 func FileSizes(file string) (files int, bytes int64) {
 	dir := fileDir{file + memberFilesSuffix}
 	paths := []string{file, file + "-wal"}

@@ -52,7 +52,7 @@ func TestErrorsOfAFileNameIt(t *testing.T) {
 	require.NoError(t, tx.Rollback())
 
 	require.NoError(t, exec(conn, "PRAGMA max_page_count = 2"))
-	check(exec(conn, "INSERT INTO t VALUES (zeroblob($1))", 100000), "the disk is full: make room, and what failed is tried again or can be repeated")
+	check(exec(conn, "INSERT INTO t VALUES (zeroblob($1))", 100000), "the disk is full: free disk space; a server then tries again, and a command can be repeated")
 	require.NoError(t, exec(conn, "PRAGMA query_only = 1"))
 	check(exec(conn, "INSERT INTO t VALUES (1)"), "the user of this process may not write the file, or its directory: check their owner and permissions, and that the file system is not read-only")
 	require.NoError(t, exec(conn, "PRAGMA query_only = 0"))

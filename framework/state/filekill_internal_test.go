@@ -35,7 +35,7 @@ func TestWriterThatIsKilled(t *testing.T) {
 	}
 }
 
-// A process that is killed while it writes and replaces files of members has lost no write that had returned, and leaves a usable ledger.
+// A process that is killed while it writes and replaces member files has lost no write that had returned, and leaves a usable ledger.
 func TestFilesSurviveKills(t *testing.T) {
 	dir, last := t.TempDir(), -1
 	for range testsize.Of(8, 3) {

@@ -13,7 +13,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/state/sortedfile"
 )
 
-// The files of members of a PostgreSQL database are rows of this table: a row for each block, and for each piece of what follows the blocks. Four of them
+// The member files of a PostgreSQL database are rows of this table: a row for each block, and for each piece of what follows the blocks. Four of them
 // fill a page.
 const (
 	createMemberParts = `CREATE TABLE IF NOT EXISTS member_parts (
@@ -23,14 +23,14 @@ const (
   PRIMARY KEY (file, start)
 ) WITH (toast_tuple_target = 8160)`
 
-	// Parts have no text that could be compressed.
+	// Compressing parts would save little.
 	tuneMemberParts = `ALTER TABLE member_parts ALTER COLUMN data SET STORAGE EXTERNAL`
 
 	partSize = 1984 // bytes of a part, unless a row is larger
 	partRows = 64   // parts that are written at once
 )
 
-// fileParts are the files of members of a PostgreSQL database.
+// fileParts are the member files of a PostgreSQL database.
 type fileParts struct{}
 
 func (fileParts) open(ctx context.Context, q querier, name string) (*sortedfile.Reader, error) {
@@ -150,7 +150,7 @@ func (w *partsWriter) flush() error {
 		w.file, w.starts, w.data)
 	w.starts, w.data = w.starts[:0], w.data[:0]
 	if err != nil {
-		return fmt.Errorf("writing a file of members: %w", err)
+		return fmt.Errorf("writing a member file: %w", err)
 	}
 	return nil
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// flusher moves unmerged writes to files of members, one audience after the other, in the background: writers wait only if they are far ahead.
+// flusher moves unmerged writes to member files, one audience after the other, in the background: writers wait only if they are far ahead.
 type flusher struct {
 	writing sync.Mutex // held while a file is written
 
@@ -25,9 +25,9 @@ type flushFailure struct {
 }
 
 const (
-	fileRatio  = 3           // a file is merged with the new rows if it has at most so many times as many
+	fileRatio  = 3           // a file is merged with newer rows if it has at most this many times as many
 	retryFlush = time.Second // after a flush of the audience has failed
-	farAhead   = 2           // writers wait above so many times the limits
+	farAhead   = 2           // writers wait above this many times the limits
 )
 
 var errClosed = errors.New("the state is closed")
@@ -87,7 +87,7 @@ func (f *flusher) current() <-chan struct{} {
 	return f.running
 }
 
-// failing returns the audiences whose last flush has failed just now.
+// failing returns the audiences whose last flush failed less than retryFlush ago.
 func (f *flusher) failing() map[recentKey]bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -98,7 +98,7 @@ func (f *flusher) failing() map[recentKey]bool {
 	return keys
 }
 
-// failureLocked returns the error of an audience's last flush if it has failed just now: the next one should wait.
+// failureLocked returns the error of an audience's last flush if it failed less than retryFlush ago.
 func (f *flusher) failureLocked(key recentKey) error {
 	if failed, ok := f.failed[key]; ok && time.Since(failed.at) < retryFlush {
 		return failed.err
@@ -125,7 +125,7 @@ func (s *Store) startFlush(key recentKey) (<-chan struct{}, error) {
 	return f.running, nil
 }
 
-// finish says that the flush in the background has ended.
+// finish records the result of the flush in the background, which has ended.
 func (f *flusher) finish(key recentKey, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -141,7 +141,7 @@ func (f *flusher) finish(key recentKey, err error) {
 	f.running = nil
 }
 
-// close ends the flush in the background, whose writes stay unmerged, and prevents others.
+// close cancels the flush in the background, whose writes stay unmerged, and prevents further ones.
 func (f *flusher) close() {
 	f.mu.Lock()
 	f.closed = true

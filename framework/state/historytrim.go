@@ -49,7 +49,7 @@ func (s *Store) trimAudience(ctx context.Context, audience, before int64) (delet
 	return execCount(ctx, s.db, `DELETE FROM history WHERE audience = $1 AND decided < $2`, audience, before)
 }
 
-// trimFiles is trimAudience for an audience whose rows are in files. It writes them anew if one of them has a history that is too old.
+// trimFiles is trimAudience for an audience whose rows are in files. It rewrites them if one of them has history that is too old.
 func (s *Store) trimFiles(ctx context.Context, audience, before int64) (deleted int64, err error) {
 	tooOld := func(h historyRow) bool { return h.decided < before }
 	found := false

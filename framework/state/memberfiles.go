@@ -93,7 +93,7 @@ func newMemberFiles(storage fileStorage) *memberFiles {
 	return &memberFiles{storage: storage, open: map[string]*openMemberFile{}, known: map[int64]knownFiles{}}
 }
 
-// unknownMerge stands for a value of audiences.merged that is not known: the files are listed anew.
+// unknownMerge stands for a value of audiences.merged that is not known: the files are listed again.
 const unknownMerge = -1
 
 // listed returns what remember has been given for an audience.
@@ -282,15 +282,15 @@ func (s *Store) withFiles(ctx context.Context, q querier, list []memberFile, f f
 	return err
 }
 
-// memberFileError says what to do about an unusable file.
+// memberFileError adds to the error of an unusable file what to do about it.
 func memberFileError(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, sortedfile.ErrDamaged):
-		return fmt.Errorf("%w: a file of the ledger's members is missing or damaged: restore the ledger from a backup (landfall restore)", fault.File(err))
+		return fmt.Errorf("%w: one of the ledger's member files is missing or damaged: restore the ledger from a backup (landfall restore)", fault.File(err))
 	case errors.Is(err, syscall.ENOSPC):
-		return fmt.Errorf("%w: make room, and what failed is tried again or can be repeated", fault.File(err))
+		return fmt.Errorf("%w: free disk space; a server then tries again, and a command can be repeated", fault.File(err))
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w: give the data directory and all in it to the user of the server (chown -R)", fault.File(err))
+		return fmt.Errorf("%w: make the server's user the owner of the data directory and of all files in it (chown -R)", fault.File(err))
 	}
 	return err
 }

@@ -52,7 +52,7 @@ func settleAll(t *testing.T, s *Store, audiences ...string) {
 	}
 }
 
-// filesIn returns the names of the files of members in a data directory.
+// filesIn returns the names of the member files in a data directory.
 func filesIn(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Join(dir, FileName+memberFilesSuffix))
@@ -246,11 +246,11 @@ func TestFilesAreCheckedAtTheStart(t *testing.T) {
 	require.NoError(t, os.WriteFile(s.dir().file("newer.members"), []byte("x"), 0o600))
 	require.NoError(t, os.Rename(s.dir().file(listed[0]), s.dir().file("elsewhere")))
 	_, err = Open(t.Context(), dir)
-	require.ErrorContains(t, err, "the file "+listed[0]+" of the ledger's members is missing")
+	require.ErrorContains(t, err, "the ledger's member file "+listed[0]+" is missing")
 	problems, err = CheckFile(t.Context(), filepath.Join(dir, FileName))
 	require.NoError(t, err)
 	require.Len(t, problems, 1)
-	assert.Contains(t, problems[0], listed[0]+" of the ledger's members is missing")
+	assert.Contains(t, problems[0], listed[0]+" is missing")
 	assert.Contains(t, filesIn(t, dir), "newer.members", "nothing is deleted: the database may be an old copy")
 }
 
@@ -324,7 +324,7 @@ func TestDamagedFilesAreReported(t *testing.T) {
 	assert.Len(t, filesIn(t, dir), 1, "no unfinished file stays")
 }
 
-// What is written while the files of an audience are written anew is kept.
+// What is written while the files of an audience are rewritten is kept.
 func TestWritesDuringARewriteAreKept(t *testing.T) {
 	for name, pending := range map[string]bool{"with unmerged writes": true, "without": false} {
 		for _, alone := range []bool{false, true} {
@@ -361,7 +361,7 @@ func TestWritesDuringARewriteAreKept(t *testing.T) {
 	}
 }
 
-// A copy by Backup is one file. The first program that opens it writes the files of members beside it.
+// A copy by Backup is one file. The first program that opens it writes the member files beside it.
 func TestBackupsHaveTheFiles(t *testing.T) {
 	dir := t.TempDir()
 	s := fileStore(t, dir)

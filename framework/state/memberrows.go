@@ -12,10 +12,10 @@ import (
 	"github.com/landfall-dev/landfall/framework/state/sortedfile"
 )
 
-// fileEpoch is what the first time of a row in a file of members is a difference from: 2026-01-01 in microseconds since 1970.
+// fileEpoch is what the first time of a row in a member file is a difference from: 2026-01-01 in microseconds since 1970.
 const fileEpoch = 1_767_225_600_000_000
 
-// fileKey returns the key of an identity in a file of members. Keys are not empty, and in the order of the identities.
+// fileKey returns the key of an identity in a member file. Keys are not empty, and in the order of the identities.
 func fileKey(identity string) string {
 	if identity == "" || identity[0] == 0 {
 		return "\x00" + identity
@@ -31,10 +31,10 @@ func identityOf(key string) string {
 	return key
 }
 
-// encodeFileRow appends the value of a row in a file of members, whose key is the identity.
+// encodeFileRow appends the value of a row in a member file, whose key is the identity.
 func encodeFileRow(data []byte, e *memberRow) []byte { return encodeValue(data, e, fileEpoch) }
 
-// decodeFileRow returns the state of a row in a file of members.
+// decodeFileRow returns the state of a row in a member file.
 func decodeFileRow(value string) (compactRow, error) {
 	r := &rowReader{rest: value}
 	c, _ := r.decodeState(fileEpoch)
@@ -44,7 +44,7 @@ func decodeFileRow(value string) (compactRow, error) {
 	return c, nil
 }
 
-// fileRowFlags returns the flags of a row in a file of members.
+// fileRowFlags returns the flags of a row in a member file.
 func fileRowFlags(value string) (uint8, error) {
 	if value == "" {
 		return 0, sortedfile.ErrDamaged

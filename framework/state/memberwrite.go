@@ -19,7 +19,7 @@ type memberWrite struct {
 	merged   int64     // audiences.merged when it begins
 	until    int64     // last unmerged write that is included; 0 for all
 	change   changeRow // of all rows of the audience; nil if there is nothing to change
-	alone    bool      // there may be no later unmerged writes when it ends
+	alone    bool      // the file is outdated if there are later unmerged writes when it ends
 
 	files    []memberFile // of the audience
 	replaced []memberFile // the newest ones, whose rows are in the new file
@@ -31,8 +31,8 @@ type memberWrite struct {
 // errOutdated rolls back a transaction whose new file is outdated.
 var errOutdated = errors.New("another process has changed the audience")
 
-// writeMembers writes the file, and replaces files and unmerged writes with it. ok is false if the audience was changed meanwhile otherwise than
-// by unmerged writes: then nothing has changed. flusher.writing must be locked.
+// writeMembers writes the file, and replaces files and unmerged writes with it. ok is false, and nothing is
+// changed, if the audience was meanwhile changed by more than unmerged writes. flusher.writing must be locked.
 func (s *Store) writeMembers(w *memberWrite) (ok bool, err error) {
 	if s.IsLocal() {
 		ok, err = s.writeToDir(w)
@@ -195,7 +195,7 @@ func (s *Store) writeRows(w *memberWrite, q querier, rows []*memberRow, out *sor
 	return nil
 }
 
-// addTo returns a function that adds a row to a file. The row of one value is copied.
+// addTo returns a function that adds a row to a file. A row with a single value is copied unless there is a change.
 func (w *memberWrite) addTo(out *sortedfile.Writer) func(key string, values []string) error {
 	var data []byte
 	return func(key string, values []string) error {
@@ -268,7 +268,7 @@ func (w *memberWrite) isCurrent(q querier) (bool, error) {
 		return false, ignoreMissing(err)
 	}
 	if w.name == "" {
-		return true, nil // it begins
+		return true, nil // nothing is written yet
 	}
 	w.isLast = last <= w.until
 	return w.isLast || !w.alone && w.until != w.merged, nil // rowsChanged would skip a later write
@@ -304,7 +304,7 @@ func (s *Store) listFile(w *memberWrite, tx *sql.Tx) error {
 	return err
 }
 
-// deleteTableRows deletes the rows of an audience in the tables if it has files, so that they do not count. It deletes a few thousand at a time, so that
+// deleteTableRows deletes the rows of an audience in the tables if it has files, which replace them. It deletes a few thousand at a time, so that
 // writers need not wait.
 func (s *Store) deleteTableRows(ctx context.Context, audience int64) error {
 	if inFiles, err := hasMemberFiles(ctx, s.db, audience); err != nil || !inFiles {

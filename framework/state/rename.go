@@ -44,7 +44,7 @@ func (l *Ledger) deleteAll(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
-// deleteFiles locks the audiences of the instance, and deletes the files of their members; those of a SQLite database are deleted by removeLeftOvers.
+// deleteFiles locks the audiences of the instance, and deletes their member files; those of a SQLite database are deleted by removeLeftOvers.
 func (l *Ledger) deleteFiles(ctx context.Context, tx *sql.Tx) error {
 	audiences, err := listNumbers(ctx, tx, `SELECT id FROM audiences WHERE instance = $1 ORDER BY id `+l.store.rowLock(), l.instance)
 	for _, audience := range audiences {

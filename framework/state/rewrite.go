@@ -11,11 +11,11 @@ import (
 	"github.com/landfall-dev/landfall/framework/state/sortedfile"
 )
 
-// maxAttempts is how often the files of an audience are written anew because other processes change it meanwhile.
+// maxAttempts limits how often the files of an audience are rewritten because another process has changed it meanwhile.
 const maxAttempts = 20
 
 // errBusy is returned after maxAttempts.
-var errBusy = errors.New("other processes change the audience all the time: try again later")
+var errBusy = errors.New("other processes keep changing the audience: try again later")
 
 // hasMemberFiles reports whether the rows of an audience are in files.
 func hasMemberFiles(ctx context.Context, q querier, audience int64) (bool, error) {
@@ -57,9 +57,9 @@ func (s *Store) mergeState(ctx context.Context, audience int64) (merged int64, p
 // changeRow changes a row of an audience, and reports whether the audience keeps it. It must not keep the row.
 type changeRow func(*memberRow) (keep bool)
 
-// rewriteFiles writes all rows of an audience in files anew, as a change leaves them, to one file. newChange returns the change; it is called again
-// if all begins anew. If alone is set, the file includes all that was written before its end. It returns false for an audience that has no files, which
-// is left as it is.
+// rewriteFiles applies a change to all rows of an audience in files, and writes them to one new file. newChange returns the change; it is called for each
+// attempt. If alone is set, the file includes everything that was recorded before it is listed. For an audience without files it does nothing and
+// returns false.
 func (s *Store) rewriteFiles(ctx context.Context, audience int64, alone bool, newChange func() changeRow) (bool, error) {
 	s.flusher.writing.Lock()
 	defer s.flusher.writing.Unlock()
@@ -95,7 +95,7 @@ func (s *Store) moveToTables(ctx context.Context, tx *sql.Tx, audience int64) er
 	if inFiles, err := hasMemberFiles(ctx, tx, audience); err != nil || !inFiles {
 		return err
 	}
-	for _, statement := range []string{`DELETE FROM history WHERE audience = $1`, `DELETE FROM members WHERE audience = $1`} { // which do not count
+	for _, statement := range []string{`DELETE FROM history WHERE audience = $1`, `DELETE FROM members WHERE audience = $1`} { // their rows do not count
 		if _, err := tx.ExecContext(ctx, statement, audience); err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ func (s *Store) moveToTables(ctx context.Context, tx *sql.Tx, audience int64) er
 	return s.deleteFilesOf(ctx, tx, audience)
 }
 
-// deleteFilesOf deletes the files of an audience; those of a SQLite database are only not listed any more.
+// deleteFilesOf deletes the files of an audience. Those of a SQLite database are only removed from the list.
 func (s *Store) deleteFilesOf(ctx context.Context, tx *sql.Tx, audience int64) error {
 	files, err := listMemberFiles(ctx, tx, audience)
 	if err == nil && !s.IsLocal() {
@@ -160,8 +160,8 @@ func (s *Store) CanDowngrade(ctx context.Context) (bool, error) {
 	return can, nil
 }
 
-// Downgrade moves the members in files and the unmerged writes to the tables of the database, so that programs of earlier versions can open it after a clean stop. It is to
-// be called when no server uses the database. It writes about 60,000 members a second.
+// Downgrade moves the members in files and the unmerged writes to the tables of the database, so that programs of earlier versions can open it after a
+// clean stop. No server may use the database. It writes about 60,000 members a second.
 func (s *Store) Downgrade(ctx context.Context) error {
 	audiences, err := listNumbers(ctx, s.db, `SELECT audience FROM member_files UNION SELECT audience FROM unmerged`)
 	for _, audience := range audiences {

@@ -42,7 +42,7 @@ func open(t testing.TB, location string) *state.Store {
 }
 
 // inFiles ends the names of tests in which a database has the members in files.
-const inFiles = " and files of members"
+const inFiles = " and member files"
 
 // onBothDatabases runs a test on SQLite and on PostgreSQL, on each with the members in tables and in files.
 func onBothDatabases(t *testing.T, f func(t *testing.T, location string)) {

@@ -24,7 +24,7 @@ const createUnmerged = `CREATE TABLE unmerged (
 type recentLimits struct {
 	unmerged      int64 // bytes of the unmerged writes of an audience above which writes merge it, in portions
 	unmergedTotal int64 // bytes of all unmerged writes that the process has written or read
-	flush         int64 // bytes of the unmerged writes of an audience from which they are merged to a file and not to the tables, in a SQLite database
+	flush         int64 // bytes of the unmerged writes of an audience from which they are merged to a file and not to the tables
 	read          int64 // rows of the table members in memory, in addition to those of the unmerged writes
 	portion       int   // rows that are merged at once, at least
 }

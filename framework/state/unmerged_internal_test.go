@@ -154,9 +154,9 @@ func TestUnmergedWritesChangeNothing(t *testing.T) {
 		assert.Equal(t, flush == 0, inFiles > steps, inFiles)
 	}
 	t.Run("sqlite", func(t *testing.T) { check(t, t.TempDir(), t.TempDir(), 120, math.MaxInt64) })
-	t.Run("files of members", func(t *testing.T) { check(t, t.TempDir(), t.TempDir(), 400, 0) })
+	t.Run("member files", func(t *testing.T) { check(t, t.TempDir(), t.TempDir(), 400, 0) })
 	t.Run("postgres", func(t *testing.T) { check(t, t.TempDir(), statetest.Postgres(t), 60, math.MaxInt64) })
-	t.Run("postgres and files of members", func(t *testing.T) { check(t, t.TempDir(), statetest.Postgres(t), 150, 0) })
+	t.Run("postgres and member files", func(t *testing.T) { check(t, t.TempDir(), statetest.Postgres(t), 150, 0) })
 }
 
 // The unmerged writes and the rows in memory stay within their limits, which writes may exceed by a half while they are merged in portions.

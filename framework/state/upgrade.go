@@ -9,7 +9,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Versions of a schema whose tables doubts, unmerged and member_files may have rows. Programs from before ignore the table, so they must not open such a
+// Versions of a schema whose tables doubts, unmerged and member_files may have rows. Earlier programs ignore the table, so they must not open such a
 // database. A file has the version only while the table has rows. A PostgreSQL database has them from its creation or from Store.Upgrade
 // on; until then, servers of an earlier version may share it, and every identity is marked and saved in its own row.
 const (

@@ -15,7 +15,7 @@ import (
 // maxFuture of 0 means DefaultMaxFuture. A missing messageId is derived from the content, so the same event gets the same messageId each
 // time.
 //
-// Unlike the server, it does not correct the client's clock by sentAt: how long the event has been under way is not known.
+// Unlike the server, it does not correct the client's clock by sentAt: how long the event has been in transit is not known.
 func Complete(e event.Event, received time.Time, maxFuture time.Duration) event.Event {
 	completed, _ := CompleteWithReason(e, received, maxFuture)
 	return completed

@@ -15,7 +15,7 @@ var (
 )
 
 // CheckFooter returns an error if a row is a part of a report, such as "Total" or "(3 rows)", and no user. The first field that is not empty
-// decides. isLast says that no row follows.
+// decides. isLast is set if no row follows.
 func CheckFooter(fields []string, isLast bool) error {
 	for _, field := range fields {
 		if field = strings.TrimSpace(field); field == "" {

@@ -6,11 +6,11 @@ import (
 )
 
 // Get looks up keys in portions. For each portion it first finds the blocks that may have the keys, in memory, and then reads these blocks; blocks that are
-// near each other with one call of the system, which costs as much as some 10 KB.
+// near each other with one system call, which costs about as much as reading 10 KB.
 const (
 	portionSize = 1024     // keys
 	extentSize  = 64 << 10 // bytes that are read with one call, unless a block is larger
-	maxGap      = 8 << 10  // bytes that are read in vain between two blocks
+	maxGap      = 8 << 10  // unneeded bytes that are read between two blocks
 )
 
 // errUnsorted is returned for keys in the wrong order.

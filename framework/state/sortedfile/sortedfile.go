@@ -3,8 +3,8 @@
 // files into one sequence.
 //
 // A file consists of blocks of about 2 KB with the rows, an index of the blocks, a Bloom filter, and a footer. A Reader keeps the index and the filter in
-// memory, about 13 bits a row, and reads blocks when it needs them. Each part has a checksum. Damage is reported as ErrDamaged, and
-// never as other rows than those that were written.
+// memory, about 13 bits a row, and reads blocks when it needs them. Each part has a checksum. Damage is reported as ErrDamaged;
+// wrong rows are never returned.
 //
 // A Reader is safe for concurrent use. Writers and iterators are not.
 package sortedfile
@@ -22,7 +22,7 @@ const (
 	MaxMeta  = 1 << 10 // bytes of meta
 )
 
-// ErrDamaged is matched by each error about a file with other bytes than those that were written, or of an unknown format.
+// ErrDamaged matches the errors of files that are damaged or have an unknown format.
 var ErrDamaged = errors.New("the file is damaged")
 
 // Info describes a file.
