@@ -134,7 +134,7 @@ func (c *stateCommand) downgradeState(ctx context.Context) error {
 		return err
 	}
 	if !possible {
-		fmt.Fprintln(c.out, "nothing to do: all members are in the tables that earlier versions know")
+		fmt.Fprintf(c.out, "nothing to do: all members in %s are in the tables that earlier versions know\n", c.location())
 		return nil
 	}
 	if ok, err := c.confirm("members in files and unmerged writes are moved to the tables of the database; stop all servers first"); err != nil || !ok {
@@ -148,6 +148,14 @@ func (c *stateCommand) downgradeState(ctx context.Context) error {
 	}
 	fmt.Fprintln(c.out, "done; a program of an earlier version can open the ledger")
 	return nil
+}
+
+// location names the open state.
+func (c *stateCommand) location() string {
+	if !c.store.IsLocal() {
+		return "the database"
+	}
+	return filepath.Join(instances.DataDir(c.cfg, c.data), state.File(c.target.SandboxName()))
 }
 
 // withState loads the config, opens its state and calls f.

@@ -63,6 +63,6 @@ destinations:
 	entries, err = os.ReadDir(files)
 	require.NoError(t, err)
 	assert.Empty(t, entries)
-	assert.Contains(t, run(0, "state", "downgrade", "--yes"), "nothing to do")
+	assert.Contains(t, run(0, "state", "downgrade", "--yes"), "nothing to do: all members in "+filepath.Join(data, "state.db"))
 	list()
 }

@@ -310,7 +310,7 @@ func (j *journal) forgetTransferred(ctx context.Context, all bool) error {
 	return j.queue.store.PurgeBefore(ctx, journalStream, before)
 }
 
-// keptBuffer returns a buffer that can be used again: nil if it is larger than almost every group.
+// keptBuffer returns the buffer to keep for the next group: nil if this one is much larger than most groups need.
 func keptBuffer(buffer []byte) []byte {
 	if cap(buffer) > 2*groupBytes {
 		return nil

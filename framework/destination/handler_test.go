@@ -134,7 +134,7 @@ func TestHandlersGetEventsIfTheyReadThem(t *testing.T) {
 	assert.Equal(t, []string{"", "", "u1", ""}, seen)
 }
 
-// TestPendingPayloads checks that operations which nobody could ask for are failures, and what Poll makes of the others.
+// TestPendingPayloads checks that payloads that cannot be polled are refused, and what Poll makes of the others.
 func TestPendingPayloads(t *testing.T) {
 	begin := func(_ context.Context, call batchCall) (results, error) {
 		ms := destination.NewMultiStatus(len(call.Payloads))

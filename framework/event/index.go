@@ -83,7 +83,7 @@ func contentRange(container node) (from, to int) {
 	return container.start(), container.start() + n
 }
 
-// textNode returns the node that holds where the text of a container is.
+// textNode returns the node that says where the text of a container is.
 func (d *document) textNode(container node) node {
 	at := container.start() - 1
 	if d.shortNodes == nil {

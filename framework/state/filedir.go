@@ -17,7 +17,7 @@ import (
 	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
-// fileDir is the directory with the member files of a SQLite database.
+// fileDir is the fileStorage of a SQLite database: the directory with its member files.
 type fileDir struct{ path string }
 
 const (

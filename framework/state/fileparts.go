@@ -30,7 +30,7 @@ const (
 	partRows = 64   // parts that are written at once
 )
 
-// fileParts are the member files of a PostgreSQL database.
+// fileParts is the fileStorage of a PostgreSQL database.
 type fileParts struct{}
 
 func (fileParts) open(ctx context.Context, q querier, name string) (*sortedfile.Reader, error) {
@@ -43,14 +43,14 @@ func (fileParts) bind(ctx context.Context, q querier, name string, r *sortedfile
 
 func (fileParts) remove(string) {} // the transaction that replaces a file deletes its parts
 
-// partsFile reads a file with a connection or a transaction.
+// partsFile reads a member file with a connection or a transaction.
 type partsFile struct {
 	ctx  context.Context
 	q    querier
 	name string
 }
 
-// gone is the error for a file without the parts that it should have: it was replaced.
+// gone returns the error of a file whose parts are missing, because it was replaced.
 func (f *partsFile) gone() error { return &fs.PathError{Op: "read", Path: f.name, Err: fs.ErrNotExist} }
 
 // Size implements sortedfile.File.

@@ -164,7 +164,7 @@ func TestWhatASyncAsksBeforeItRemoves(t *testing.T) {
 	k.DryRun = true
 	_, err = mirror(0)
 	require.NoError(t, err)
-	assert.Equal(t, planned, heard, "a dry run removes nobody")
+	assert.Equal(t, planned, heard, "a dry run removes no members")
 	k.DryRun = false
 	report, err := mirror(0)
 	require.NoError(t, err)
@@ -297,7 +297,7 @@ func TestListsOfTheRemoteAreReported(t *testing.T) {
 	k.OnListed = func(n int) { listed = append(listed, n) }
 	list, report := drifts(t, k)
 	assert.Equal(t, []int{5, 10}, listed, "after each page but the last")
-	assert.Equal(t, []int{14, 1, 11, 1}, []int{report.Listed, report.Nameless, report.Unknown, report.Extra}, "an identity that the ledger cannot have names nobody")
+	assert.Equal(t, []int{14, 1, 11, 1}, []int{report.Listed, report.Nameless, report.Unknown, report.Extra}, "an identity that the ledger cannot have is not counted as a user")
 	assert.Contains(t, list, "unknown email:a@example.com")
 	for _, kind := range []audiencesync.Drift{audiencesync.DriftMissing, audiencesync.DriftExtra, audiencesync.DriftUnknown} {
 		stop := errors.New("stop")

@@ -110,7 +110,7 @@ func TestLinksSignIn(t *testing.T) {
 	}
 }
 
-// TestConsoleWithoutAGuardIsClosed checks that a console which is not told who has access lets nobody in.
+// TestConsoleWithoutAGuardIsClosed checks that a console without a Guard asks for a key and accepts none.
 func TestConsoleWithoutAGuardIsClosed(t *testing.T) {
 	p := newPageOf(t, written, "", func(s *console.Config) { s.Guard = nil })
 	w := p.do(http.MethodGet, "setup", nil, nil)

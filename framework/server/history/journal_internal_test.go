@@ -125,7 +125,7 @@ func TestStateThatIsDown(t *testing.T) {
 	assert.Empty(t, found)
 }
 
-// TestMoreThanCanBeKept checks that what does not fit until the next write is counted, and that the next write begins anew.
+// TestMoreThanCanBeKept checks that what does not fit until the next write is counted, and that the next write starts at zero.
 func TestMoreThanCanBeKept(t *testing.T) {
 	r, log := newTestRecorder(t)
 	for range maxPending {
