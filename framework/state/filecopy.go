@@ -160,7 +160,7 @@ func (u *unpacker) finish() error {
 	return u.dir.finish(u.name)
 }
 
-// verifyMemberFiles reads all files of members, and returns the damage that it finds.
+// verifyMemberFiles reads all member files, and returns the damage that it finds.
 func (s *Store) verifyMemberFiles(ctx context.Context) (problems []string, err error) {
 	for _, table := range []string{"packed_files", "member_files"} { // a copy contains its files, and an old database has none
 		var n int
