@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,8 +13,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/landfall-dev/landfall/destinations"
 )
 
 // adminAnswers is the admin API of a server that has canned answers: by method and path, an optional status and the body.
@@ -82,13 +79,11 @@ func newAdminAnswers(t *testing.T, changed map[string]string) *adminAnswers {
 func (a *adminAnswers) run(args ...string) (code int, out, errs string) {
 	a.t.Helper()
 	a.requests = nil
-	var o, e bytes.Buffer
-	args = append(args, "--config", a.config, "--url", a.url, "--key-file", filepath.Join(filepath.Dir(a.config), "key"))
-	code = executeCommand(a.t.Context(), args, streams{in: strings.NewReader(""), out: &o, err: &e, plugins: destinations.All()})
+	code, out, errs = commandHere(a.t.Context(), append(args, "--config", a.config, "--url", a.url, "--key-file", filepath.Join(filepath.Dir(a.config), "key"))...)
 	if len(a.requests) > 0 && strings.HasPrefix(a.requests[0], "GET /admin/status") {
 		a.requests = a.requests[1:] // which connects
 	}
-	return code, o.String(), e.String()
+	return code, out, errs
 }
 
 // TestCommandsOfARunningServer checks what each command asks of a server, and what it prints and exits with.
@@ -293,10 +288,9 @@ func TestAddressesOfServers(t *testing.T) {
 		"--url " + other.URL:                           {1, "there is no admin API at " + other.URL + ": it has its own port, by default"},
 		"--sandbox --sandbox-url http://a.example":     {2, "give one of --sandbox and --sandbox-url"},
 	} {
-		var out, errs bytes.Buffer
-		code := executeCommand(t.Context(), append([]string{"status", "--config", a.config}, strings.Fields(args)...), streams{in: strings.NewReader(""), out: &out, err: &errs, plugins: destinations.All()})
-		assert.Equal(t, want.code, code, "%s: %s", args, errs.String())
-		assert.Contains(t, errs.String(), want.errs, args)
-		assert.Equal(t, want.code == 0, out.Len() > 0, args)
+		code, out, errs := commandHere(t.Context(), append([]string{"status", "--config", a.config}, strings.Fields(args)...)...)
+		assert.Equal(t, want.code, code, "%s: %s", args, errs)
+		assert.Contains(t, errs, want.errs, args)
+		assert.Equal(t, want.code == 0, out != "", args)
 	}
 }

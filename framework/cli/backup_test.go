@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,7 +9,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 )
@@ -21,11 +19,7 @@ func TestQueueWithoutAServer(t *testing.T) {
 	dir := t.TempDir()
 	file, data, copied, restored := filepath.Join(dir, "landfall.yaml"), filepath.Join(dir, "data"), filepath.Join(dir, "copy"), filepath.Join(dir, "restored")
 	require.NoError(t, os.WriteFile(file, []byte(serveConfig), 0o600))
-	run := func(args ...string) (code int, out, errs string) {
-		var o, e bytes.Buffer
-		code = executeCommand(t.Context(), args, streams{in: strings.NewReader(""), out: &o, err: &e, plugins: destinations.All()})
-		return code, o.String(), e.String()
-	}
+	run := func(args ...string) (code int, out, errs string) { return commandHere(t.Context(), args...) }
 	at := []string{"--config", file, "--data", data}
 	for _, args := range [][]string{{"backup", copied}, {"checkpoints", "repair"}, {"dead", "list"}, {"dead", "drop", "--all"}, {"replay", "--instance", "braze-main", "--since", "1h"}, {"instances", "list"}} {
 		code, out, errs := run(append(args, at...)...)

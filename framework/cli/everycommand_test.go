@@ -12,8 +12,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/landfall-dev/landfall/destinations"
 )
 
 // argumentsOfCommands are arguments that each command with a config accepts, without those that say where the config and the data are. FILE is a file
@@ -48,9 +46,7 @@ func TestMistakesEndEveryCommand(t *testing.T) {
 	run := func(args ...string) (code int, out, errs string) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // a server that starts would not end
 		defer cancel()
-		var o, e bytes.Buffer
-		code = executeCommand(ctx, args, streams{in: strings.NewReader(""), out: &o, err: &e, plugins: destinations.All()})
-		return code, o.String(), e.String()
+		return commandHere(ctx, args...)
 	}
 	seen := map[string]bool{}
 	for name, text := range argumentsOfCommands() {
@@ -109,11 +105,10 @@ func TestMistakesInDefinitionsEndEveryCommand(t *testing.T) {
 	require.NoError(t, os.WriteFile(list, []byte("[]"), 0o600))
 	for _, args := range []string{"list", "describe acme", "import subscriptions " + list + " --destination acme"} {
 		for _, definitions := range []string{dir, filepath.Join(dir, "none")} {
-			var out, errs bytes.Buffer
-			code := executeCommand(t.Context(), append(strings.Fields(args), "--definitions", definitions), streams{in: strings.NewReader(""), out: &out, err: &errs, plugins: destinations.All()})
+			code, out, errs := commandHere(t.Context(), append(strings.Fields(args), "--definitions", definitions)...)
 			assert.NotZero(t, code, "%s: %s", args, definitions)
-			assert.Empty(t, out.String(), args)
-			assert.Contains(t, errs.String(), map[bool]string{true: "colour", false: "none"}[definitions == dir], args)
+			assert.Empty(t, out, args)
+			assert.Contains(t, errs, map[bool]string{true: "colour", false: "none"}[definitions == dir], args)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,7 +11,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/language/fql"
 	"github.com/landfall-dev/landfall/framework/language/mapping"
@@ -98,8 +96,7 @@ func (g *guide) eachExample(text string, check func(example, want string)) {
 
 // run runs a command and returns what it prints on standard output.
 func (g *guide) run(args ...string) string {
-	var out, errs bytes.Buffer
-	code := executeCommand(g.Context(), args, streams{in: &bytes.Buffer{}, out: &out, err: &errs, plugins: destinations.All()})
-	require.Equal(g, exitOK, code, "%s%s", out.String(), errs.String())
-	return out.String()
+	code, out, errs := commandHere(g.Context(), args...)
+	require.Equal(g, exitOK, code, "%s%s", out, errs)
+	return out
 }

@@ -1,18 +1,13 @@
 package cli
 
 import (
-	"bytes"
-	"context"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/landfall-dev/landfall/destinations"
 )
 
 // TestPurgesThatAreRefused checks that a purge has the flag that it suggests if the remote refuses the changes.
@@ -29,10 +24,7 @@ func TestPurgesThatAreRefused(t *testing.T) {
 	t.Cleanup(remote.Close)
 	_, file, users := rehearsal(t, "https://rest.iad-01.braze.com", "")
 	landfall := func(args ...string) (code int, out, errs string) {
-		var o, e bytes.Buffer
-		args = append(args, "--config", file, "--sandbox-url", remote.URL)
-		code = executeCommand(context.Background(), args, streams{in: strings.NewReader(""), out: &o, err: &e, plugins: destinations.All()})
-		return code, o.String(), e.String()
+		return commandHere(t.Context(), append(args, "--config", file, "--sandbox-url", remote.URL)...)
 	}
 	code, out, errs := landfall("sync", "--audience", "aud_1", users)
 	require.Zero(t, code, out+errs)

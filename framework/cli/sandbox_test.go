@@ -74,10 +74,10 @@ type runSummary struct {
 
 // run runs the command line and reads its summary. No output may contain a secret.
 func run(t *testing.T, exit int, args ...string) runSummary {
-	var out, errs bytes.Buffer
-	require.Equal(t, exit, executeCommand(context.Background(), args, streams{in: strings.NewReader(""), out: &out, err: &errs, plugins: destinations.All()}), errs.String())
-	assert.NotContains(t, out.String()+errs.String(), "wrong-and-secret")
-	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	code, out, errs := commandHere(context.Background(), args...)
+	require.Equal(t, exit, code, errs)
+	assert.NotContains(t, out+errs, "wrong-and-secret")
+	lines := strings.Split(strings.TrimSpace(out), "\n")
 	var last struct{ Summary runSummary }
 	require.NoError(t, json.Unmarshal([]byte(lines[len(lines)-1]), &last))
 	return last.Summary

@@ -40,9 +40,9 @@ destinations:
 
 	run := func(code int, args ...string) string {
 		t.Helper()
-		got, out := command(t, append(args, "--config", file, "--data", data)...)
-		require.Equal(t, code, got, out)
-		return out
+		got, out, errs := commandHere(t.Context(), append(args, "--config", file, "--data", data)...)
+		require.Equal(t, code, got, out+errs)
+		return out + errs
 	}
 	list := func() { assert.Contains(t, run(0, "members", "export", "aud_vip"), "user-with-a-long-name-029999") }
 	list()

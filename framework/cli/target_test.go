@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/pem"
 	"errors"
 	"net/http/httptest"
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/state/statetest"
 )
@@ -33,6 +35,13 @@ func command(t *testing.T, args ...string) (int, string) {
 	}
 	require.NoError(t, err)
 	return exitOK, string(out)
+}
+
+// commandHere runs landfall in this process, without input, and returns its exit code and its outputs.
+func commandHere(ctx context.Context, args ...string) (code int, out, errs string) {
+	var o, e bytes.Buffer
+	code = executeCommand(ctx, args, streams{in: strings.NewReader(""), out: &o, err: &e, plugins: destinations.All()})
+	return code, o.String(), e.String()
 }
 
 // realBraze simulates the real API of Braze for processes of this test, which trust its certificate.

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -69,11 +68,10 @@ func (w *whyServer) askWhy(user, audience string) *why.Report {
 	if audience != "" {
 		args = append(args, "--audience", audience)
 	}
-	var out, notes bytes.Buffer
-	code := executeCommand(w.t.Context(), args, streams{in: strings.NewReader(""), out: &out, err: &notes, plugins: destinations.All()})
-	require.Equal(w.t, exitOK, code, notes.String())
+	code, out, notes := commandHere(w.t.Context(), args...)
+	require.Equal(w.t, exitOK, code, notes)
 	report := &why.Report{}
-	require.NoError(w.t, json.Unmarshal(out.Bytes(), report), out.String())
+	require.NoError(w.t, json.Unmarshal([]byte(out), report), out)
 	return report
 }
 
