@@ -180,3 +180,30 @@ func TestOldestGroupGoesFirst(t *testing.T) {
 		assert.Equal(t, []string{"[busy]", "[c4]", "[a3]", "[b3]"}, s.requests[4:])
 	})
 }
+
+// TestRunsEnd checks which tasks of a key share a request: neighbours that may be together, of one lane and group, as many as fit.
+func TestRunsEnd(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(i int, one *task)
+		want   []string
+	}{
+		"all together":        {func(int, *task) {}, []string{"[0 1 2 3 4 5]"}},
+		"one is not":          {func(i int, one *task) { one.Together = i != 2 }, []string{"[0 1]", "[2]", "[3 4 5]"}},
+		"the first is not":    {func(i int, one *task) { one.Together = i != 0 }, []string{"[0]", "[1 2 3 4 5]"}},
+		"another lane":        {func(i int, one *task) { one.Lane.Name += fmt.Sprint(i / 4) }, []string{"[0 1 2 3]", "[4 5]"}},
+		"another group":       {func(i int, one *task) { one.Group.Key = fmt.Sprint(i / 3) }, []string{"[0 1 2]", "[3 4 5]"}},
+		"as many as allowed":  {func(_ int, one *task) { one.MaxBatch = 4 }, []string{"[0 1 2 3]", "[4 5]"}},
+		"as large as allowed": {func(_ int, one *task) { one.MaxBytes = 30 }, []string{"[0 1 2]", "[3 4 5]"}},
+		"nearly as large":     {func(_ int, one *task) { one.MaxBytes = 29 }, []string{"[0 1]", "[2 3]", "[4 5]"}},
+	} {
+		withHost(t, dispatch.Config{Linger: time.Millisecond}, func(t *testing.T, s *scripted) {
+			for i := range 6 {
+				one := together(in("lane", "key", fmt.Sprint(i), 10))
+				c.change(i, one)
+				s.Add(one)
+			}
+			s.wait(t)
+			assert.Equal(t, c.want, s.requests, name)
+		})
+	}
+}
