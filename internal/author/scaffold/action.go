@@ -82,11 +82,31 @@ func codedAction(n New, d *destination.Definition, dir string, text []byte) ([]s
 	if err != nil {
 		return nil, err
 	}
-	made, err := n.write(v, map[string]string{n.actionFile(): "action.go", n.caseFile(): "case.yaml"})
+	var made []string
+	if sendsAnyBody(code) {
+		made, err = v.writeActionFrom(grown)
+	} else {
+		made, err = n.write(v, map[string]string{n.actionFile(): "action.go", n.caseFile(): "case.yaml"})
+	}
 	if err == nil {
 		err = errors.Join(textfile.Update(filepath.Join(dir, destination.DefinitionFile), grown, 0o644), textfile.Update(plugin, code, 0o644))
 	}
 	return append(made, filepath.Join(n.Slug, destination.DefinitionFile), filepath.Join(n.Slug, "plugin.go")), err
+}
+
+// sendsAnyBody reports whether the function send of a plugin takes a body of any type, as in a plugin that From made.
+func sendsAnyBody(code []byte) bool {
+	f, err := parser.ParseFile(token.NewFileSet(), "", code, parser.SkipObjectResolution)
+	if err != nil {
+		return false
+	}
+	for _, d := range f.Decls {
+		if d, ok := d.(*ast.FuncDecl); ok && d.Recv == nil && d.Name.Name == "send" && len(d.Type.Params.List) > 0 {
+			last, ok := d.Type.Params.List[len(d.Type.Params.List)-1].Type.(*ast.Ident)
+			return ok && last.Name == "any"
+		}
+	}
+	return false
 }
 
 func (n New) checkNewAction(d *destination.Definition, dir string) error {

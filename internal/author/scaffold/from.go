@@ -169,6 +169,24 @@ func (v *pluginView) Sends() bool {
 	return len(v.Actions) > 0 || v.Tested || v.Audiences || len(v.Hooks) > 0
 }
 
+// writeActionFrom writes the handler and the case of the action of a plugin that From made. text is the definition with the action.
+func (v view) writeActionFrom(text []byte) ([]string, error) {
+	d, err := destination.ParseDefinition(destination.DefinitionFile, text)
+	if err != nil {
+		return nil, err
+	}
+	p := pluginView{view: v, definition: d}
+	p.fillActions()
+	p.Actions = slices.DeleteFunc(p.Actions, func(a actionView) bool { return a.Key != v.Action })
+	p.Actions[0].Handler = v.Action
+	files := map[string][]byte{}
+	if err := p.addHandlers(files); err != nil {
+		return nil, err
+	}
+	p.addCases(files)
+	return p.writeFiles(files)
+}
+
 // handlerName returns the Go name of an action's handler.
 func handlerName(key string, taken []string) string {
 	name := generate.TypeName(key)
@@ -186,25 +204,32 @@ func handlerName(key string, taken []string) string {
 	return name
 }
 
-// writeAll writes the files of the plugin.
-func (v *pluginView) writeAll(text []byte) ([]string, error) {
-	files := map[string][]byte{destination.DefinitionFile: text}
-	add := func(path, template string, data any) error {
-		out, err := executeTemplate(template, data)
-		if err == nil && strings.HasSuffix(path, ".go") {
-			out, err = formatGo(path, out)
-		}
-		files[path] = out
-		return err
+func (v *pluginView) addFile(files map[string][]byte, path, template string, data any) error {
+	out, err := executeTemplate(template, data)
+	if err == nil && strings.HasSuffix(path, ".go") {
+		out, err = formatGo(path, out)
 	}
-	err := errors.Join(add("plugin.go", "from-plugin.go.tmpl", v), add("sandbox.go", "from-sandbox.go.tmpl", v), add("plugin_test.go", "from-plugin_test.go.tmpl", v))
+	files[path] = out
+	return err
+}
+
+// addHandlers adds the file of each action's handler.
+func (v *pluginView) addHandlers(files map[string][]byte) (err error) {
 	for _, a := range v.Actions {
 		data := struct {
 			*pluginView
 			Action actionView
 		}{v, a}
-		err = errors.Join(err, add(strings.ToLower(a.Handler)+".go", "from-action.go.tmpl", data))
+		err = errors.Join(err, v.addFile(files, strings.ToLower(a.Handler)+".go", "from-action.go.tmpl", data))
 	}
+	return err
+}
+
+// writeAll writes the files of the plugin.
+func (v *pluginView) writeAll(text []byte) ([]string, error) {
+	files := map[string][]byte{destination.DefinitionFile: text}
+	err := errors.Join(v.addFile(files, "plugin.go", "from-plugin.go.tmpl", v), v.addFile(files, "sandbox.go", "from-sandbox.go.tmpl", v),
+		v.addFile(files, "plugin_test.go", "from-plugin_test.go.tmpl", v), v.addHandlers(files))
 	v.addExamples(files)
 	if err != nil {
 		return nil, err
@@ -232,12 +257,20 @@ func (v *pluginView) writeFiles(files map[string][]byte) (made []string, err err
 
 // addExamples adds a case for each action, and an instance and events to try the destination with.
 func (v *pluginView) addExamples(files map[string][]byte) {
+	settings, subscriptions := v.addCases(files)
+	if len(subscriptions) > 0 {
+		files[filepath.Join("testdata", "landfall.yaml")] = yamldoc.Write(v.configOf(settings, subscriptions))
+		files[filepath.Join("testdata", "events.ndjson")] = []byte(sampleEvents)
+	}
+}
+
+// addCases adds a case for each action. It returns the settings of the cases, and a subscription for each action with a default.
+func (v *pluginView) addCases(files map[string][]byte) (settings event.Value, subscriptions []event.Value) {
 	settings, err := sampleOf(v.definition.Settings, nil)
 	if err != nil {
 		v.addNote("testdata/cases: write the cases by hand, since no settings could be made up: %v", err)
-		return
+		return settings, nil
 	}
-	var subscriptions []event.Value
 	for _, a := range v.Actions {
 		mapping, err := sampleOf(a.Fields, nil)
 		if err != nil {
@@ -254,10 +287,7 @@ func (v *pluginView) addExamples(files map[string][]byte) {
 			subscriptions = append(subscriptions, v.subscriptionOf(a, required))
 		}
 	}
-	if len(subscriptions) > 0 {
-		files[filepath.Join("testdata", "landfall.yaml")] = yamldoc.Write(v.configOf(settings, subscriptions))
-		files[filepath.Join("testdata", "events.ndjson")] = []byte(sampleEvents)
-	}
+	return settings, subscriptions
 }
 
 func (v *pluginView) addNote(format string, args ...any) {

@@ -124,6 +124,11 @@ func TestPluginsOfDefinitionsPassTheirTests(t *testing.T) {
 		assert.Equal(t, text, string(kept), "the definition stays as it is, with its comments")
 	}
 	assert.FileExists(t, filepath.Join(dir, "full", "testdata", "cases", "upsert-users.yaml"))
+	for _, action := range []scaffold.New{{Slug: "full", Action: "deleteContact", Batch: true}, {Slug: "managed", Action: "trackOrder"}} {
+		action.Dir = dir
+		_, _, err := scaffold.Action(action)
+		require.NoError(t, err, action.Action)
+	}
 	_, err := generate.All(dir, "destinations", "example.com/crm/destinations")
 	require.NoError(t, err)
 	registry, err := os.ReadFile(filepath.Join(dir, "registry_gen.go"))
