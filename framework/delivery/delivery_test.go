@@ -213,7 +213,9 @@ func TestEventsAreDeliveredInTheOrderOfEachUser(t *testing.T) {
 		}
 		return ms, nil
 	}
-	runner := startRunner(t, q, quick, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
+	patient := quick
+	patient.MaxAttempts = 100 // of 3000 events, one may fail five times in a row
+	runner := startRunner(t, q, patient, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
 	const users, each = 50, 60
 	for n := range each {
 		var batch []delivery.NewEvent
