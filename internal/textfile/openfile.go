@@ -14,12 +14,9 @@ var openedByShell = regexp.MustCompile(`^/dev/(stdin|fd/[0-9]+)$|^/proc/(self|[0
 // other than os.DevNull. The error is a *fs.PathError.
 func OpenFile(path string) (*os.File, error) {
 	if !openedByShell.MatchString(path) && path != os.DevNull {
-		info, err := os.Stat(path)
-		if err != nil {
-			return nil, err
-		}
-		if kind := specialKind(info.Mode()); kind != "" {
-			return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("it is " + kind + ", not a regular file")}
+		info, err := os.Stat(path) // if it fails, Open fails too, and says why the file cannot be opened
+		if err == nil && specialKind(info.Mode()) != "" {
+			return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("it is " + specialKind(info.Mode()) + ", not a regular file")}
 		}
 	}
 	return os.Open(path)

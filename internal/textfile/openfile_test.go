@@ -32,6 +32,7 @@ func TestOpenFileRefusesSpecialFiles(t *testing.T) {
 	}
 	_, err = textfile.OpenFile(filepath.Join(dir, "none"))
 	assert.ErrorIs(t, err, os.ErrNotExist)
+	assert.ErrorContains(t, err, "open ")
 }
 
 func TestOpenFileReadsOpenPipes(t *testing.T) {
