@@ -138,12 +138,7 @@ func TestRowsMovedBackAreNotDeleted(t *testing.T) {
 			return err
 		}
 		go func() { deleted <- s.deleteTableRows(context.WithoutCancel(t.Context()), id) }()
-		require.Eventually(t, func() bool {
-			var waits bool
-			err := s.db.QueryRowContext(t.Context(), `SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted
-				AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database()))`).Scan(&waits)
-			return err == nil && waits
-		}, time.Minute, 20*time.Millisecond)
+		waitForLock(t, s)
 		return nil
 	}))
 	require.NoError(t, <-deleted)
@@ -284,4 +279,31 @@ func TestHostileCopiesAreRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A version that cannot be read stays the known one: otherwise the rows in memory are not used, and a merge that has failed is not taken back.
+func TestVersionsAreKeptWhileTheDatabaseFails(t *testing.T) {
+	s := fileStore(t, statetest.Postgres(t))
+	_, err := s.db.ExecContext(t.Context(), `DELETE FROM migrations WHERE version = $1`, filesVersion)
+	require.NoError(t, err)
+	s.version.Store(unmergedVersion)
+	record(t, s, "vip", 1, "u1")
+	key := recentKey{"main", "vip"}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = s.flushes(canceled, key)
+	require.ErrorIs(t, err, context.Canceled)
+	require.NotNil(t, s.recentOf("main", "vip").beginMerge(), "the rows are still in memory")
+	assert.EqualValues(t, unmergedVersion, s.version.Load())
+}
+
+// waitForLock waits until a statement waits for a lock.
+func waitForLock(t *testing.T, s *Store) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var waits bool
+		err := s.db.QueryRowContext(t.Context(), `SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted
+			AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database()))`).Scan(&waits)
+		return err == nil && waits
+	}, time.Minute, 20*time.Millisecond)
 }

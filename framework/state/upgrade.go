@@ -44,8 +44,11 @@ func (s *Store) hasVersion(ctx context.Context, q querier, version int64) (bool,
 		return true, nil
 	}
 	current, err := readVersion(ctx, q)
+	if err != nil {
+		return false, err
+	}
 	s.version.Store(int64(current))
-	return int64(current) >= version, err
+	return int64(current) >= version, nil
 }
 
 // useVersion gives a file a version, for as long as the table has rows. A PostgreSQL database has it.
