@@ -297,6 +297,33 @@ func TestVersionsAreKeptWhileTheDatabaseFails(t *testing.T) {
 	assert.EqualValues(t, unmergedVersion, s.version.Load())
 }
 
+// A rename locks the audiences in the order in which others do, so that none of two waits for the other.
+func TestRenamesLockInOrder(t *testing.T) {
+	s := fileStore(t, statetest.Postgres(t))
+	for _, instance := range []string{"other", "main"} { // the second one has the higher id
+		require.NoError(t, s.Ledger(instance).Record(t.Context(), vipAudience, []destination.Change{{Identity: instance, Member: true, At: second(1)}}))
+	}
+	audiences, err := s.allAudiences(t.Context())
+	require.NoError(t, err)
+	renamed := make(chan error, 1)
+	require.NoError(t, s.inTransaction(t.Context(), func(tx *sql.Tx) error {
+		for i, a := range audiences {
+			if _, err := tx.ExecContext(t.Context(), lockByID, a.row); err != nil {
+				return err
+			}
+			if i == 0 {
+				go func() { renamed <- s.Ledger("main").Rename(context.WithoutCancel(t.Context()), "other") }()
+				waitForLock(t, s)
+			}
+		}
+		return nil
+	}))
+	require.NoError(t, <-renamed)
+	size, _, err := s.Ledger("other").Audience(t.Context(), vipAudience.ID)
+	require.NoError(t, err)
+	assert.Equal(t, 2, size.Members)
+}
+
 // waitForLock waits until a statement waits for a lock.
 func waitForLock(t *testing.T, s *Store) {
 	t.Helper()

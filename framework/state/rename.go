@@ -119,8 +119,12 @@ func (l *Ledger) moveAll(ctx context.Context, tx *sql.Tx, other *Ledger) error {
 	return err
 }
 
-// sharedAudiences returns the audiences that both instances have, as pairs of row ids: this instance's first, the other's second.
+// sharedAudiences locks the audiences of both instances, in the order in which all lock several, and returns those that both have, as pairs of row ids:
+// this instance's first, the other's second.
 func (l *Ledger) sharedAudiences(ctx context.Context, tx *sql.Tx, other *Ledger) (pairs [][2]int64, err error) {
+	if _, err := listNumbers(ctx, tx, `SELECT id FROM audiences WHERE instance IN ($1, $2) ORDER BY id `+l.store.rowLock(), l.instance, other.instance); err != nil {
+		return nil, err
+	}
 	rows, err := tx.QueryContext(ctx, `SELECT o.id, n.id FROM audiences o JOIN audiences n ON n.audience = o.audience
 		WHERE o.instance = $1 AND n.instance = $2`, l.instance, other.instance)
 	if err != nil {
