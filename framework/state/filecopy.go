@@ -101,7 +101,7 @@ func (s *Store) unpackMemberFiles(ctx context.Context, tx *sql.Tx) error {
 	if err := tx.QueryRowContext(ctx, s.dialect.countColumns, "packed_files", "data").Scan(&n); err != nil || n == 0 {
 		return err
 	}
-	if err := os.MkdirAll(s.dir().path, 0o700); err != nil {
+	if err := s.dir().makeDir(); err != nil {
 		return err
 	}
 	u := &unpacker{dir: s.dir()}

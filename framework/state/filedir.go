@@ -39,9 +39,21 @@ func (d fileDir) bind(_ context.Context, _ querier, _ string, r *sortedfile.Read
 
 func (d fileDir) remove(name string) { _ = os.Remove(d.file(name)) } // if it fails, the next start removes the file
 
+// makeDir creates the directory beside the database, unless it exists, so that it outlives a loss of power like the files in it.
+func (d fileDir) makeDir() error {
+	err := os.Mkdir(d.path, 0o700)
+	switch {
+	case err == nil:
+		return textfile.SyncDir(filepath.Dir(d.path))
+	case errors.Is(err, fs.ErrExist):
+		return nil // if it is no directory, the use of it fails
+	}
+	return err
+}
+
 // create creates an unfinished file, and returns its name. Until unlock is called or the process ends, no process deletes it.
 func (d fileDir) create() (name string, w *sortedfile.Writer, unlock func(), err error) {
-	if err := os.MkdirAll(d.path, 0o700); err != nil {
+	if err := d.makeDir(); err != nil {
 		return "", nil, nil, err
 	}
 	if unlock, err = d.lock(syscall.LOCK_SH); err != nil {
