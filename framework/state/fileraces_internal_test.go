@@ -117,6 +117,33 @@ func TestChangedRowsAreReadDuringAFlush(t *testing.T) {
 	assert.True(t, !records[0].Uncertain && records[1].Uncertain)
 }
 
+// A process that flushes the writes up to the same one as another process, which erases a user meanwhile, does not return the user.
+func TestErasedRowsAreForgottenDuringAFlush(t *testing.T) {
+	dir := t.TempDir()
+	s, other := fileStore(t, dir), fileStore(t, dir)
+	record(t, s, "vip", 1, users(5)...)
+	settleAll(t, s, "vip")
+	leave(t, s, "vip", 2, "gone")
+	require.NotNil(t, s.recentOf("main", "vip").beginMerge())
+	audiences, err := s.allAudiences(t.Context())
+	require.NoError(t, err)
+	written := false
+	changed, err := other.rewriteFiles(t.Context(), audiences[0].row, false, func() changeRow {
+		return func(e *memberRow) bool {
+			if !written {
+				record(t, other, "vip", 3, "later")
+				written = true
+			}
+			return e.identity != "gone"
+		}
+	})
+	require.NoError(t, err)
+	require.True(t, changed)
+	records, err := s.Ledger("main").Lookup(t.Context(), "vip", []string{"gone", "later", "u00001"})
+	require.NoError(t, err)
+	assert.Equal(t, []bool{false, true, true}, []bool{records[0].Known, records[1].Known, records[2].Known})
+}
+
 // Rows that another process moves back to the tables are not deleted as rows that a file replaces.
 func TestRowsMovedBackAreNotDeleted(t *testing.T) {
 	s := fileStore(t, statetest.Postgres(t))

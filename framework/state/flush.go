@@ -169,7 +169,7 @@ func (s *Store) flushRecent(ctx context.Context, key recentKey) error {
 		return nil
 	}
 	m.key = key
-	ok, err := s.writeMembers(&memberWrite{ctx: ctx, audience: m.audience, merged: m.merged, until: m.until})
+	ok, err := s.writeMembers(&memberWrite{ctx: ctx, audience: m.audience, merged: m.merged, until: m.until, saving: func() { recent.saveMerge(m) }})
 	switch {
 	case err != nil:
 		recent.abandonMerge()

@@ -20,6 +20,7 @@ type memberWrite struct {
 	until    int64     // last unmerged write that is included; 0 for all
 	change   changeRow // of all rows of the audience; nil if there is nothing to change
 	alone    bool      // the file is outdated if there are later unmerged writes when it ends
+	saving   func()    // called before the commit, with the audience locked; may be nil
 
 	files    []memberFile // of the audience
 	replaced []memberFile // the newest ones, whose rows are in the new file
@@ -291,6 +292,9 @@ func (s *Store) listFile(w *memberWrite, tx *sql.Tx) error {
 	if _, err := tx.ExecContext(w.ctx, `INSERT INTO member_files (audience, id, file, identities) VALUES ($1, $2, $3, $4)`,
 		w.audience, id, w.name, w.info.Rows); err != nil {
 		return err
+	}
+	if w.saving != nil {
+		w.saving()
 	}
 	if w.until != w.merged {
 		if err := endMerge(w.ctx, tx, w.audience, w.until); err != nil {

@@ -116,6 +116,7 @@ func (s *Store) mergePortion(ctx context.Context, m *ledgerMerge, n int) (more b
 		if err := s.saveRows(ctx, tx, m.audience, portion); err != nil || !last {
 			return err
 		}
+		recent.saveMerge(m)
 		return endMerge(ctx, tx, m.audience, m.until)
 	})
 	switch {

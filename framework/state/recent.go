@@ -23,6 +23,7 @@ type recentRows struct {
 	size     int64                 // bytes of the unmerged writes of unmerged
 	merging  map[string]compactRow // those that are being merged; nil if none are
 	until    int64                 // last row of the unmerged writes that is being merged
+	saving   bool                  // the transaction that ends the merge commits next; before, another process may have merged up to the same row, and changed rows
 	read     map[string]compactRow // without isKnown for identities that have no row
 
 	mergingSize int64 // bytes of the unmerged writes of merging
@@ -98,7 +99,7 @@ func (r *recentRows) resetLocked(audience, merged int64) {
 	r.store.unmergedTotal.Add(-r.size - r.mergingSize)
 	r.store.readTotal.Add(int64(-len(r.read)))
 	r.audience, r.merged, r.seen, r.size, r.unmerged, r.read = audience, merged, merged, 0, nil, nil
-	r.merging, r.mergingSize = nil, 0
+	r.merging, r.mergingSize, r.saving = nil, 0, false
 }
 
 // forget forgets a deleted audience.
@@ -115,7 +116,7 @@ func (r *recentRows) view(row *audienceRow, writes []unmergedWrite, after int64,
 	defer r.mu.Unlock()
 	switch {
 	case r.audience == row.id && r.merged == row.merged:
-	case r.audience == row.id && r.merging != nil && r.until == row.merged: // its last portion was saved just now
+	case r.audience == row.id && r.merging != nil && r.saving && r.until == row.merged: // it was saved just now
 		r.finishMergeLocked()
 	default:
 		r.resetLocked(row.id, row.merged)
@@ -233,20 +234,31 @@ func (r *recentRows) abandonMerge() {
 		return
 	}
 	maps.Copy(r.merging, r.unmerged)
-	r.unmerged, r.size, r.merging, r.mergingSize = r.merging, r.size+r.mergingSize, nil, 0
+	r.unmerged, r.size, r.merging, r.mergingSize, r.saving = r.merging, r.size+r.mergingSize, nil, 0, false
+}
+
+// saveMerge says that the rows of a merge are saved if the current transaction commits, which has the audience locked.
+func (r *recentRows) saveMerge(m *ledgerMerge) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.saving = r.isMergingLocked(m)
 }
 
 // finishMerge says that the rows of a merge are saved. They stay in memory.
 func (r *recentRows) finishMerge(m *ledgerMerge) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.audience == m.audience && r.merged == m.merged && r.merging != nil && r.until == m.until {
+	if r.isMergingLocked(m) {
 		r.finishMergeLocked()
 	}
+}
+
+func (r *recentRows) isMergingLocked(m *ledgerMerge) bool {
+	return r.audience == m.audience && r.merged == m.merged && r.merging != nil && r.until == m.until
 }
 
 func (r *recentRows) finishMergeLocked() {
 	r.store.unmergedTotal.Add(-r.mergingSize)
 	r.store.readTotal.Add(int64(len(r.merging) - len(r.read)))
-	r.merged, r.read, r.merging, r.mergingSize = r.until, r.merging, nil, 0
+	r.merged, r.read, r.merging, r.mergingSize, r.saving = r.until, r.merging, nil, 0, false
 }
