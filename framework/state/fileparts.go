@@ -164,3 +164,22 @@ func deleteParts(ctx context.Context, tx *sql.Tx, files []memberFile) error {
 	}
 	return nil
 }
+
+// reuseParts makes the space of replaced files available to new ones, once a fifth of all identities were in them. PostgreSQL's own vacuuming does that once
+// a minute at most, in which several times as much as the members take can be replaced. If it fails, that does it later. flusher.writing must be locked.
+func (s *Store) reuseParts(w *memberWrite) {
+	if s.IsLocal() {
+		return
+	}
+	for _, f := range w.replaced {
+		s.flusher.replaced += f.identities
+	}
+	var all int64
+	err := s.db.QueryRowContext(w.ctx, `SELECT CAST(COALESCE(SUM(identities), 0) AS BIGINT) FROM member_files`).Scan(&all)
+	if err != nil || s.flusher.replaced < max(s.limits.reuse, all/5) {
+		return
+	}
+	if _, err := s.db.ExecContext(w.ctx, `VACUUM member_parts`); err == nil {
+		s.flusher.replaced = 0
+	}
+}

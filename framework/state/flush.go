@@ -9,7 +9,8 @@ import (
 
 // flusher moves unmerged writes to member files, one audience after the other, in the background: writers wait only if they are far ahead.
 type flusher struct {
-	writing sync.Mutex // held while a file is written
+	writing  sync.Mutex // held while a file is written
+	replaced int64      // identities in files that were replaced since reuseParts has made their space available; writing guards it
 
 	mu      sync.Mutex
 	running chan struct{}      // closed at the end of the flush in the background; nil if there is none

@@ -54,6 +54,7 @@ func (s *Store) writeMembers(w *memberWrite) (ok bool, err error) {
 		return false, memberFileError(err)
 	}
 	s.files.remove(w.replaced)
+	s.reuseParts(w)
 	return true, s.deleteTableRows(w.ctx, w.audience)
 }
 

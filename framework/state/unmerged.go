@@ -27,9 +27,10 @@ type recentLimits struct {
 	flush         int64 // bytes of the unmerged writes of an audience from which they are merged to a file and not to the tables
 	read          int64 // rows of the table members in memory, in addition to those of the unmerged writes
 	portion       int   // rows that are merged at once, at least
+	reuse         int64 // identities in replaced files of a PostgreSQL database from which their space is made available: 20 MB
 }
 
-var defaultLimits = recentLimits{unmerged: 4 << 20, unmergedTotal: 48 << 20, flush: 1 << 20, read: 400_000, portion: defaultPortion}
+var defaultLimits = recentLimits{unmerged: 4 << 20, unmergedTotal: 48 << 20, flush: 1 << 20, read: 400_000, portion: defaultPortion, reuse: 400_000}
 
 // unmergedWrite is an unmerged write.
 type unmergedWrite struct {
