@@ -116,7 +116,13 @@ func (d fileDir) requireNone() error {
 func (s *Store) addMemberFiles(ctx context.Context, tx *sql.Tx) error {
 	statements := []string{s.dialect.schema.Replace(createMemberFiles)}
 	if !s.IsLocal() {
-		statements = append(statements, createMemberParts, tuneMemberParts)
+		var n int
+		if err := tx.QueryRowContext(ctx, s.dialect.countColumns, "member_parts", "data").Scan(&n); err != nil {
+			return err
+		}
+		if n == 0 { // tuning an existing table would wait for the files that are being written, and lookups of all servers for that
+			statements = append(statements, createMemberParts, tuneMemberParts)
+		}
 	}
 	for _, statement := range statements {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {

@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -360,4 +361,23 @@ func waitForLock(t *testing.T, s *Store) {
 			AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database()))`).Scan(&waits)
 		return err == nil && waits
 	}, time.Minute, 20*time.Millisecond)
+}
+
+// A start does not wait for a file that another process is writing, and lookups do not wait for the start.
+func TestStartsDoNotWaitForFiles(t *testing.T) {
+	location := statetest.Postgres(t)
+	s := fileStore(t, location)
+	require.NoError(t, s.inTransaction(t.Context(), func(tx *sql.Tx) error {
+		parts, _ := newPartsWriter(t.Context(), tx)
+		if err := errors.Join(parts.add([]byte("block")), parts.flush()); err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		other, err := Open(ctx, location)
+		if err != nil {
+			return err
+		}
+		return other.Close()
+	}))
 }
