@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"encoding/binary"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,22 +50,28 @@ func findingCodes(r *Runner) (codes []Code) {
 // on by itself soon after the login.
 func TestInstanceWaitsForALogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var missing error = &fault.Error{Code: fault.CodeLogin, Status: 401, Retry: true, Message: "log in"}
-		sent := 0
-		token := func(context.Context, string, string) (string, error) { return "token", missing }
-		in := hostedInstance(t, "oauth-managed", runtime.Host{Token: token}, func() error { sent++; return missing })
+		var loggedIn atomic.Bool
+		var sent atomic.Int32
+		missing := func() error {
+			if loggedIn.Load() {
+				return nil
+			}
+			return &fault.Error{Code: fault.CodeLogin, Status: 401, Retry: true, Message: "log in"}
+		}
+		token := func(context.Context, string, string) (string, error) { return "token", missing() }
+		in := hostedInstance(t, "oauth-managed", runtime.Host{Token: token}, func() error { sent.Add(1); return missing() })
 		q, r := deliverTo(t, Settings{RetryFor: time.Minute, MaxAttempts: 2}, in)
 		appendEvent(t, q, "a")
-		tried := sent
-		require.LessOrEqual(t, tried, 1)
+		tried := sent.Load()
+		require.LessOrEqual(t, tried, int32(1))
 		assert.Equal(t, []Code{CodeLogin}, findingCodes(r))
 		appendEvent(t, q, "b")
 		time.Sleep(10 * time.Minute)
-		assert.Equal(t, tried, sent)
+		assert.Equal(t, tried, sent.Load())
 		assert.Equal(t, []Code{CodeLogin}, findingCodes(r))
 		counts := r.Status()[0].Counts
 		assert.Zero(t, counts[countDead]+counts[countParked])
-		missing = nil
+		loggedIn.Store(true)
 		time.Sleep(5 * time.Second)
 		assert.EqualValues(t, 2, r.Status()[0].Counts[countDelivered])
 		assert.Empty(t, findingCodes(r))

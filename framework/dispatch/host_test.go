@@ -46,6 +46,13 @@ func (s *scripted) Send(b *dispatch.Batch[string]) {
 	})
 }
 
+// sent returns the number of requests.
+func (s *scripted) sent() int {
+	s.Lock()
+	defer s.Unlock()
+	return len(s.requests)
+}
+
 func (s *scripted) Finished(t *task, _ dispatch.Result) { s.finished[t.Value] = time.Since(s.began) }
 
 func (s *scripted) Retried(*task, dispatch.Result) { s.retried++ }

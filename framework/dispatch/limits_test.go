@@ -126,10 +126,12 @@ func TestPausesAreBounded(t *testing.T) {
 		}
 		s.Add(in("lane", "a", "a", 1))
 		s.sleep(time.Minute - time.Millisecond)
-		require.Len(t, s.requests, 1)
+		require.Equal(t, 1, s.sent())
 		s.sleep(time.Second)
-		require.Len(t, s.requests, 2)
+		require.Equal(t, 2, s.sent())
+		s.Lock()
 		outcome = dispatch.Done
+		s.Unlock()
 		s.wait(t)
 	})
 }

@@ -98,9 +98,12 @@ func newOptions(file string, log io.Writer) Options {
 	}
 }
 
+// eventually waits until a condition is true. It runs in the goroutine of the test, so that conditions may set variables.
 func (s *served) eventually(condition func() bool) {
 	s.Helper()
-	require.Eventually(s, condition, 30*time.Second, 10*time.Millisecond)
+	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(10 * time.Millisecond) {
+		require.True(s, time.Now().Before(deadline), "the condition is never true")
+	}
 }
 
 // logs waits until the log has a text.

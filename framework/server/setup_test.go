@@ -123,11 +123,12 @@ func TestServerStartsWithItsSetup(t *testing.T) {
 		s.start(func(o *Options) { o.Started = func(console, _ string) { links <- console } })
 	}()
 	root := strings.TrimSuffix(<-links, "/console/")
-	status, _ := s.call(http.MethodGet, root+"/readyz", "")
+	visitor := &served{T: t} // s is used by the goroutine that starts the server
+	status, _ := visitor.call(http.MethodGet, root+"/readyz", "")
 	assert.Equal(t, http.StatusServiceUnavailable, status)
-	status, text := s.call(http.MethodGet, root+"/console/", "")
+	status, text := visitor.call(http.MethodGet, root+"/console/", "")
 	assert.Equal(t, http.StatusSeeOther, status)
-	s.shows(text, "/console/wizard", "the console")
+	visitor.shows(text, "/console/wizard", "the console")
 	post := func(path string, form url.Values) string {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, root+"/console/"+path, strings.NewReader(form.Encode()))
 		require.NoError(t, err)
