@@ -211,7 +211,7 @@ func TestAClockThatIsSetRightKeepsTheOrder(t *testing.T) {
 }
 
 // TestASentAtThatIsNotOfTheClock checks that a sentAt that cannot be from the clock of the timestamps, such as a constant, neither moves events nor
-// freezes them: a user whose client sends it can always be decided anew.
+// freezes them: a user whose client sends it can always be decided again.
 func TestASentAtThatIsNotOfTheClock(t *testing.T) {
 	for _, sent := range []time.Time{time.Unix(0, 0), noon.AddDate(0, 0, -14), noon.Add(-20 * time.Minute), noon.AddDate(73, 0, 0), noon.AddDate(-200, 0, 0)} {
 		s := newSenders()
