@@ -21,8 +21,8 @@ type scalars struct {
 // readInstance returns an instance whose settings and mappings have the texts of the config.
 func (s *scalars) readInstance(in config.Instance, d *destination.Definition) config.Instance {
 	in.Settings = s.readObject(d.Settings, in.Settings, in.Pointer+"/settings")
-	in.Audiences = eachMember(in.Audiences, in.Pointer+"/audiences", func(_ string, audience event.Value, place string) event.Value {
-		return eachMember(audience, place, func(key string, v event.Value, place string) event.Value {
+	in.Audiences = yamldoc.MapMembers(in.Audiences, in.Pointer+"/audiences", func(_, place string, audience event.Value) event.Value {
+		return yamldoc.MapMembers(audience, place, func(key, place string, v event.Value) event.Value {
 			if key != "settings" {
 				return v
 			}
@@ -33,7 +33,7 @@ func (s *scalars) readInstance(in config.Instance, d *destination.Definition) co
 	for i, sub := range in.Subscriptions {
 		if action := d.Action(sub.Action); action != nil {
 			sub.Mapping = s.readObject(action.Fields, sub.Mapping, sub.Pointer+"/mapping")
-			sub.Hooks = eachMember(sub.Hooks, sub.Pointer+"/hooks", func(name string, inputs event.Value, place string) event.Value {
+			sub.Hooks = yamldoc.MapMembers(sub.Hooks, sub.Pointer+"/hooks", func(name, place string, inputs event.Value) event.Value {
 				var fields fieldschema.Fields
 				if hook := action.Hook(name); hook != nil {
 					fields = hook.Inputs
@@ -48,21 +48,9 @@ func (s *scalars) readInstance(in config.Instance, d *destination.Definition) co
 }
 
 func (s *scalars) readObject(fields fieldschema.Fields, v event.Value, place string) event.Value {
-	return eachMember(v, place, func(key string, m event.Value, place string) event.Value {
+	return yamldoc.MapMembers(v, place, func(key, place string, m event.Value) event.Value {
 		return s.readValue(fields.Get(key), m, place)
 	})
-}
-
-// eachMember returns an object with each member replaced by the result of f. Other values are returned unchanged.
-func eachMember(v event.Value, place string, f func(key string, m event.Value, place string) event.Value) event.Value {
-	if v.Kind() != event.Object {
-		return v
-	}
-	var members []event.Member
-	for key, m := range v.Members() {
-		members = append(members, event.Member{Key: key, Value: f(key, m, place+fault.PointerKey(key))})
-	}
-	return event.NewObject(members)
 }
 
 // readValue reads the value of a field; of a part of a mapping or of an object that no field describes if f is nil.

@@ -83,12 +83,12 @@ func RestoreSecrets(name string, redacted []byte, current event.Value) (text []b
 
 // mapSecrets returns the value of a config with each secret that it contains as plain text replaced by the result of f.
 func mapSecrets(root event.Value, f func(event.Value) event.Value) event.Value {
-	return mapMembers(root, "", func(key, place string, v event.Value) event.Value {
+	return yamldoc.MapMembers(root, "", func(key, place string, v event.Value) event.Value {
 		if key != "destinations" {
 			return mapSecretsIn(v, slices.Contains([]string{"sources", "state", "admin", "nats"}, key), false, f)
 		}
-		return mapItems(v, place, func(place string, in event.Value) event.Value {
-			return mapMembers(in, place, func(key, _ string, v event.Value) event.Value {
+		return yamldoc.MapItems(v, place, func(place string, in event.Value) event.Value {
+			return yamldoc.MapMembers(in, place, func(key, _ string, v event.Value) event.Value {
 				return mapSecretsIn(v, key == "settings" || key == "auth", false, f)
 			})
 		})
@@ -100,11 +100,11 @@ func mapSecretsIn(v event.Value, named, secret bool, f func(event.Value) event.V
 	switch v.Kind() {
 	case event.Object:
 		header := named && httpx.IsSecretName(v.Get("name").Str())
-		return mapMembers(v, "", func(key, _ string, m event.Value) event.Value {
+		return yamldoc.MapMembers(v, "", func(key, _ string, m event.Value) event.Value {
 			return mapSecretsIn(m, named, secret || named && isSecretKey(key) || header && key == "value", f)
 		})
 	case event.Array:
-		return mapItems(v, "", func(_ string, item event.Value) event.Value { return mapSecretsIn(item, named, secret, f) })
+		return yamldoc.MapItems(v, "", func(_ string, item event.Value) event.Value { return mapSecretsIn(item, named, secret, f) })
 	case event.String:
 		if isSecretText(v.Str(), secret) {
 			return f(v)
@@ -138,11 +138,11 @@ func mapLeaves(v event.Value, pointer, stable string, f func(pointer, stable str
 	case event.String, event.Number:
 		return f(pointer, stable, v)
 	case event.Object:
-		return mapMembers(v, pointer, func(key, place string, m event.Value) event.Value {
+		return yamldoc.MapMembers(v, pointer, func(key, place string, m event.Value) event.Value {
 			return mapLeaves(m, place, stable+fault.PointerKey(key), f)
 		})
 	case event.Array:
-		return mapItems(v, pointer, func(place string, item event.Value) event.Value {
+		return yamldoc.MapItems(v, pointer, func(place string, item event.Value) event.Value {
 			element := strings.TrimPrefix(place, pointer)
 			if id := item.Get("id"); id.Kind() != event.Absent {
 				element = elementPlace(id)

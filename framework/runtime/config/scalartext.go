@@ -15,16 +15,16 @@ var textKeys = [...]string{"id", "writeKey", "name"}
 
 // withScalarTexts returns the config with numbers at textKeys replaced by their text in the file.
 func withScalarTexts(doc *yamldoc.Document, v event.Value) event.Value {
-	return mapMembers(v, "", func(key, place string, m event.Value) event.Value {
+	return yamldoc.MapMembers(v, "", func(key, place string, m event.Value) event.Value {
 		if key != "sources" && key != "destinations" && key != "audienceSyncs" {
 			return m
 		}
-		return mapItems(m, place, func(place string, item event.Value) event.Value { return scalarTexts(doc, item, place) })
+		return yamldoc.MapItems(m, place, func(place string, item event.Value) event.Value { return scalarTexts(doc, item, place) })
 	})
 }
 
 func scalarTexts(doc *yamldoc.Document, v event.Value, place string) event.Value {
-	return mapMembers(v, place, func(key, place string, m event.Value) event.Value {
+	return yamldoc.MapMembers(v, place, func(key, place string, m event.Value) event.Value {
 		for _, known := range textKeys {
 			if text, ok := doc.ScalarText(place); key == known && ok {
 				return event.NewString(text)
@@ -33,7 +33,7 @@ func scalarTexts(doc *yamldoc.Document, v event.Value, place string) event.Value
 		if key != "subscriptions" {
 			return m
 		}
-		return mapItems(m, place, func(place string, item event.Value) event.Value { return scalarTexts(doc, item, place) })
+		return yamldoc.MapItems(m, place, func(place string, item event.Value) event.Value { return scalarTexts(doc, item, place) })
 	})
 }
 
@@ -64,35 +64,11 @@ func (c *Config) warnNumbers(v event.Value, place string, warnings *fault.Proble
 	}
 }
 
-// mapMembers returns an object with each member replaced by the result of f. Other values are returned unchanged.
-func mapMembers(v event.Value, place string, f func(key, place string, m event.Value) event.Value) event.Value {
-	if v.Kind() != event.Object {
-		return v
-	}
-	var members []event.Member
-	for key, m := range v.Members() {
-		members = append(members, event.Member{Key: key, Value: f(key, place+fault.PointerKey(key), m)})
-	}
-	return event.NewObject(members)
-}
-
-// mapItems is mapMembers for an array.
-func mapItems(v event.Value, place string, f func(place string, item event.Value) event.Value) event.Value {
-	if v.Kind() != event.Array {
-		return v
-	}
-	var items []event.Value
-	for i, item := range v.Items() {
-		items = append(items, f(place+"/"+strconv.Itoa(i), item))
-	}
-	return event.NewArray(items)
-}
-
 // mapTexts returns a value with each of its texts replaced by the result of f, which also gets the text's JSON pointer.
 func mapTexts(v event.Value, place string, f func(text, place string) string) event.Value {
 	if v.Kind() == event.String {
 		return event.NewString(f(v.Str(), place))
 	}
-	v = mapMembers(v, place, func(_, place string, m event.Value) event.Value { return mapTexts(m, place, f) })
-	return mapItems(v, place, func(place string, item event.Value) event.Value { return mapTexts(item, place, f) })
+	v = yamldoc.MapMembers(v, place, func(_, place string, m event.Value) event.Value { return mapTexts(m, place, f) })
+	return yamldoc.MapItems(v, place, func(place string, item event.Value) event.Value { return mapTexts(item, place, f) })
 }
