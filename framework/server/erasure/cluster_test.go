@@ -188,14 +188,19 @@ func TestErasedOnACluster(t *testing.T) {
 	assert.Contains(t, step(t, w.receipt(third), erasure.StepLog, "").Error, "n2 is away")
 }
 
-// TestErasedOnOneServer erases a user from the log of a single NATS server elsewhere.
-func TestErasedOnOneServer(t *testing.T) {
-	c := newNATSCluster(t, 1)
-	w := newWorld(t)
+// newNATSWorld returns a world whose queue is on a single NATS server elsewhere, and that server.
+func newNATSWorld(t *testing.T) (*natsCluster, *world) {
+	c, w := newNATSCluster(t, 1), newWorld(t)
 	var err error
 	w.queue, err = delivery.Open(t.Context(), delivery.Config{URL: c.url, Replicas: 1})
 	require.NoError(t, err)
-	defer w.queue.Close()
+	t.Cleanup(w.queue.Close)
+	return c, w
+}
+
+// TestErasedOnOneServer erases a user from the log of a single NATS server elsewhere.
+func TestErasedOnOneServer(t *testing.T) {
+	c, w := newNATSWorld(t)
 	w.fill("gone-1", "stays-1", "stays-2")
 	id := w.request(gone)[0].ID
 	require.NoError(t, erasure.RunOnce(t.Context(), w.config()))
@@ -211,12 +216,7 @@ func TestErasedOnOneServer(t *testing.T) {
 
 // TestBackupOfRewrittenPages restores the log of a cluster after an erasure, into this process.
 func TestBackupOfRewrittenPages(t *testing.T) {
-	c := newNATSCluster(t, 1)
-	w := newWorld(t)
-	var err error
-	w.queue, err = delivery.Open(t.Context(), delivery.Config{URL: c.url, Replicas: 1})
-	require.NoError(t, err)
-	defer w.queue.Close()
+	_, w := newNATSWorld(t)
 	w.fill("stays-0", "stays-1")
 	w.fill("gone-1", "stays-2")
 	w.fill("stays-3")
@@ -247,17 +247,12 @@ func TestBackupOfRewrittenPages(t *testing.T) {
 
 // TestErasedAfterUnfinishedEvents lists the events in pages that delivery still needs, and erases them later.
 func TestErasedAfterUnfinishedEvents(t *testing.T) {
-	c := newNATSCluster(t, 1)
-	w := newWorld(t)
-	var err error
-	w.queue, err = delivery.Open(t.Context(), delivery.Config{URL: c.url, Replicas: 1})
-	require.NoError(t, err)
-	defer w.queue.Close()
+	_, w := newNATSWorld(t)
 	w.fill("gone-1", "stays-1", "stays-2")
 	isGone := func(v event.Value) bool { return v.Get("userId").Str() == "gone-1" }
 	request := delivery.EraseRequest{Match: isGone, HasUser: func(s string) bool { return strings.Contains(s, "gone-1") }}
 	request.FinishedBefore = func(context.Context) (uint64, error) { return 1, nil }
-	_, err = w.queue.Erase(t.Context(), request)
+	_, err := w.queue.Erase(t.Context(), request)
 	require.NoError(t, err)
 	assert.Contains(t, w.events(), "gone-1")
 	request.FinishedBefore = func(context.Context) (uint64, error) { return 2, nil }
@@ -269,25 +264,14 @@ func TestErasedAfterUnfinishedEvents(t *testing.T) {
 // TestEventsBehindUnfinishedOnes checks that an erasure lists the user's events that cannot be overwritten, as an instance has not finished those
 // beside them, and overwrites them later.
 func TestEventsBehindUnfinishedOnes(t *testing.T) {
-	c := newNATSCluster(t, 1)
-	w := newWorld(t)
-	var err error
-	w.queue, err = delivery.Open(t.Context(), delivery.Config{URL: c.url, Replicas: 1})
-	require.NoError(t, err)
-	defer w.queue.Close()
+	_, w := newNATSWorld(t)
 	w.fails.Store(true)
 	id := w.request(gone)[0].ID
 	watcher, err := erasure.NewWatcher(t.Context(), w.store, func() string { return key }, w.config().Log)
 	require.NoError(t, err)
 	defer watcher.Close()
-	runner, err := delivery.NewRunner(t.Context(), w.queue, delivery.Settings{Linger: time.Millisecond, Erased: watcher.HasEvent})
-	require.NoError(t, err)
+	runner := w.newRunner("braze-users", delivery.Settings{Linger: time.Millisecond, Erased: watcher.HasEvent})
 	defer runner.Stop(t.Context())
-	for _, in := range w.instances {
-		if in.Plan.ID() == "braze-users" {
-			require.NoError(t, runner.SetInstances(t.Context(), []delivery.Instance{{Plan: in.Plan}}))
-		}
-	}
 	w.fill("gone-1", "stays-1", "stays-2")
 	config := w.config()
 	config.Runner = runner
@@ -311,14 +295,8 @@ func TestEveryServerForgetsVerdicts(t *testing.T) {
 	w.store, err = state.Open(t.Context(), statetest.Postgres(t))
 	require.NoError(t, err)
 	defer w.store.Close()
-	runner, err := delivery.NewRunner(t.Context(), w.queue, delivery.Settings{})
-	require.NoError(t, err)
+	runner := w.newRunner("braze-users", delivery.Settings{})
 	defer runner.Stop(t.Context())
-	for _, in := range w.instances {
-		if in.Plan.ID() == "braze-users" {
-			require.NoError(t, runner.SetInstances(t.Context(), []delivery.Instance{{Plan: in.Plan}}))
-		}
-	}
 	w.fill("gone-1", "stays-1")
 	remembered := func() (users []string) {
 		for _, v := range runner.Verdicts(10, func(*delivery.VerdictRecord) bool { return true }) {

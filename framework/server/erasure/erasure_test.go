@@ -109,6 +109,18 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+// newRunner starts deliveries to an instance. The caller stops them.
+func (w *world) newRunner(instance string, settings delivery.Settings) *delivery.Runner {
+	runner, err := delivery.NewRunner(w.t.Context(), w.queue, settings)
+	require.NoError(w.t, err)
+	for _, in := range w.instances {
+		if in.Plan.ID() == instance {
+			require.NoError(w.t, runner.SetInstances(w.t.Context(), []delivery.Instance{{Plan: in.Plan}}))
+		}
+	}
+	return runner
+}
+
 func (w *world) desk() erasure.Desk {
 	return erasure.Desk{Store: w.store, Config: func() *config.Config { return w.cfg }}
 }

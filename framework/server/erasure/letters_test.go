@@ -31,13 +31,7 @@ func (w *world) letters() (users []string) {
 func (w *world) refuse(users ...string) {
 	w.refuses.Store(true)
 	defer w.refuses.Store(false)
-	runner, err := delivery.NewRunner(w.t.Context(), w.queue, delivery.Settings{Linger: time.Millisecond})
-	require.NoError(w.t, err)
-	for _, in := range w.instances {
-		if in.Plan.ID() == "other-hook" {
-			require.NoError(w.t, runner.SetInstances(w.t.Context(), []delivery.Instance{{Plan: in.Plan}}))
-		}
-	}
+	runner := w.newRunner("other-hook", delivery.Settings{Linger: time.Millisecond})
 	for _, user := range users {
 		raw := fmt.Sprintf(`{"type":"track","event":"A","userId":%q,"messageId":"letter-%[1]s","receivedAt":%[2]q}`, user, time.Now().Add(-time.Minute).UTC().Format(time.RFC3339Nano))
 		require.NoError(w.t, w.queue.Append(w.t.Context(), []delivery.NewEvent{{Source: "web", Key: "u:" + user, Raw: []byte(raw)}}))

@@ -244,14 +244,8 @@ func TestRequestsInFlightAreAwaited(t *testing.T) {
 	watcher, err := erasure.NewWatcher(t.Context(), w.store, func() string { return key }, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	defer watcher.Close()
-	runner, err := delivery.NewRunner(t.Context(), w.queue, delivery.Settings{Linger: time.Millisecond, Erased: watcher.HasEvent})
-	require.NoError(t, err)
+	runner := w.newRunner("braze-users", delivery.Settings{Linger: time.Millisecond, Erased: watcher.HasEvent})
 	defer runner.Stop(t.Context())
-	for _, in := range w.instances {
-		if in.Plan.ID() == "braze-users" {
-			require.NoError(t, runner.SetInstances(t.Context(), []delivery.Instance{{Plan: in.Plan}}))
-		}
-	}
 	w.fill("gone-1")
 	<-arrived
 	w.request(gone)
