@@ -1,8 +1,6 @@
 package runtime
 
 import (
-	"strconv"
-
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -57,11 +55,7 @@ func (s *scalars) readObject(fields fieldschema.Fields, v event.Value, place str
 func (s *scalars) readValue(f *fieldschema.Field, v event.Value, place string) event.Value {
 	switch {
 	case v.Kind() == event.Array:
-		var items []event.Value
-		for i, item := range v.Items() {
-			items = append(items, s.readValue(f, item, place+"/"+strconv.Itoa(i)))
-		}
-		return event.NewArray(items)
+		return yamldoc.MapItems(v, place, func(place string, item event.Value) event.Value { return s.readValue(f, item, place) })
 	case v.Kind() == event.Object && f == nil:
 		return s.readObject(nil, v, place)
 	case v.Kind() == event.Object:
