@@ -174,9 +174,12 @@ func (s *Store) reuseParts(w *memberWrite) {
 	for _, f := range w.replaced {
 		s.flusher.replaced += f.identities
 	}
+	if s.flusher.replaced < s.limits.reuse {
+		return
+	}
 	var all int64
 	err := s.db.QueryRowContext(w.ctx, `SELECT CAST(COALESCE(SUM(identities), 0) AS BIGINT) FROM member_files`).Scan(&all)
-	if err != nil || s.flusher.replaced < max(s.limits.reuse, all/5) {
+	if err != nil || s.flusher.replaced < all/5 {
 		return
 	}
 	if _, err := s.db.ExecContext(w.ctx, `VACUUM member_parts`); err == nil {
