@@ -181,3 +181,27 @@ func (s *Store) flushRecent(ctx context.Context, key recentKey) error {
 	}
 	return err
 }
+
+// mergesToFile reports whether the unmerged writes of an audience are merged to a file: they are many, or its rows are in files.
+func (s *Store) mergesToFile(ctx context.Context, q querier, audience int64) (bool, error) {
+	var size int64
+	err := q.QueryRowContext(ctx, `SELECT COALESCE(SUM(LENGTH(changes)), 0) FROM unmerged WHERE audience = $1`, audience).Scan(&size)
+	if err != nil {
+		return false, err
+	}
+	if size >= s.limits.flush {
+		return s.hasVersion(ctx, q, filesVersion)
+	}
+	return hasMemberFiles(ctx, q, audience)
+}
+
+// mergeToFile merges the unmerged writes of an audience to a file. ok is false if another process has changed the audience meanwhile.
+func (s *Store) mergeToFile(ctx context.Context, audience int64) (ok bool, err error) {
+	s.flusher.writing.Lock()
+	defer s.flusher.writing.Unlock()
+	merged, pending, err := s.mergeState(ctx, audience)
+	if err != nil || !pending {
+		return true, ignoreMissing(err)
+	}
+	return s.writeMembers(&memberWrite{ctx: ctx, audience: audience, merged: merged})
+}

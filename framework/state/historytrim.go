@@ -15,7 +15,7 @@ func (s *Store) TrimHistory(ctx context.Context, before time.Time) (deleted int6
 	if err := s.mergeAllWrites(ctx); err != nil {
 		return 0, err
 	}
-	audiences, err := listNumbers(ctx, s.db, `SELECT id FROM audiences ORDER BY id`)
+	audiences, err := listColumn[int64](ctx, s.db, `SELECT id FROM audiences ORDER BY id`)
 	for _, audience := range audiences {
 		if err != nil {
 			break

@@ -46,15 +46,15 @@ func listMemberFiles(ctx context.Context, q querier, audience int64) (list []mem
 	return list, err
 }
 
+// hasMemberFiles reports whether the rows of an audience are in files.
+func hasMemberFiles(ctx context.Context, q querier, audience int64) (bool, error) {
+	list, err := listMemberFiles(ctx, q, audience)
+	return len(list) > 0, err
+}
+
 // memberFileNames returns the names of the files of all audiences, in order.
-func memberFileNames(ctx context.Context, q querier) (names []string, err error) {
-	err = eachRow(ctx, q, func(rows *sql.Rows) error {
-		var name string
-		err := rows.Scan(&name)
-		names = append(names, name)
-		return err
-	}, `SELECT file FROM member_files ORDER BY file`)
-	return names, err
+func memberFileNames(ctx context.Context, q querier) ([]string, error) {
+	return listColumn[string](ctx, q, `SELECT file FROM member_files ORDER BY file`)
 }
 
 // fileStorage is where files are.
@@ -254,8 +254,8 @@ func (s *Store) withMemberFiles(ctx context.Context, q querier, audience, merged
 			s.files.remember(audience, merged, list)
 		}
 		err := s.withFiles(ctx, q, list, f)
-		if path := (*fs.PathError)(nil); errors.Is(err, fs.ErrNotExist) && errors.As(err, &path) && path.Path != missing {
-			missing, ok = path.Path, false // it was replaced in between
+		if name := missingFile(err); name != "" && name != missing {
+			missing, ok = name, false // it was replaced in between
 			continue
 		}
 		if err != nil || len(list) > 0 {
@@ -276,10 +276,18 @@ func (s *Store) withFiles(ctx context.Context, q querier, list []memberFile, f f
 	}
 	defer release()
 	err = f(readers)
-	if path := (*fs.PathError)(nil); errors.Is(err, fs.ErrNotExist) && errors.As(err, &path) {
-		s.files.drop(path.Path)
+	if name := missingFile(err); name != "" {
+		s.files.drop(name)
 	}
 	return err
+}
+
+// missingFile returns what the error of a file that does not exist names, and "" for another error.
+func missingFile(err error) string {
+	if path := (*fs.PathError)(nil); errors.Is(err, fs.ErrNotExist) && errors.As(err, &path) {
+		return path.Path
+	}
+	return ""
 }
 
 // memberFileError adds to the error of an unusable file what to do about it.

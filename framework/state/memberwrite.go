@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"slices"
 
@@ -138,18 +139,7 @@ func (s *Store) prepareWrite(w *memberWrite, q querier) (rows []*memberRow, err 
 	if current, err := w.isCurrent(q); err != nil || !current {
 		return nil, cmp.Or(err, errOutdated)
 	}
-	_, writes, err := readPending(w.ctx, q, w.audience, w.merged)
-	if err != nil {
-		return nil, err
-	}
-	if w.until > 0 {
-		writes = slices.DeleteFunc(writes, func(u unmergedWrite) bool { return u.id > w.until })
-	}
-	w.until = w.merged
-	if len(writes) > 0 {
-		w.until = writes[len(writes)-1].id
-	}
-	if rows, err = newestRows(writes); err != nil {
+	if rows, w.until, err = unmergedRows(w.ctx, q, w.audience, w.merged, cmp.Or(w.until, math.MaxInt64)); err != nil {
 		return nil, err
 	}
 	w.files, err = listMemberFiles(w.ctx, q, w.audience)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 )
@@ -86,12 +87,8 @@ func (s *Store) startMerge(ctx context.Context, key recentKey) (*ledgerMerge, er
 		return nil, nil
 	}
 	m.key = key
-	_, writes, err := readPending(ctx, s.hot, m.audience, m.merged)
-	if err == nil {
-		writes = slices.DeleteFunc(writes, func(w unmergedWrite) bool { return w.id > m.until })
-		m.rows, err = newestRows(writes)
-	}
-	if err != nil {
+	var err error
+	if m.rows, _, err = unmergedRows(ctx, s.hot, m.audience, m.merged, m.until); err != nil {
 		recent.abandonMerge()
 		return nil, err
 	}
@@ -141,6 +138,21 @@ func endMerge(ctx context.Context, tx *sql.Tx, audience, until int64) error {
 	return err
 }
 
+// unmergedRows returns the rows of an audience's unmerged writes after one and up to another, as newestRows does, and the id of the last of these
+// writes, or after if there is none.
+func unmergedRows(ctx context.Context, q querier, audience, after, until int64) (rows []*memberRow, last int64, err error) {
+	_, writes, err := readPending(ctx, q, audience, after)
+	if err != nil {
+		return nil, after, err
+	}
+	writes = slices.DeleteFunc(writes, func(w unmergedWrite) bool { return w.id > until })
+	if last = after; len(writes) > 0 {
+		last = writes[len(writes)-1].id
+	}
+	rows, err = newestRows(writes)
+	return rows, last, err
+}
+
 // newestRows returns the rows of writes as the last of them leaves each, with their new history, in the order of the primary key.
 func newestRows(writes []unmergedWrite) ([]*memberRow, error) {
 	rows := map[string]*memberRow{}
@@ -171,16 +183,12 @@ func sortedRows(rows map[string]*memberRow) []*memberRow {
 
 // mergeWrites saves the unmerged writes of an audience in their tables, and empties it. The audience must be locked.
 func (s *Store) mergeWrites(ctx context.Context, tx *sql.Tx, audience int64) error {
-	_, writes, err := readPending(ctx, tx, audience, 0)
-	if err != nil || len(writes) == 0 {
-		return err
-	}
-	rows, err := newestRows(writes)
-	if err != nil {
+	rows, last, err := unmergedRows(ctx, tx, audience, 0, math.MaxInt64)
+	if err != nil || last == 0 {
 		return err
 	}
 	if err := s.saveRows(ctx, tx, audience, rows); err != nil {
 		return err
 	}
-	return endMerge(ctx, tx, audience, writes[len(writes)-1].id)
+	return endMerge(ctx, tx, audience, last)
 }

@@ -161,7 +161,7 @@ func ignoreMissing(err error) error {
 
 // mergeAllWrites merges the unmerged writes of the audiences that are not merged to files, each in its own transaction.
 func (s *Store) mergeAllWrites(ctx context.Context) error {
-	audiences, err := listNumbers(ctx, s.hot, `SELECT DISTINCT audience FROM unmerged`)
+	audiences, err := listColumn[int64](ctx, s.hot, `SELECT DISTINCT audience FROM unmerged`)
 	for _, audience := range audiences {
 		if err == nil {
 			err = s.inTransaction(ctx, func(tx *sql.Tx) error {
@@ -204,15 +204,15 @@ const lockByID = `UPDATE audiences SET members = members WHERE id = $1`
 // rowsChanged says that the rows of an audience were changed without its unmerged writes, so that processes forget what they have in memory.
 const rowsChanged = `UPDATE audiences SET merged = COALESCE(merged, 0) + 1 WHERE id = $1`
 
-// listNumbers returns the only column of a query.
-func listNumbers(ctx context.Context, q querier, query string, args ...any) (numbers []int64, err error) {
+// listColumn returns the only column of a query.
+func listColumn[T any](ctx context.Context, q querier, query string, args ...any) (list []T, err error) {
 	err = eachRow(ctx, q, func(rows *sql.Rows) error {
-		var n int64
-		err := rows.Scan(&n)
-		numbers = append(numbers, n)
+		var v T
+		err := rows.Scan(&v)
+		list = append(list, v)
 		return err
 	}, query, args...)
-	return numbers, err
+	return list, err
 }
 
 // unmergedHistory returns the rows of an identity's history that are in the unmerged writes, by their slots.

@@ -116,3 +116,43 @@ func (s *Store) Upgrade(ctx context.Context) error {
 	}
 	return nil
 }
+
+// CanDowngrade reports whether Downgrade would change the database.
+func (s *Store) CanDowngrade(ctx context.Context) (bool, error) {
+	if !s.IsLocal() {
+		version, err := readVersion(ctx, s.db)
+		if err != nil {
+			return false, fault.StateUnavailable("reading the version of the state", err)
+		}
+		return version == filesVersion, nil
+	}
+	var can bool
+	err := s.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM member_files) OR EXISTS (SELECT 1 FROM unmerged)`).Scan(&can)
+	if err != nil {
+		return false, fault.StateUnavailable("reading the ledger", err)
+	}
+	return can, nil
+}
+
+// Downgrade moves the members in files and the unmerged writes to the tables of the database, so that programs of earlier versions can open it after a
+// clean stop. No server may use the database. It writes about 60,000 members a second.
+func (s *Store) Downgrade(ctx context.Context) error {
+	audiences, err := listColumn[int64](ctx, s.db, `SELECT audience FROM member_files UNION SELECT audience FROM unmerged`)
+	for _, audience := range audiences {
+		if err == nil {
+			err = s.inTransaction(ctx, func(tx *sql.Tx) error { return s.mergeForUpdate(ctx, tx, []int64{audience}) })
+		}
+	}
+	switch {
+	case err != nil:
+	case s.IsLocal():
+		err = s.removeLeftOvers(ctx)
+	default:
+		_, err = s.db.ExecContext(ctx, fmt.Sprintf(`DELETE FROM migrations WHERE version = %d AND NOT EXISTS (SELECT 1 FROM member_files)`, filesVersion))
+		s.version.Store(unmergedVersion)
+	}
+	if err != nil {
+		return fault.StateUnavailable("moving members to the tables", err)
+	}
+	return nil
+}
