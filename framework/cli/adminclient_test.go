@@ -176,7 +176,7 @@ func TestEmptyAnswersOfARunningServer(t *testing.T) {
 	a := newAdminAnswers(t, map[string]string{
 		"GET /admin/letters": "", "POST /admin/letters/replay": `{"count":0}`, "POST /admin/letters/drop": `{"count":0}`, "POST /admin/resume": `{"resumed":false}`, "POST /admin/checkpoints/repair": `{"checkpoints":[]}`,
 		"POST /admin/replay": `{"count":1}`, "GET /admin/audience/syncs": `[]`, "GET /admin/audience/syncs/history": `[]`, "GET /admin/status": `[]`,
-		"GET /admin/why": `{"answer":{"text":"nobody knows u1."},"identifiers":[],"searched":{}}`, "GET /readyz": `{"ready":false,"taking":true,"findings":[{"code":"down","message":"the remote is down","next":"wait"}]}`,
+		"GET /admin/why": `{"answer":{"text":"there is nothing about u1."},"identifiers":[],"searched":{}}`, "GET /readyz": `{"ready":false,"taking":true,"findings":[{"code":"down","message":"the remote is down","next":"wait"}]}`,
 	})
 	for args, want := range map[string]struct {
 		code      int
@@ -198,7 +198,7 @@ func TestEmptyAnswersOfARunningServer(t *testing.T) {
 		"audience syncs list":        {0, "the config has no enabled audienceSyncs\n", ""},
 		"audience syncs list --json": {0, "", ""},
 		"audience syncs history":     {0, "nothing has run yet\n", ""},
-		"why --user u1":              {0, "nobody knows u1.\n\nidentifiers  \nlog          empty\n", ""},
+		"why --user u1":              {0, "there is nothing about u1.\n\nidentifiers  \nlog          empty\n", ""},
 	} {
 		code, out, errs := a.run(strings.Fields(args)...)
 		assert.Equal(t, want.code, code, args)

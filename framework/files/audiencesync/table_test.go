@@ -235,6 +235,6 @@ func TestNothingIsAskedAfterAFailure(t *testing.T) {
 	}
 	require.NoError(t, sync("u1", "u2"))
 	k.OnPlanned = func(string, bool) { closeStore() }
-	k.OnRemovals = func(int) error { t.Error("nobody may be asked"); return nil }
+	k.OnRemovals = func(int) error { t.Error("no confirmation may be asked for"); return nil }
 	assert.Error(t, sync("u1"))
 }

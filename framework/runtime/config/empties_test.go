@@ -12,7 +12,7 @@ import (
 
 const webhookInstance = "\ndestinations: [{id: a, destination: webhook, subscriptions: []}]"
 
-// TestEmptyKeysAndIDs checks that a key or an id that nobody can use is a problem with its place.
+// TestEmptyKeysAndIDs checks that an empty key, or an id without a page, is a problem with its place.
 func TestEmptyKeysAndIDs(t *testing.T) {
 	const empty = " is empty: set a key, or leave writeKey out if the source receives no events over HTTP"
 	for text, want := range map[string]string{
