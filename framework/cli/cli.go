@@ -27,6 +27,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/ballast"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server"
 	"github.com/landfall-dev/landfall/framework/server/history"
@@ -80,6 +81,18 @@ func (s streams) catalog() instances.Catalog {
 
 // warn prints a warning.
 func (s streams) warn(text string) { fmt.Fprintf(s.err, "warning: %s\n", text) }
+
+// warnConfig prints the warnings of a config, and those of instances.
+func (s streams) warnConfig(cfg *config.Config, list ...instances.Instance) {
+	for _, w := range cfg.Warnings() {
+		s.warn(w.String())
+	}
+	for _, in := range list {
+		for _, w := range in.Plan.Warnings() {
+			s.warn(w.String())
+		}
+	}
+}
 
 // writeAction writes a command to the history of the server. If that fails, it only warns.
 func (s streams) writeAction(ctx context.Context, store *state.Store, a history.Action) {

@@ -71,6 +71,7 @@ func (c *explainCommand) run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = instances.Close(context.WithoutCancel(ctx), list) }() // the plans log it
+	c.warnConfig(cfg, list...)
 	times := replacedTimes{received: time.Now(), maxFuture: cfg.Server.MaxFuture}
 	e = times.complete(e)
 	if text := times.warning(); text != "" {

@@ -78,6 +78,9 @@ func (c *instanceFlags) open(ctx context.Context, has func(instances.Instance) b
 			c.chosen, found = in, true
 		}
 	}
+	if found && !c.reads {
+		c.warnConfig(cfg, c.chosen)
+	}
 	switch {
 	case len(ids) == 0:
 		return fmt.Errorf("%s has no enabled instance of %s", c.config, what)

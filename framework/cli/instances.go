@@ -88,8 +88,7 @@ func (c *instancesCommand) withState(ctx context.Context, f func(context.Context
 	}
 	defer c.close()
 	if c.cfg == nil {
-		_, problems := config.Load(c.config, config.Env{})
-		return fmt.Errorf("the config is needed to find the ledgers, but cannot be used: %w", problems.Err())
+		return fmt.Errorf("the config is needed to find the ledgers, but cannot be used: %w", c.unusable)
 	}
 	var err error
 	if c.store, err = instances.OpenState(ctx, c.cfg, c.data, c.sandbox); err != nil {

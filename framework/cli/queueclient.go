@@ -46,6 +46,7 @@ type queueClient struct {
 	json        bool
 	client      *admin.Client
 	cfg         *config.Config  // nil if the file cannot be used, which is possible only with a server
+	unusable    error           // why cfg is nil
 	queue       *delivery.Queue // nil with a server
 	sandbox     string          // the name of the sandbox whose queue it is; "" for real remotes
 	instanceIDs []string        // the ids of the list
@@ -85,9 +86,8 @@ func (c *queueClient) chooseSandbox(dir string) (string, error) {
 func (c *queueClient) connect(ctx context.Context) error {
 	c.close = func() {}
 	cfg, problems := config.Load(c.config, config.Env{})
-	var unusable error
 	if cfg == nil || len(problems) > 0 {
-		unusable = problems.Err()
+		c.unusable = problems.Err()
 	} else {
 		c.cfg = cfg
 	}
@@ -100,12 +100,12 @@ func (c *queueClient) connect(ctx context.Context) error {
 	switch {
 	case err == nil || !errors.Is(err, errNoServer):
 		return err
-	case unusable != nil && c.data == "":
-		return fmt.Errorf("%w\nno running server uses the data directory %s: give another one with --data, or a server with --url", unusable, dir)
-	case c.needsServer && (unusable != nil || cfg.Server.NATS != ""):
+	case c.unusable != nil && c.data == "":
+		return fmt.Errorf("%w\nno running server uses the data directory %s: give another one with --data, or a server with --url", c.unusable, dir)
+	case c.needsServer && (c.unusable != nil || cfg.Server.NATS != ""):
 		return fmt.Errorf("no server on this machine uses the data directory %s: start one with landfall serve, or give another directory with --data or a server with --url", dir)
-	case unusable != nil:
-		return fmt.Errorf("no server on this machine uses the data directory %s, and without a server the config is needed (--config): %w", dir, unusable)
+	case c.unusable != nil:
+		return fmt.Errorf("no server on this machine uses the data directory %s, and without a server the config is needed (--config): %w", dir, c.unusable)
 	}
 	name, err := c.chooseSandbox(dir)
 	switch {

@@ -93,11 +93,7 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	if len(list) == 0 {
 		return fmt.Errorf("%s has no enabled destination", path)
 	}
-	for _, in := range list {
-		for _, w := range in.Plan.Warnings() {
-			c.warn(w.String())
-		}
-	}
+	c.warnConfig(cfg, list...)
 	if err := c.target.reachSandbox(ctx, list); err != nil {
 		return err
 	}

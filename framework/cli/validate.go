@@ -85,7 +85,7 @@ func (c *validateCommand) checkBuiltIn() error {
 
 func (c *validateCommand) checkFile(path string) {
 	c.files++
-	text, err := textfile.ReadFile(path)
+	text, err := textfile.ReadAtMost(path, yamldoc.MaxBytes)
 	if err != nil {
 		c.printProblems("error", fault.Problems{{File: path, Message: fault.FileReason(err)}})
 		return
@@ -107,7 +107,7 @@ func (c *validateCommand) checkText(path string, text []byte) (problems, warning
 	if doc.Value().Get("actions").Exists() {
 		return c.checkDefinition(path, text)
 	}
-	cfg, problems := config.Load(path, config.Env{})
+	cfg, problems := config.LoadText(path, text, config.Env{})
 	if cfg == nil {
 		return problems, nil
 	}

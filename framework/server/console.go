@@ -71,6 +71,9 @@ func RunConsole(ctx context.Context, o ConsoleOptions, started func(at string)) 
 
 // checkPaths returns an error if the config is no file that can be read or created, or the data directory is no directory.
 func (o *ConsoleOptions) checkPaths() error {
+	if err := refusePipe(o.Config); err != nil {
+		return err
+	}
 	if _, err := textfile.ReadAtMost(o.Config, 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return optionErrorf("--config %s: %s", o.Config, fault.FileReason(err))
 	}

@@ -90,6 +90,9 @@ type server struct {
 //
 // If there is no config yet, it serves only the console until that has written one.
 func Run(ctx context.Context, o Options) error {
+	if err := refusePipe(o.Config); err != nil {
+		return err
+	}
 	catalog, err := o.Catalog.Load()
 	if err != nil {
 		return err

@@ -29,6 +29,14 @@ func needsSetup(path string) bool {
 	return isBlankConfig(text)
 }
 
+// refusePipe returns an error if the config is a pipe, which cannot be read again.
+func refusePipe(path string) error {
+	if info, err := os.Stat(path); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
+		return optionErrorf("--config %s is a pipe, but a server reads its config again and again: give it a file, which can refer to secrets with ${VARIABLE}, file:PATH and exec:COMMAND", path)
+	}
+	return nil
+}
+
 // isBlankConfig reports whether the text of a config has no content other than comments.
 func isBlankConfig(text []byte) bool {
 	for line := range bytes.Lines(text) {

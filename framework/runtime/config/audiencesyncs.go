@@ -113,7 +113,7 @@ func (r *reader) readAudienceSyncs(list event.Value) {
 func (r *reader) readAudienceSync(v event.Value, place string) AudienceSync {
 	s := AudienceSync{
 		ID: v.Get("id").Str(), Name: v.Get("name").Str(), Mode: cmp.Or(v.Get("mode").Str(), "mirror"), Key: v.Get("key").Str(), MaxRemove: defaultMaxRemove,
-		Enabled: isEnabled(v.Get("enabled")), Pointer: place, URL: r.resolveSecrets(v.Get("from"), place+"/from").Str(),
+		Enabled: isEnabled(v.Get("enabled")), Pointer: place, URL: r.resolveFilled(v.Get("from"), place+"/from", "set the URL of a database"),
 	}
 	s.Audience = cmp.Or(v.Get("audience").Str(), s.ID)
 	if most := v.Get("maxRemove"); most.Kind() == event.Number {

@@ -14,7 +14,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/event"
@@ -129,6 +128,11 @@ func Load(path string, env Env) (*Config, fault.Problems) {
 	if err != nil {
 		return nil, fault.Problems{{File: path, Message: fault.FileReason(err)}}
 	}
+	return LoadText(path, text, env)
+}
+
+// LoadText is Load for a config file that the caller has read, since some can be read only once, such as pipes.
+func LoadText(path string, text []byte, env Env) (*Config, fault.Problems) {
 	return parse(path, text, env.withDefaults(path), true)
 }
 
@@ -176,6 +180,7 @@ func parse(name string, text []byte, env Env, fromFile bool) (*Config, fault.Pro
 	if value.Get("destinations").Kind() == event.Array {
 		r.readConfig(value)
 	}
+	r.checkBlanks(value, "")
 	if len(r.problems) > 0 {
 		return r.config, doc.Locate(r.problems)
 	}
@@ -193,11 +198,11 @@ type reader struct {
 
 func (r *reader) readConfig(v event.Value) {
 	r.config.Definitions, r.config.Data = v.Get("definitions").Str(), v.Get("data").Str()
-	r.config.StateURL = r.resolveSecrets(v.Get("state").Get("url"), "/state/url").Str()
+	r.config.StateURL = r.resolveFilled(v.Get("state").Get("url"), "/state/url", "set a URL, or leave state.url out for the state in the data directory")
 	if problem := checkStateURL(r.config.StateURL); problem != "" {
 		r.problems.Add("/state/url", "%s", problem)
 	}
-	r.config.StateKey = r.resolveSecrets(v.Get("state").Get("key"), "/state/key").Str()
+	r.config.StateKey = r.resolveFilled(v.Get("state").Get("key"), "/state/key", "set a key, which landfall auth key makes, or leave state.key out")
 	r.readServer(v)
 	r.readEgress(v.Get("egress").Get("allow"))
 	r.readBudgets(v.Get("budgets"))
@@ -215,7 +220,7 @@ func (r *reader) readConfig(v event.Value) {
 		r.checkLimits(d.Get("limits"), place+"/limits")
 		in.egress = v.Get("egress").JSON()
 		in.Settings = r.resolveSecrets(in.Settings, place+"/settings")
-		in.Auth = r.resolveSecrets(d.Get("auth"), place+"/auth")
+		in.Auth = r.resolveAuth(d.Get("auth"), place+"/auth")
 		in.AccessToken = in.Auth.Get("accessToken").Str()
 		r.config.Instances = append(r.config.Instances, in)
 	}
@@ -233,19 +238,15 @@ func (r *reader) readSources(v event.Value, hasKey bool) (known map[string]bool)
 			r.problems.Add(place+"/id", "is already used: another source has the id %q", id)
 		}
 		known[id] = true
-		before, written := len(r.problems), s.Get("writeKey")
-		key := r.resolveSecrets(written, place+"/writeKey")
-		if strings.TrimSpace(key.Str()) == "" && written.Str() != "" && len(r.problems) == before {
-			r.problems.Add(place+"/writeKey", "is empty: set a key, or leave writeKey out if the source receives no events over HTTP")
-		}
-		if keys[key.Str()] {
+		key := r.resolveFilled(s.Get("writeKey"), place+"/writeKey", "set a key, or leave writeKey out if the source receives no events over HTTP")
+		if keys[key] {
 			r.problems.Add(place+"/writeKey", "is already used: another source has the same")
 		}
-		keys[key.Str()] = key.Str() != ""
+		keys[key] = key != ""
 		if s.Get("erases").Kind() == event.True && !hasKey {
 			r.problems.Add(place+"/erases", "needs state.key, with which requests to erase users are encrypted: landfall auth key makes one")
 		}
-		r.config.Sources = append(r.config.Sources, Source{id, key.Str(), s.Get("eventsPerSecond").Float(), s.Get("deletes").Kind() == event.True, s.Get("erases").Kind() == event.True})
+		r.config.Sources = append(r.config.Sources, Source{id, key, s.Get("eventsPerSecond").Float(), s.Get("deletes").Kind() == event.True, s.Get("erases").Kind() == event.True})
 	}
 	return known
 }

@@ -17,8 +17,11 @@ var env = config.Env{
 		return v, ok
 	},
 	ReadFile: func(path string) ([]byte, error) {
-		if path == "./key" {
+		switch path {
+		case "./key":
 			return []byte("from a file\n"), nil
+		case "blank":
+			return []byte("\n"), nil
 		}
 		return nil, os.ErrNotExist
 	},

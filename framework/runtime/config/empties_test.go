@@ -16,22 +16,54 @@ const webhookInstance = "\ndestinations: [{id: a, destination: webhook, subscrip
 func TestEmptyKeysAndIDs(t *testing.T) {
 	const empty = " is empty: set a key, or leave writeKey out if the source receives no events over HTTP"
 	for text, want := range map[string]string{
-		`sources: [{id: web}]` + webhookInstance:                                             "",
-		`sources: [{id: web, writeKey: "${SECRET}"}]` + webhookInstance:                      "",
-		`sources: [{id: web, writeKey: ""}]` + webhookInstance:                               "f:1:31: /sources/0/writeKey should not be empty",
-		`sources: [{id: web, writeKey: "  "}]` + webhookInstance:                             "f:1:31: /sources/0/writeKey" + empty,
-		`sources: [{id: web, writeKey: "${NONE:-}"}]` + webhookInstance:                      "f:1:31: /sources/0/writeKey" + empty,
-		`sources: [{id: web, writeKey: "${NONE}"}]` + webhookInstance:                        "f:1:31: /sources/0/writeKey needs the environment variable NONE, which is not set",
-		`state: {key: ""}` + webhookInstance:                                                 "f:1:14: /state/key should not be empty",
-		`destinations: [{id: "", destination: webhook, subscriptions: []}]`:                  "f:1:21: /destinations/0/id should not be empty",
-		`destinations: [{id: .., destination: webhook, subscriptions: []}]`:                  `f:1:21: /destinations/0/id cannot be "..", which has no page in the console: add a letter or a digit`,
-		`destinations: [{id: ".", destination: webhook, subscriptions: []}]`:                 `f:1:21: /destinations/0/id cannot be ".", which has no page in the console: add a letter or a digit`,
-		`destinations: [{id: ..., destination: webhook, subscriptions: []}]`:                 "",
-		`audienceSyncs: [{id: .., from: "sqlite:a", query: q, every: 1h}]` + webhookInstance: `f:1:22: /audienceSyncs/0/id cannot be "..", which has no page in the console: add a letter or a digit`,
+		`sources: [{id: web}]` + webhookInstance:                                                             "",
+		`sources: [{id: web, writeKey: "${SECRET}"}]` + webhookInstance:                                      "",
+		`sources: [{id: web, writeKey: ""}]` + webhookInstance:                                               "f:1:31: /sources/0/writeKey should not be empty",
+		`sources: [{id: web, writeKey: "  "}]` + webhookInstance:                                             "f:1:31: /sources/0/writeKey" + empty,
+		`sources: [{id: web, writeKey: "${NONE:-}"}]` + webhookInstance:                                      "f:1:31: /sources/0/writeKey" + empty,
+		`sources: [{id: web, writeKey: "${NONE}"}]` + webhookInstance:                                        "f:1:31: /sources/0/writeKey needs the environment variable NONE, which is not set",
+		`state: {url: ""}` + webhookInstance:                                                                 "f:1:14: /state/url should not be empty",
+		`state: {url: "${NONE:-}"}` + webhookInstance:                                                        "f:1:14: /state/url is empty: set a URL, or leave state.url out for the state in the data directory",
+		`state: {key: "${NONE:-}"}` + webhookInstance:                                                        "f:1:14: /state/key is empty: set a key, which landfall auth key makes, or leave state.key out",
+		`state: {key: "file:blank"}` + webhookInstance:                                                       "f:1:14: /state/key is read from a file that is empty: write the value into it, or leave the setting out",
+		`nats: {url: "${NONE:-}"}` + webhookInstance:                                                         "f:1:13: /nats/url is empty: set a URL, or leave nats out for a log on this machine",
+		`nats: {url: " ,"}` + webhookInstance:                                                                "f:1:13: /nats/url names no host: write nats://HOST:4222",
+		`nats: {url: "nats://a", credentials: ""}` + webhookInstance:                                         "f:1:38: /nats/credentials should not be empty",
+		`data: "  "` + webhookInstance:                                                                       "f:1:7: /data is blank: give a value, or leave it out",
+		`ingest: {origins: ["", " "]}` + webhookInstance:                                                     "f:1:20: /ingest/origins/0 should not be empty\nf:1:24: /ingest/origins/1 is blank: give a value, or leave it out",
+		`budgets: {"": {requestsPerSecond: 1}}` + webhookInstance:                                            "f:1:15: /budgets/ needs a name",
+		`audienceSyncs: [{id: a, from: "${NONE:-}", query: q, every: 1h}]` + webhookInstance:                 "f:1:31: /audienceSyncs/0/from is empty: set the URL of a database",
+		`tls: {acme: {domains: [a.b], email: ""}}` + webhookInstance:                                         "f:1:37: /tls/acme/email should not be empty",
+		`destinations: [{id: a, destination: webhook, auth: {accessToken: "${NONE:-}"}, subscriptions: []}]`: "f:1:66: /destinations/0/auth/accessToken is empty: set a value, or leave it out",
+		`destinations: [{id: " ", name: "", destination: webhook, settings: {a: " "}, subscriptions: []}]`:   "f:1:21: /destinations/0/id is blank: give a value, or leave it out",
+		`state: {key: ""}` + webhookInstance:                                                                 "f:1:14: /state/key should not be empty",
+		`destinations: [{id: "", destination: webhook, subscriptions: []}]`:                                  "f:1:21: /destinations/0/id should not be empty",
+		`destinations: [{id: .., destination: webhook, subscriptions: []}]`:                                  `f:1:21: /destinations/0/id cannot be "..", which has no page in the console: add a letter or a digit`,
+		`destinations: [{id: ".", destination: webhook, subscriptions: []}]`:                                 `f:1:21: /destinations/0/id cannot be ".", which has no page in the console: add a letter or a digit`,
+		`destinations: [{id: ..., destination: webhook, subscriptions: []}]`:                                 "",
+		`audienceSyncs: [{id: .., from: "sqlite:a", query: q, every: 1h}]` + webhookInstance:                 `f:1:22: /audienceSyncs/0/id cannot be "..", which has no page in the console: add a letter or a digit`,
 	} {
 		_, problems := config.Parse("f", []byte(text), env)
 		assert.Equal(t, want, problems.Error(), text)
 	}
+}
+
+// TestTextsWithoutEffect checks the warnings for variables that are not replaced, and for origins that no page has.
+func TestTextsWithoutEffect(t *testing.T) {
+	c, problems := config.Parse("f", []byte(`data: "${DATA}/a"
+definitions: "$${DATA}"
+ingest: {origins: [https://a.b, "*", "null", a.b, "https://*.a.b", https://a.b/c, "capacitor://localhost"]}
+state: {key: "${SECRET}"}
+destinations: [{id: a, destination: webhook, settings: {a: "${SECRET}"}, subscriptions: [{action: send, mapping: {a: "${b}"}}]}]
+`), env)
+	require.Empty(t, problems)
+	const advice = ", which is the origin of no page: write a scheme and a host, such as https://www.example.com, or * for all"
+	assert.Equal(t, strings.Join([]string{
+		"f:1:7: /data contains ${DATA}, which is not replaced here: write the value itself",
+		`f:3:46: /ingest/origins/3 is "a.b"` + advice,
+		`f:3:51: /ingest/origins/4 is "https://*.a.b"` + advice,
+		`f:3:68: /ingest/origins/5 is "https://a.b/c"` + advice,
+	}, "\n"), c.Warnings().Error())
 }
 
 // TestNumbersInOtherNotations checks the warnings for numbers that YAML reads differently from JSON. Those of instances are warnings of plans.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/dispatch/budget"
@@ -68,6 +69,9 @@ func readLimits(v event.Value) Limits {
 // readBudgets reads the budgets that instances share.
 func (r *reader) readBudgets(v event.Value) {
 	for name, b := range v.Members() {
+		if strings.TrimSpace(name) == "" {
+			r.problems.Add("/budgets"+fault.PointerKey(name), "needs a name")
+		}
 		r.checkHourWindow(b, "/budgets"+fault.PointerKey(name))
 		r.config.Budgets = append(r.config.Budgets, Budget{name, readLimits(b)})
 	}

@@ -37,10 +37,13 @@ func scalarTexts(doc *yamldoc.Document, v event.Value, place string) event.Value
 	})
 }
 
-// Warnings returns a warning for each number that YAML reads differently from JSON, such as 010, which is 8, with their positions. Those of
-// settings, audiences, mappings and hooks are among the warnings of the instance's plan, since their fields decide whether it is a number.
+// Warnings returns a warning for each number that YAML reads differently from JSON, such as 010, which is 8, for each ${VARIABLE} that is
+// not replaced, and for each origin that no page has, with their positions. Those of numbers in settings, audiences, mappings and hooks are among the warnings of the instance's plan, since their fields decide whether it is a number.
 func (c *Config) Warnings() (warnings fault.Problems) {
-	c.warnNumbers(withScalarTexts(c.Document, c.Document.Value()), "", &warnings)
+	value := withScalarTexts(c.Document, c.Document.Value())
+	c.warnNumbers(value, "", &warnings)
+	warnVariables(value, "", &warnings)
+	warnOrigins(c.Server.Origins, &warnings)
 	return c.Document.Locate(warnings)
 }
 

@@ -94,6 +94,10 @@ func (r *reader) secretValue(content []byte, place string) string {
 		return ""
 	}
 	value := strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
+	if strings.TrimSpace(value) == "" {
+		r.problems.Add(place, "is read from a file that is empty: write the value into it, or leave the setting out")
+		return ""
+	}
 	r.config.secrets = append(r.config.secrets, value)
 	return value
 }

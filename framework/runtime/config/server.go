@@ -103,7 +103,7 @@ func (r *reader) readServer(v event.Value) {
 	s.LedgerRetention = r.readDurationAt(v.Get("state").Get("historyRetention"), "/state/historyRetention", time.Minute, 10*365*24*time.Hour)
 	s.ErasureRetention = r.readDurationAt(v.Get("state").Get("erasureRetention"), "/state/erasureRetention", time.Minute, 100*365*24*time.Hour)
 	s.HistoryBytes = int64(out.Get("history").Get("maxBytes").Float())
-	s.NATS = r.resolveSecrets(v.Get("nats").Get("url"), "/nats/url").Str()
+	s.NATS = r.resolveFilled(v.Get("nats").Get("url"), "/nats/url", "set a URL, or leave nats out for a log on this machine")
 	if problem := checkNATSURL(s.NATS); problem != "" {
 		r.problems.Add("/nats/url", "%s", problem)
 	}
@@ -171,11 +171,7 @@ func (r *reader) readPublicURL(text string) string {
 // readAdmin reads who may use the admin API, the console and the metrics, and where they listen.
 func (r *reader) readAdmin(v event.Value) {
 	s, key := &r.config.Server, v.Get("admin").Get("key")
-	known := len(r.problems)
-	s.AdminKey = strings.TrimSpace(r.resolveSecrets(key, "/admin/key").Str())
-	if s.HasAdminKey && s.AdminKey == "" && len(r.problems) == known && key.Str() != "" {
-		r.problems.Add("/admin/key", "is empty after ${VARIABLE} and file: are resolved: leave admin.key out if there is no key")
-	}
+	s.AdminKey = strings.TrimSpace(r.resolveFilled(key, "/admin/key", "set a key, or leave admin.key out if there is none"))
 	s.AdminListen = v.Get("admin").Get("listen").Str()
 	if problem := CheckAdminListen(s.AdminListen, s.HasAdminKey); problem != "" {
 		r.problems.Add("/admin/listen", "%s", problem)

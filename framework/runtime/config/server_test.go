@@ -17,8 +17,8 @@ func TestAdmin(t *testing.T) {
 	for text, want := range map[string]string{
 		"admin: {key: k}":                                                    "",
 		`admin: {key: "${NOPE}"}`:                                            "f:1:14: /admin/key needs the environment variable NOPE, which is not set",
-		`admin: {key: "${EMPTY:-}"}`:                                         "f:1:14: /admin/key is empty after ${VARIABLE} and file: are resolved: leave admin.key out if there is no key",
-		`admin: {key: " "}`:                                                  "f:1:14: /admin/key is empty after ${VARIABLE} and file: are resolved: leave admin.key out if there is no key",
+		`admin: {key: "${EMPTY:-}"}`:                                         "f:1:14: /admin/key is empty: set a key, or leave admin.key out if there is none",
+		`admin: {key: " "}`:                                                  "f:1:14: /admin/key is empty: set a key, or leave admin.key out if there is none",
 		`admin: {key: ""}`:                                                   "f:1:14: /admin/key should not be empty",
 		"admin: {listen: 127.0.0.1:9000}":                                    "",
 		"admin: {listen: localhost:9000}":                                    "",

@@ -37,6 +37,9 @@ func checkStateURL(text string) string {
 
 // checkNATSURL says what is wrong with the URLs of NATS servers, which are separated by commas, or "".
 func checkNATSURL(text string) string {
+	if text != "" && strings.Trim(text, ", ") == "" {
+		return "names no host: write nats://HOST:4222"
+	}
 	for one := range strings.SplitSeq(text, ",") {
 		if one = strings.TrimSpace(one); one == "" {
 			continue
