@@ -94,6 +94,9 @@ func listBlocks(dir string) ([]block, error) {
 		}
 		path := filepath.Join(dir, e.Name())
 		current, err := stampOf(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it was trimmed
+		}
 		if err != nil {
 			return nil, err
 		}

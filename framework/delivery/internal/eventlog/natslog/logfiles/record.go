@@ -68,8 +68,11 @@ func (d *decoder) decodeRecord(buf []byte, size int) *record {
 		seq: stored &^ (erasedBit | tombstoneBit), time: int64(binary.LittleEndian.Uint64(raw[12:])),
 		tombstone: stored&tombstoneBit != 0, erased: stored&erasedBit != 0, raw: raw,
 	}
-	subjectSize, body := int(binary.LittleEndian.Uint16(raw[20:])), raw[headSize:size-sumSize]
-	headers := length&headersBit != 0
+	body := raw[headSize : size-sumSize]
+	subjectSize, headers := int(binary.LittleEndian.Uint16(raw[20:])), length&headersBit != 0
+	if !r.isMessage() {
+		subjectSize, headers = 0, false // only messages have them
+	}
 	if !d.hasValidSum(raw, body, subjectSize, headers) {
 		if headers = !headers; !d.hasValidSum(raw, body, subjectSize, headers) {
 			return nil

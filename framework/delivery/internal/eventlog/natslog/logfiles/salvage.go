@@ -131,7 +131,7 @@ func (k *copyKeeper) keepCopy(stream, path string) (copyPath, reason string) {
 		return "", err.Error()
 	}
 	if info.Size() > k.maxBytes {
-		return "", fmt.Sprintf("it is larger than the %d bytes that that may be kept", k.maxBytes)
+		return "", fmt.Sprintf("it is larger than the %d bytes that copies may take", k.maxBytes)
 	}
 	if err := k.deleteOldest(info.Size()); err != nil {
 		return "", err.Error()
@@ -167,7 +167,7 @@ func (k *copyKeeper) deleteOldest(size int64) error {
 		}
 		path := filepath.Join(root, e.Name())
 		if path == k.copyDir {
-			return fmt.Errorf("no more than %d bytes that may be kept", k.maxBytes)
+			return fmt.Errorf("the copies would take more than %d bytes", k.maxBytes)
 		}
 		if err := os.RemoveAll(path); err != nil {
 			return err
