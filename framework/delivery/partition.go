@@ -188,6 +188,9 @@ func (p *partition) handlePage(m *logPage) error {
 	known := seq < p.nextPage
 	if !known {
 		p.anchor, p.lastRead = &anchor{Seq: seq, Time: m.Time.UnixNano()}, time.Now()
+		if all {
+			p.nextPage, p.hasRead = seq+1, true
+		}
 	}
 	w.mu.Unlock()
 	if m.isCommand() && !m.replaysEvents() {

@@ -161,8 +161,10 @@ func (r *Runner) surveyProgress(ctx context.Context, dog *watchdog, now time.Tim
 		for p, s := range samples {
 			at := partitionID{w.id, p.number}
 			present[at] = true
-			if !s.outstanding && dog.quietFor(at, s, now) > r.settings.StallAfter && !s.paused {
-				s.outstanding = r.hasOverlookedEvents(ctx, p, s.next, now)
+			if dog.isQuiet(at, s, now) {
+				if s.outstanding = r.hasOverlookedEvents(ctx, p, s.next, now); !s.outstanding {
+					dog.noteNothingOverlooked(at, now)
+				}
 			}
 			since, news := dog.observe(at, s, now)
 			if since.IsZero() {

@@ -20,8 +20,9 @@ type sample struct {
 // watchedPartition is what a watchdog remembers about a partition.
 type watchedPartition struct {
 	progress
-	since  time.Time // of the last progress, or of the last sample with nothing to do
-	logged bool
+	since      time.Time // of the last progress, or of the last sample with nothing to do
+	quietSince time.Time // of the last progress, or since when no event is overlooked
+	logged     bool
 }
 
 // watchdog detects partitions that have events to deliver, no reason to wait, and make no progress.
@@ -38,9 +39,12 @@ func newWatchdog(after time.Duration) *watchdog {
 // news.
 func (d *watchdog) observe(at partitionID, s sample, now time.Time) (stalled time.Time, news bool) {
 	w := d.seen[at]
-	if w == nil || w.progress != s.progress || !s.outstanding || s.paused {
-		d.seen[at] = &watchedPartition{progress: s.progress, since: now}
+	if w == nil || w.progress != s.progress {
+		d.seen[at] = &watchedPartition{progress: s.progress, since: now, quietSince: now}
 		return time.Time{}, false
+	}
+	if !s.outstanding || s.paused {
+		w.since, w.logged = now, false
 	}
 	if now.Sub(w.since) < d.after {
 		return time.Time{}, false
@@ -49,13 +53,14 @@ func (d *watchdog) observe(at partitionID, s sample, now time.Time) (stalled tim
 	return w.since, news
 }
 
-// quietFor returns how long a partition has shown the same progress.
-func (d *watchdog) quietFor(at partitionID, s sample, now time.Time) time.Duration {
-	if w := d.seen[at]; w != nil && w.progress == s.progress {
-		return now.Sub(w.since)
-	}
-	return 0
+// isQuiet reports whether a partition has shown the same progress for so long that the log is searched for events that its reader overlooks.
+func (d *watchdog) isQuiet(at partitionID, s sample, now time.Time) bool {
+	w := d.seen[at]
+	return w != nil && w.progress == s.progress && !s.outstanding && !s.paused && now.Sub(w.quietSince) > d.after
 }
+
+// noteNothingOverlooked notes that the log was searched and has no such event: it is searched again after a while.
+func (d *watchdog) noteNothingOverlooked(at partitionID, now time.Time) { d.seen[at].quietSince = now }
 
 // keepOnly forgets the partitions that are not in kept.
 func (d *watchdog) keepOnly(kept map[partitionID]bool) {

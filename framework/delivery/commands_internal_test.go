@@ -1,0 +1,173 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime"
+)
+
+// storeLetter stores a letter of the instance main with an event of a user, and returns its sequence.
+func storeLetter(t *testing.T, q *Queue, l DeadLetter, kind string) uint64 {
+	t.Helper()
+	l.Instance, l.Subscription = "main", "all"
+	l.setID()
+	text := fmt.Sprintf(`{"id":%q,"instance":"main","subscription":"all","parked":%t,"key":%q,"reason":"r","seq":%d,"index":%d,"verdicts":%d,"event":{"type":"track","userId":"a","pad":%q}}`,
+		l.ID, l.Parked, l.Key, l.Seq, l.Index, l.Verdicts, l.Event)
+	seq, err := q.store.Append(t.Context(), l.streamName(), []eventlog.Write{{Subject: l.subjectFor(kind), Data: []byte(text)}})
+	require.NoError(t, err)
+	return seq
+}
+
+func positionsOf(letters []*DeadLetter) (list []position) {
+	for _, l := range letters {
+		list = append(list, position{l.Seq, l.Index})
+	}
+	return list
+}
+
+// TestLettersOfACommand checks which letters a command reads: those of its instance and partition, in the order of their events, without those that are being
+// delivered already.
+func TestLettersOfACommand(t *testing.T) {
+	log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
+	r, w := newIdleRunner(t, log, 2, Settings{}, accepts(t))
+	p := w.own(0, checkpoint{})
+	q := r.queue
+	second := storeLetter(t, q, DeadLetter{Seq: 9, Index: 1}, "")
+	first := storeLetter(t, q, DeadLetter{Seq: 9}, "")
+	sent := storeLetter(t, q, DeadLetter{Seq: 4}, "")
+	elsewhere := storeLetter(t, q, DeadLetter{Seq: 1, partition: 1}, "")
+	others, err := log.Append(t.Context(), deadStream, []eventlog.Write{{Subject: "dead.other.0.1-0-x", Data: []byte(`{"instance":"other","event":{}}`)}})
+	require.NoError(t, err)
+	p.letters.beginTask((&DeadLetter{Instance: "main", Subscription: "all", Seq: 4}).subjectFor(""))
+	dead := command{DeadLetters: []uint64{second, 99, others, elsewhere, sent, first}}
+	letters, err := p.collectLetters(opReplayDead, dead)
+	require.NoError(t, err)
+	assert.Equal(t, []position{{9, 0}, {9, 1}}, positionsOf(letters))
+	none, err := p.collectLetters(opUnpark, command{DeadLetters: dead.DeadLetters})
+	require.NoError(t, err)
+	assert.Empty(t, none, "another command has no dead letters")
+
+	for _, seq := range []uint64{8, 5} {
+		storeLetter(t, q, DeadLetter{Seq: seq, Key: "k", Parked: true}, kindHeld)
+	}
+	storeLetter(t, q, DeadLetter{Seq: 5, Key: "k", Parked: true}, kindEvicted) // the newer one of the event
+	storeLetter(t, q, DeadLetter{Seq: 6, Key: "other", Parked: true}, kindHeld)
+	key := shortHash("k")
+	p.parked.park(key, kindHeld)
+	p.parked.park(shortHash("other"), kindHeld)
+	letters, err = p.collectLetters(opUnpark, command{Keys: []string{key}})
+	require.NoError(t, err)
+	assert.Equal(t, []position{{5, 0}, {8, 0}}, positionsOf(letters))
+	assert.Contains(t, letters[0].storedSubject, kindEvicted)
+	assert.Empty(t, p.parked.kind(key))
+	assert.Equal(t, kindHeld, p.parked.kind(shortHash("other")))
+
+	for call := 1; call <= 3; call++ { // of a dead letter, of the parked ones, and of the end of that
+		log.arm(call)
+		_, err = p.collectLetters(opReplayDead, command{DeadLetters: []uint64{first}, Keys: []string{key}})
+		assert.ErrorIs(t, err, errLogFails)
+	}
+	log.arm(0)
+	p.cancel()
+	_, err = p.collectLetters(opUnpark, command{})
+	assert.ErrorIs(t, err, context.Canceled)
+}
+
+// TestDroppedLetters checks that a command drops the letters of events that were accepted before it, counts them, and delivers those of later ones.
+func TestDroppedLetters(t *testing.T) {
+	log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
+	r, w := newIdleRunner(t, log, 1, Settings{}, accepts(t))
+	p := w.own(0, checkpoint{Counts: map[string]int64{countParked: 10}})
+	for seq := uint64(3); seq <= 6; seq++ {
+		storeLetter(t, r.queue, DeadLetter{Seq: seq, Key: "k", Parked: true, Verdicts: int(seq) - 2}, kindHeld)
+	}
+	later, err := p.lettersOf(opDrop, command{Keys: []string{shortHash("k")}}, 5)
+	require.NoError(t, err)
+	assert.Equal(t, []position{{6, 0}}, positionsOf(later))
+	assert.Equal(t, map[string]int64{countParked: 4, countDropped: 6}, p.counts)
+	assert.True(t, p.dirty)
+	left, err := p.lettersOf(opUnpark, command{Keys: []string{shortHash("k")}}, 5)
+	require.NoError(t, err)
+	assert.Equal(t, []position{{6, 0}}, positionsOf(left), "the others are deleted")
+	log.arm(3)
+	_, err = p.lettersOf(opDrop, command{Keys: []string{shortHash("k")}}, 7)
+	assert.ErrorIs(t, err, errLogFails)
+	assert.EqualValues(t, 6, p.counts[countDropped])
+	log.arm(0)
+	assert.ErrorContains(t, p.applyCommand(eventlog.Message{Data: []byte("{")}), "reading a command")
+	assert.False(t, p.applyingCommand)
+	log.arm(1)
+	assert.ErrorIs(t, p.applyCommand(eventlog.Message{Data: []byte(`{"keys":["k"]}`), Header: map[string]string{opHeader: opUnpark}}), errLogFails)
+	assert.Equal(t, []bool{false, false}, []bool{p.applyingCommand, p.letters.reading})
+}
+
+// TestTasksOfLetters checks what becomes of a letter that is replayed: it is mapped with the current subscriptions, unless these or the event do not allow it.
+func TestTasksOfLetters(t *testing.T) {
+	suppressed := func(v event.Value) bool { return v.Get("userId").Str() == "gone" }
+	mapped := 0
+	_, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{Suppressed: suppressed, beforeMapping: func(event.Event) { mapped++ }}, accepts(t))
+	p, pg := w.own(0, checkpoint{}), &page{holdsLetters: true}
+	for name, c := range map[string]struct {
+		subscription, event string
+		stopped             bool
+		cause               fault.Cause
+		outcome             runtime.Outcome
+	}{
+		"it can be sent":                                 {"all", `{"type":"track","userId":"a"}`, false, "", ""},
+		"its subscription is removed":                    {"old", `{"type":"track"}`, false, fault.CauseSubscriptionRemoved, ""},
+		"it is removed, and the event cannot be read":    {"old", `{`, false, fault.CauseInvalidEvent, ""},
+		"the event cannot be read":                       {"all", `{`, false, fault.CauseInvalidEvent, ""},
+		"it has stopped the process":                     {"all", `{"type":"track"}`, true, fault.CauseProcessCrashed, runtime.Refused},
+		"it has, and its subscription is removed":        {"old", `{"type":"track"}`, true, fault.CauseSubscriptionRemoved, ""},
+		"its user is suppressed":                         {"all", `{"type":"track","userId":"gone"}`, false, fault.CauseSuppressed, runtime.Skipped},
+		"its user is suppressed, and this is a deletion": {"all", `{"type":"delete","userId":"gone"}`, false, fault.CauseNotSubscribed, runtime.Skipped},
+	} {
+		mapped = 0
+		l := &DeadLetter{Subscription: c.subscription, Event: []byte(c.event), Key: "u:a", Source: "web", storedSubject: "s"}
+		one := p.newLetterTask(l, pg, 3, c.stopped)
+		assert.Equal(t, []any{"u:a", "web", 3, len(c.event), "s"}, []any{one.key, one.source, one.eventIndex, one.bytes, one.taskOf}, name)
+		assert.Equal(t, c.subscription, one.item.Subscription.Name(), name)
+		assert.Equal(t, map[bool]int{true: 1}[c.subscription == "all" && !c.stopped && c.event != "{"], mapped, name)
+		if c.cause == "" {
+			assert.Nil(t, one.refusal, name)
+			continue
+		}
+		if assert.NotNil(t, one.refusal, name) {
+			assert.Equal(t, []any{c.cause, c.outcome}, []any{one.refusal.Cause, one.refusal.Outcome}, name)
+		}
+	}
+}
+
+// TestManyLettersAreReplayed checks that each of many letters of a command is delivered, counted and deleted once, however they are divided.
+func TestManyLettersAreReplayed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sent atomic.Int32
+		q, r := deliverTo(t, Settings{MaxInFlight: 50}, answeringInstance(t, func() error { sent.Add(1); return nil }))
+		const letters = 2*maxHandedLetters + 3
+		for seq := range uint64(letters) {
+			storeLetter(t, q, DeadLetter{Seq: seq + 1, Key: fmt.Sprint("u:", seq%7)}, "")
+		}
+		n, err := q.ReplayDeadLetters(t.Context(), DeadLetterFilter{})
+		require.NoError(t, err)
+		require.Equal(t, letters, n)
+		time.Sleep(time.Minute)
+		assert.EqualValues(t, letters, sent.Load())
+		assert.Empty(t, lettersOf(t, q, DeadLetterFilter{}))
+		p := r.workers["main"].partitions[0]
+		assert.Equal(t, []any{int64(0), 0, 0, 0}, []any{p.counts[countEvents], p.taskCount, len(p.openPages), len(p.letters.bySubject)})
+		assert.EqualValues(t, letters, p.counts[countDelivered])
+		assert.EqualValues(t, -letters, p.counts[countDead], "which nothing has counted before")
+	})
+}

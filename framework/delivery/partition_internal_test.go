@@ -1,0 +1,238 @@
+package delivery
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
+)
+
+// pageOf returns a page of the log with one event of each user.
+func pageOf(r *Runner, seq uint64, at time.Time, users ...string) *logPage {
+	var data []byte
+	for _, user := range users {
+		data = fmt.Appendf(data, `{"type":"track","messageId":"%d-%s","userId":%q}`+"\n", seq, user, user)
+	}
+	return newLogPage(eventlog.Message{Subject: "ev.web.0", Sequence: seq, Time: at, Data: data}, 0, r.queue.feeds.seed)
+}
+
+// TestPagesThatAreReadAgain reads pages of which a checkpoint says what is finished, each twice. Only the events that are not finished are delivered, once, and
+// finished pages count as read.
+func TestPagesThatAreReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{Lease: time.Hour}, accepts(t))
+		begin := time.Now()
+		p := w.own(0, checkpoint{Low: 3, DedupeFrom: 2, Done: [][2]uint64{{5, 6}}, Partial: map[string]string{"4": base64.RawStdEncoding.EncodeToString([]byte{2})}})
+		state := func() []any {
+			time.Sleep(10 * time.Second)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return []any{p.nextPage, p.counts[countEvents], p.counts[countDelivered], len(p.openPages), p.taskCount}
+		}
+		for _, c := range []struct {
+			seq       uint64
+			next      uint64
+			delivered int64
+		}{{2, 3, 0}, {3, 4, 2}, {4, 5, 3}, {5, 6, 3}, {6, 7, 3}, {7, 8, 5}, {4, 8, 5}, {6, 8, 5}, {7, 8, 5}} {
+			at := begin.Add(time.Duration(c.seq) * time.Second)
+			anchored, isNew := p.anchor, c.seq >= p.nextPage
+			require.NoError(t, p.handlePage(pageOf(r, c.seq, at, "a", "b")))
+			assert.Equal(t, []any{c.next, c.delivered, c.delivered, 0, 0}, state(), "page %d", c.seq)
+			if isNew {
+				assert.Equal(t, &anchor{c.seq, at.UnixNano()}, p.anchor)
+				assert.Equal(t, time.Now().Add(-10*time.Second), p.lastRead)
+			} else {
+				assert.Same(t, anchored, p.anchor, "page %d was read before", c.seq)
+			}
+		}
+		assert.True(t, p.hasRead)
+		assert.Equal(t, uint64(2), p.recentIDs.oldestBefore(99), "the messageIds of finished pages are remembered")
+		cp := p.currentCheckpointLocked("me")
+		assert.Equal(t, []any{uint64(8), uint64(2), "me"}, []any{cp.Low, cp.DedupeFrom, cp.Owner})
+		assert.Empty(t, cp.Done)
+		assert.Empty(t, cp.Partial)
+	})
+}
+
+// TestCheckpointWithoutIDs checks that a partition which has not read the messageIds again that it remembered goes on saying where they are.
+func TestCheckpointWithoutIDs(t *testing.T) {
+	r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{}, accepts(t))
+	p := w.own(0, checkpoint{Low: 7, DedupeFrom: 4, Start: 2})
+	cursor := p.openCursor()
+	assert.True(t, cursor.isAt(4))
+	assert.Same(t, cursor, p.openCursor(), "it goes on where it is")
+	cp := p.currentCheckpointLocked("me")
+	assert.Equal(t, []uint64{7, 4, 2}, []uint64{cp.Low, cp.DedupeFrom, cp.Start})
+	assert.False(t, p.recentIDs.addID(1, 6, 0))
+	assert.EqualValues(t, 6, p.currentCheckpointLocked("me").DedupeFrom)
+	other := p.openCursor()
+	assert.NotSame(t, cursor, other)
+	assert.True(t, other.isAt(7))
+	p.cursor.close()
+	assert.Zero(t, r.queue.feeds.partitions[0].cursors, "the first one was closed")
+}
+
+// TestRequestsEndBeforeTheLease checks how long a request may take: until shortly before the lease ends. At least half of the lease must be left.
+func TestRequestsEndBeforeTheLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &partition{worker: &worker{runner: &Runner{settings: Settings{Lease: 40 * time.Second}}}}
+		for left, want := range map[time.Duration]time.Duration{
+			0: 0, -time.Second: 0, 20*time.Second - 1: 0, 20 * time.Second: 16 * time.Second, 39 * time.Second: 35 * time.Second, 40 * time.Second: 36 * time.Second, time.Hour: 36 * time.Second,
+		} {
+			p.leaseUntil = time.Now().Add(left)
+			assert.Equal(t, want, p.requestAllowanceLocked(), left)
+		}
+	})
+}
+
+// TestKindsOfStoredKeys checks that a key with letters of both kinds is held, whichever is found first, and that other subjects are ignored.
+func TestKindsOfStoredKeys(t *testing.T) {
+	log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
+	_, w := newIdleRunner(t, log, 2, Settings{}, accepts(t))
+	p := w.own(0, checkpoint{})
+	for _, subject := range []string{"0.a.held.1-0-x", "0.a.auto.2-0-x", "0.b.auto.1-0-x", "0.b.held.2-0-x", "0.c.auto.1-0-x", "1.d.held.1-0-x", "0.e.held", "0.f.held.1-0-x.y"} {
+		_, err := log.Append(t.Context(), parkStream, []eventlog.Write{{Subject: "park.main." + subject}})
+		require.NoError(t, err)
+	}
+	for range 20 { // the order of the subjects is random
+		keys, err := p.storedParkedKeys()
+		require.NoError(t, err)
+		assert.Equal(t, map[string]string{"a": kindHeld, "b": kindHeld, "c": kindEvicted}, keys)
+	}
+	require.NoError(t, p.loadParked())
+	assert.Equal(t, kindHeld, p.parked.kind("a"))
+	log.arm(1)
+	assert.ErrorIs(t, p.readLog(), errLogFails, "nothing is delivered before the parked keys are known")
+}
+
+// TestWaitingToPark checks how long a partition with parked keys reads nothing: until events can be parked again, or a command waits that may drop or replay some.
+func TestWaitingToPark(t *testing.T) {
+	for name, c := range map[string]struct {
+		begin func(p *partition)                                            // before it waits
+		later func(ctx context.Context, cancel func(), q *Queue, r *Runner) // after ten seconds; nil if it does not wait
+		fails bool
+	}{
+		"no key is parked":     {begin: func(p *partition) { p.parked = parkedKeys{} }},
+		"events can be parked": {begin: func(p *partition) { p.worker.runner.limits.parkingFullSince = time.Time{} }},
+		"a command waits":      {begin: func(p *partition) { p.nextPage = 2 }},
+		"it was applied before, and events can be parked later": {
+			begin: func(p *partition) { p.nextPage = 3 }, later: func(_ context.Context, _ func(), _ *Queue, r *Runner) { r.updateParkingLimit(0, false, time.Now()) },
+		},
+		"it was applied before, and another comes": {
+			begin: func(p *partition) { p.nextPage = 3 },
+			later: func(ctx context.Context, _ func(), q *Queue, _ *Runner) {
+				_ = q.sendCommand(ctx, "main", 0, opDrop, command{})
+			},
+		},
+		"it is released": {begin: func(p *partition) { p.nextPage = 3 }, later: func(_ context.Context, cancel func(), _ *Queue, _ *Runner) { cancel() }, fails: true},
+		"the log fails":  {begin: func(p *partition) { p.worker.runner.queue.store.(*failingLog).arm(1) }, fails: true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r, w := newIdleRunner(t, &failingLog{Log: memlog.New(memlog.Options{}).Connect()}, 1, Settings{MaxParkedBytes: 10}, accepts(t))
+			require.NoError(t, r.queue.Append(t.Context(), []NewEvent{{Source: "web", Key: "u", Raw: []byte(`{}`)}}))
+			require.NoError(t, r.queue.sendCommand(t.Context(), "main", 0, opDrop, command{}))
+			p := w.own(0, checkpoint{Low: 1})
+			p.parked.park("k", kindHeld)
+			r.updateParkingLimit(10, false, time.Now())
+			c.begin(p)
+			began, ended := time.Now(), make(chan error)
+			go func() { ended <- p.handlePage(pageOf(r, 5, began, "a")) }()
+			if c.later != nil {
+				time.Sleep(10 * time.Second)
+				w.mu.Lock()
+				assert.True(t, p.parkingBlocked, name)
+				w.mu.Unlock()
+				c.later(t.Context(), p.cancel, r.queue, r)
+			}
+			err := <-ended
+			assert.Equal(t, c.fails, err != nil, "%s: %v", name, err)
+			assert.Equal(t, c.later != nil, time.Since(began) >= 10*time.Second, name)
+			assert.Less(t, time.Since(began), 12*time.Second, name)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if c.fails {
+				assert.Empty(t, p.openPages, "%s: it is read again", name)
+			} else {
+				assert.Equal(t, uint64(6), p.nextPage, name)
+			}
+		})
+	}
+}
+
+// TestFullPartitions checks when a partition reads no further event, and that it goes on as soon as it has space again, or ends.
+func TestFullPartitions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{MaxInFlight: 10}, accepts(t))
+		p := w.own(0, checkpoint{Low: 1})
+		pages := make([]*page, maxOpenPages)
+		for _, c := range []struct {
+			tasks, bytes, pages int
+			full                bool
+		}{{9, maxTaskBytes - 1, maxOpenPages - 1, false}, {10, 0, 0, true}, {0, maxTaskBytes, 0, true}, {0, 0, maxOpenPages, true}} {
+			p.taskCount, p.taskBytes, p.openPages = c.tasks, c.bytes, pages[:c.pages]
+			assert.Equal(t, c.full, p.isFullLocked(), c)
+		}
+		p.openPages = nil
+		wait := func(then func()) (time.Duration, error) {
+			p.taskCount = 10
+			began := time.Now()
+			timer := time.AfterFunc(3*time.Second, func() { w.mu.Lock(); defer w.mu.Unlock(); then() })
+			defer timer.Stop()
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			err := p.waitForCapacityLocked()
+			return time.Since(began), err
+		}
+		took, err := wait(func() { p.taskCount = 9 })
+		require.NoError(t, err)
+		assert.InDelta(t, 3*time.Second, took, float64(200*time.Millisecond))
+		took, err = wait(func() { p.cancel() })
+		require.ErrorIs(t, err, context.Canceled)
+		assert.InDelta(t, 3*time.Second, took, float64(200*time.Millisecond))
+		p.taskCount = 0
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		assert.ErrorIs(t, p.waitForCapacityLocked(), context.Canceled)
+	})
+}
+
+// TestOutcomesAreCountedTogether checks that the verdicts of an event are counted when the last one is known, with the event by its kind, and which of them
+// is worth a checkpoint soon.
+func TestOutcomesAreCountedTogether(t *testing.T) {
+	for _, c := range []struct {
+		page     page
+		outcomes []string
+		want     map[string]int64
+		dirty    bool
+	}{
+		{page{}, []string{countUnmatched}, map[string]int64{countUnmatched: 1, countEvents: 1}, false},
+		{page{}, []string{countDelivered}, map[string]int64{countDelivered: 1, countEvents: 1}, true},
+		{page{}, []string{countDelivered, countSkipped, countDelivered}, map[string]int64{countDelivered: 2, countSkipped: 1, countEvents: 1}, true},
+		{page{replayed: true}, []string{countDead, countDelivered}, map[string]int64{countDead: 1, countDelivered: 1, countReplayed: 1}, true},
+		{page{holdsLetters: true}, []string{countDelivered}, map[string]int64{countDelivered: 1}, true},
+	} {
+		p := &partition{counts: map[string]int64{}}
+		pg := c.page
+		pg.verdictsLeft, pg.eventsLeft, pg.fullyRead = []uint16{1, uint16(len(c.outcomes))}, 2, true
+		p.openPages = []*page{&pg}
+		for i, outcome := range c.outcomes {
+			assert.Empty(t, p.counts, "%d of %v", i, c.outcomes)
+			p.recordOutcomeLocked(&pg, 1, outcome)
+		}
+		assert.Equal(t, c.want, p.counts)
+		assert.Equal(t, []bool{c.dirty, !c.dirty}, []bool{p.dirty, p.hasRead}, c.outcomes)
+		assert.Empty(t, pg.earlyOutcomes)
+		assert.Len(t, p.openPages, 1, "the other event is not finished")
+		p.recordOutcomeLocked(&pg, 0, countDelivered)
+		assert.Nil(t, p.openPages)
+		assert.True(t, p.hasRead)
+	}
+}
