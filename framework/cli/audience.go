@@ -23,8 +23,8 @@ func newAudience(s streams) *cobra.Command {
 }
 
 // newAudienceCommand completes a command that works on one audience of an instance.
-func newAudienceCommand(s streams, cmd *cobra.Command, run func(ctx context.Context, c *instanceFlags, a runtime.Audience) error) *cobra.Command {
-	c := &instanceFlags{streams: s}
+func newAudienceCommand(s streams, asks bool, cmd *cobra.Command, run func(ctx context.Context, c *instanceFlags, a runtime.Audience) error) *cobra.Command {
+	c := &instanceFlags{streams: s, asks: asks}
 	var a runtime.Audience
 	cmd.Args = exactArgs(0, "flags only")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -50,7 +50,7 @@ func newAudienceCommand(s streams, cmd *cobra.Command, run func(ctx context.Cont
 }
 
 func newAudienceCreate(s streams) *cobra.Command {
-	return newAudienceCommand(s, &cobra.Command{
+	return newAudienceCommand(s, false, &cobra.Command{
 		Use: "create --key KEY", Short: "Create an audience, unless Landfall has created it already",
 		Example: "  landfall audience create --config landfall.yaml --instance ads --key vip --live",
 	}, func(ctx context.Context, c *instanceFlags, a runtime.Audience) error {
@@ -63,7 +63,7 @@ func newAudienceCreate(s streams) *cobra.Command {
 }
 
 func newAudienceGet(s streams) *cobra.Command {
-	return newAudienceCommand(s, &cobra.Command{
+	return newAudienceCommand(s, true, &cobra.Command{
 		Use: "get --key KEY", Short: "Show the external id of an audience, and check that the remote has it",
 		Example: "  landfall audience get --config landfall.yaml --key vip --live",
 	}, func(ctx context.Context, c *instanceFlags, a runtime.Audience) error {

@@ -53,12 +53,12 @@ func testConfig(ctx context.Context, s streams, path, data string, t *target, as
 	cfg, problems := config.Load(path, config.Env{})
 	h := instances.Options{Target: &t.Target, Catalog: s.catalog(), Data: data}
 	if cfg != nil && cfg.StateKey != "" && !t.Sandbox {
-		store, err := instances.OpenState(ctx, cfg, data, t.SandboxName())
+		opened, err := s.openStateOrEmpty(ctx, cfg, data, t.SandboxName())
 		if err != nil {
 			return err
 		}
-		defer store.Close()
-		h.Store = store
+		defer opened.close()
+		h.Store = opened.Store
 	}
 	list, err := instances.Load(cfg, problems, h)
 	if err != nil {

@@ -66,7 +66,7 @@ func (c *backupCommand) openArchive(ctx context.Context) (io.ReadCloser, error) 
 	if c.server {
 		return c.client.Backup(ctx)
 	}
-	store, err := instances.OpenState(ctx, c.cfg, c.data, c.sandbox)
+	store, err := instances.OpenExistingState(ctx, c.cfg, c.data, c.sandbox)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/state"
 )
 
 // argumentsOfCommands are arguments that each command with a config accepts, without those that say where the config and the data are. FILE is a file
@@ -48,6 +51,11 @@ func TestMistakesEndEveryCommand(t *testing.T) {
 		defer cancel()
 		return commandHere(ctx, args...)
 	}
+	for _, sandbox := range []string{"", "sandbox"} {
+		store, err := state.OpenSandbox(t.Context(), filepath.Join(filepath.Dir(good), "landfall-data"), sandbox)
+		require.NoError(t, err)
+		require.NoError(t, store.Close())
+	}
 	seen := map[string]bool{}
 	for name, text := range argumentsOfCommands() {
 		seen[name] = true
@@ -78,6 +86,37 @@ func TestMistakesEndEveryCommand(t *testing.T) {
 			assert.True(t, seen[name], "give arguments of landfall %s", name)
 		}
 	})
+}
+
+// createStates are the commands that may create a state: all others say that there is none.
+var createStates = []string{"audience create", "auth login", "hooks run", "suppress add", "sync"}
+
+// TestCommandsCreateNoData checks that commands which work on data that is there create none in a directory that does not exist.
+func TestCommandsCreateNoData(t *testing.T) {
+	dir := t.TempDir()
+	config, file, event := filepath.Join(dir, "landfall.yaml"), filepath.Join(dir, "users.csv"), filepath.Join(dir, "event.json")
+	require.NoError(t, os.WriteFile(config, []byte(serveConfig), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte("external_id\nu1\n"), 0o600))
+	require.NoError(t, os.WriteFile(event, []byte(`{"type":"track"}`), 0o600))
+	all := argumentsOfCommands()
+	all["doctor"], all["health"] = "", ""
+	for name, text := range all {
+		if slices.Contains(createStates, name) || name == "serve" || name == "run" {
+			continue
+		}
+		for _, of := range []string{"", " --sandbox"} {
+			if of != "" && strings.Contains(text, of) {
+				continue
+			}
+			data := filepath.Join(dir, "none")
+			line := name + " " + strings.NewReplacer("FILE", file, "EVENT", event).Replace(text) + of + " --config " + config + " --data " + data
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			_, _, errs := commandHere(ctx, strings.Fields(line)...)
+			cancel()
+			assert.NoDirExists(t, data, "%s: %s", line, errs)
+			require.NoError(t, os.RemoveAll(data))
+		}
+	}
 }
 
 // usesDestinations reports whether a command needs the definitions of the destinations before it finds out that nothing else is there.

@@ -23,7 +23,10 @@ type instanceFlags struct {
 	data             string
 	json             bool
 	reads            bool // the command sends nothing and may show any ledger
+	needsLedger      bool // the command works on the members that a ledger has
+	asks             bool // the command changes nothing
 	cfg              *config.Config
+	state            openedState
 	store            *state.Store
 	list             []instances.Instance // all of the config
 	chosen           instances.Instance
@@ -49,12 +52,12 @@ func (c *instanceFlags) open(ctx context.Context, has func(instances.Instance) b
 	if (c.reads && !c.target.Live || c.target.DryRun) && sandbox == "" && cfg.StateURL == "" {
 		sandbox = instances.OnlySandbox(c.err, instances.DataDir(cfg, c.data), state.FileName, state.File("*"))
 	}
-	store, err := instances.OpenState(ctx, cfg, c.data, sandbox)
-	if err != nil {
+	var err error
+	if c.state, err = c.openState(ctx, cfg, sandbox); err != nil {
 		return err
 	}
-	c.cfg, c.store = cfg, store
-	h := instances.Options{Target: &c.target.Target, Catalog: c.catalog(), Store: store, Data: c.data, Warn: c.warn}
+	c.cfg, c.store = cfg, c.state.Store
+	h := instances.Options{Target: &c.target.Target, Catalog: c.catalog(), Store: c.store, Data: c.data, Warn: c.warn}
 	if !c.reads || !c.target.DryRun { // it may send requests
 		ctx, h.Budgets = shareBudgets(ctx, c.streams, &c.target, cfg, c.data)
 		c.class = budget.ClassOf(ctx)
@@ -95,9 +98,20 @@ func (c *instanceFlags) open(ctx context.Context, has func(instances.Instance) b
 	return nil
 }
 
+// openState opens the state of the config. Only a command that sends something creates one.
+func (c *instanceFlags) openState(ctx context.Context, cfg *config.Config, sandbox string) (openedState, error) {
+	open := instances.OpenState
+	switch {
+	case c.reads || c.needsLedger:
+		open = instances.OpenExistingState
+	case c.asks || c.target.DryRun:
+		return c.openStateOrEmpty(ctx, cfg, c.data, sandbox)
+	}
+	store, err := open(ctx, cfg, c.data, sandbox)
+	return openedState{Store: store}, err
+}
+
 func (c *instanceFlags) close() {
 	_ = instances.Close(context.Background(), c.list) // the plans log it
-	if c.store != nil {
-		_ = c.store.Close()
-	}
+	c.state.close()
 }

@@ -91,7 +91,7 @@ func (c *instancesCommand) withState(ctx context.Context, f func(context.Context
 		return fmt.Errorf("the config is needed to find the ledgers, but cannot be used: %w", c.unusable)
 	}
 	var err error
-	if c.store, err = instances.OpenState(ctx, c.cfg, c.data, c.sandbox); err != nil {
+	if c.store, err = instances.OpenExistingState(ctx, c.cfg, c.data, c.sandbox); err != nil {
 		return err
 	}
 	defer c.store.Close()

@@ -32,6 +32,7 @@ type loginCommand struct {
 	noBrowser, paste       bool
 	wait                   time.Duration
 	target                 target // what the tokens are for: real remotes, or a sandbox at a URL
+	asks                   bool   // the command stores no token
 	store                  *state.Store
 	manager                *oauth.Manager
 	list                   []instances.Instance
@@ -69,7 +70,7 @@ func newAuthLogin(s streams) *cobra.Command {
 }
 
 func newAuthStatus(s streams) *cobra.Command {
-	l := &loginCommand{streams: s}
+	l := &loginCommand{streams: s, asks: true}
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show which instances have a token, and for how long", Args: exactArgs(0, "flags only"),
 		Long:    "Shows the login of each instance that needs one: its scopes, expiry and last refresh. It never shows a token.",
@@ -81,7 +82,7 @@ func newAuthStatus(s streams) *cobra.Command {
 }
 
 func newAuthLogout(s streams) *cobra.Command {
-	l := &loginCommand{streams: s}
+	l := &loginCommand{streams: s, asks: true}
 	cmd := &cobra.Command{
 		Use: "logout", Short: "Revoke the token of an instance and delete it", Args: exactArgs(0, "flags only"),
 		Long:    "Asks the remote to revoke the token, if the remote can, and deletes it here. Events wait until the next login.",
@@ -116,11 +117,12 @@ func (l *loginCommand) withState(ctx context.Context, f func(context.Context) er
 	if at, err := server.ReadAddress(dir); err == nil && at.Sandbox != l.target.SandboxName() && delivery.InUse(filepath.Join(dir, instances.QueueName(at.Sandbox))) {
 		l.warn("the running server delivers to another target, whose tokens are separate: to change those, give the same --sandbox-url as the server")
 	}
-	var err error
-	if l.store, err = instances.OpenState(ctx, cfg, l.data, l.target.SandboxName()); err != nil {
+	opened, err := l.openState(ctx, cfg)
+	if err != nil {
 		return err
 	}
-	defer l.store.Close()
+	defer opened.close()
+	l.store = opened.Store
 	all, err := instances.Load(cfg, nil, instances.Options{Target: &l.target.Target, Catalog: l.catalog(), Store: l.store, Data: l.data})
 	if err != nil {
 		return err
@@ -137,6 +139,15 @@ func (l *loginCommand) withState(ctx context.Context, f func(context.Context) er
 		return err
 	}
 	return f(ctx)
+}
+
+// openState opens the state of the config. Only a login creates one.
+func (l *loginCommand) openState(ctx context.Context, cfg *config.Config) (openedState, error) {
+	if l.asks {
+		return l.openStateOrEmpty(ctx, cfg, l.data, l.target.SandboxName())
+	}
+	store, err := instances.OpenState(ctx, cfg, l.data, l.target.SandboxName())
+	return openedState{Store: store}, err
 }
 
 // chooseInstance returns the instance of --instance, or the only one that needs a login.

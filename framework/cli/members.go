@@ -165,7 +165,7 @@ func (k *audienceCommand) runDiff(ctx context.Context, cohort, against string) e
 
 // newSendCommand completes a command that sends changes of a cohort.
 func newSendCommand(s streams, cmd *cobra.Command, run func(ctx context.Context, k *audienceCommand, cohort string) error) (*cobra.Command, *audienceCommand) {
-	k := &audienceCommand{instanceFlags: instanceFlags{streams: s}}
+	k := &audienceCommand{instanceFlags: instanceFlags{streams: s, needsLedger: true}}
 	k.addFlags(cmd)
 	k.target.addFlags(cmd)
 	cmd.Args = exactArgs(1, "one cohort, by id or name")
@@ -194,9 +194,6 @@ func newMembersResync(s streams) *cobra.Command {
 		Example: "  landfall members resync vip_gold --live\n  landfall members resync vip_gold --against braze-export.csv --dry-run\n" +
 			"  landfall members resync vip_gold --from remote --live",
 	}, func(ctx context.Context, k *audienceCommand, cohort string) error {
-		if removeUnknown && !k.query.isRemote() {
-			return usageErrorf("--remove-unknown is only for --from remote")
-		}
 		a, err := k.findAudience(ctx, cohort)
 		if err != nil {
 			return err
@@ -221,6 +218,12 @@ func newMembersResync(s streams) *cobra.Command {
 		defer end()
 		return k.recordAction(ctx, history.ActionResync, a, func() (audiencesync.Report, error) { return k.newSyncer().Resync(ctx, a, rows, true) })
 	})
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if removeUnknown && !k.query.isRemote() {
+			return usageErrorf("--remove-unknown is only for --from remote")
+		}
+		return nil
+	}
 	k.asksRemote = true
 	k.addFileFlags(cmd)
 	k.addAllowFlag(cmd)
@@ -239,9 +242,6 @@ func newMembersPurge(s streams) *cobra.Command {
 			"skipped, newer ones are sent as usual. Braze cannot delete a cohort, so the empty cohort stays.",
 		Example: "  landfall members purge vip_gold --dry-run\n  landfall members purge vip_gold --live --yes",
 	}, func(ctx context.Context, k *audienceCommand, cohort string) error {
-		if !yes && !k.target.DryRun {
-			return usageErrorf("this removes all members of %s: give --yes to do this, or --dry-run to see how many there are", cohort)
-		}
 		a, err := k.findAudience(ctx, cohort)
 		if err != nil {
 			return err
@@ -253,6 +253,12 @@ func newMembersPurge(s streams) *cobra.Command {
 		defer k.releaseAudience(ctx, nil, nil)
 		return k.recordAction(ctx, history.ActionPurge, a, func() (audiencesync.Report, error) { return k.newSyncer().Purge(ctx, a) })
 	})
+	cmd.PreRunE = func(_ *cobra.Command, args []string) error {
+		if !yes && !k.target.DryRun {
+			return usageErrorf("this removes all members of %s: give --yes to do this, or --dry-run to see how many there are", args[0])
+		}
+		return nil
+	}
 	k.refusals.addFlag(cmd, "changes")
 	cmd.Flags().BoolVar(&yes, "yes", false, "remove the members; required unless --dry-run is given")
 	return cmd

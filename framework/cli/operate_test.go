@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/destinations"
+	"github.com/landfall-dev/landfall/framework/state"
 	"github.com/landfall-dev/landfall/framework/state/statetest"
 )
 
@@ -60,7 +61,11 @@ func TestDoctorLeavesAnEmptyDatabaseEmpty(t *testing.T) {
 		assert.Contains(t, out, "landfall serve creates it")
 	}
 	code, out := command(t, "state", "show", "--config", file)
-	require.Zero(t, code, out) // creates the ledger
+	assert.Equal(t, exitFailed, code, out)
+	assert.Contains(t, out, "there is no ledger in the database of state.url")
+	store, err := state.Open(t.Context(), location)
+	require.NoError(t, err)
+	require.NoError(t, store.Close())
 	_, out = command(t, "doctor", "--config", file)
 	assert.Regexp(t, `ok +ledger +PostgreSQL answers\n`, out)
 	code, out = command(t, "state", "downgrade", "--yes", "--config", file)

@@ -159,7 +159,7 @@ func (c *queueClient) openQueue(ctx context.Context, dir, sandboxName string) er
 
 // openState opens the state of the queue that was opened, for the answers of s.
 func (c *queueClient) openState(ctx context.Context, s *admin.Server) error {
-	store, err := instances.OpenState(ctx, c.cfg, c.data, c.sandbox)
+	store, err := instances.OpenExistingState(ctx, c.cfg, c.data, c.sandbox)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -23,6 +24,7 @@ type stateCommand struct {
 	config, data string
 	json         bool
 	forget       bool
+	creates      bool // the command may create a state
 	cfg          *config.Config
 	store        *state.Store
 }
@@ -168,7 +170,12 @@ func (c *stateCommand) withState(ctx context.Context, f func(context.Context) er
 		return problems.Err()
 	}
 	var err error
-	if c.store, err = instances.OpenState(ctx, cfg, c.data, c.target.SandboxName()); err != nil {
+	c.store, err = instances.OpenExistingState(ctx, cfg, c.data, c.target.SandboxName())
+	if c.creates && errors.As(err, new(*state.MissingError)) {
+		fmt.Fprintf(c.err, "note: %v; it is created now\n", err)
+		c.store, err = instances.OpenState(ctx, cfg, c.data, c.target.SandboxName())
+	}
+	if err != nil {
 		return err
 	}
 	defer c.store.Close()

@@ -38,7 +38,7 @@ func newSuppress(s streams) *cobra.Command {
 }
 
 // newSuppressCommand completes a command that works on the identifiers in its arguments or a file.
-func newSuppressCommand(s streams, cmd *cobra.Command, run func(*suppressCommand, context.Context) error) *cobra.Command {
+func newSuppressCommand(s streams, cmd *cobra.Command, run func(*suppressCommand, context.Context) error) (*cobra.Command, *suppressCommand) {
 	c := &suppressCommand{stateCommand: stateCommand{streams: s, confirmation: confirmation{to: s}}}
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -51,30 +51,34 @@ func newSuppressCommand(s streams, cmd *cobra.Command, run func(*suppressCommand
 	c.addFlags(cmd)
 	cmd.Flags().StringVar(&c.file, "file", "", "a `FILE` with one user per line, further identifiers of the user after commas; - for standard input")
 	cmd.Flags().BoolVar(&c.json, "json", false, "print JSON, one object per line")
-	return cmd
+	return cmd, c
 }
 
 func newSuppressAdd(s streams) *cobra.Command {
-	return newSuppressCommand(s, &cobra.Command{
+	cmd, c := newSuppressCommand(s, &cobra.Command{
 		Use: "add [IDENTIFIER]...", Short: "Suppress users by userId, anonymousId, e-mail address or external id",
 		Example: "  landfall suppress add u1 ann@example.com\n  landfall suppress add --file users.txt --config landfall.yaml",
 	}, (*suppressCommand).addUsers)
+	c.creates = true // the list may come from another system, before the first server
+	return cmd
 }
 
 func newSuppressRemove(s streams) *cobra.Command {
-	return newSuppressCommand(s, &cobra.Command{
+	cmd, _ := newSuppressCommand(s, &cobra.Command{
 		Use: "remove [IDENTIFIER]...", Short: "Accept the events of users again",
 		Example: "  landfall suppress remove u1",
 	}, (*suppressCommand).removeUsers)
+	return cmd
 }
 
 func newSuppressList(s streams) *cobra.Command {
-	return newSuppressCommand(s, &cobra.Command{
+	cmd, _ := newSuppressCommand(s, &cobra.Command{
 		Use: "list [IDENTIFIER]...", Short: "Show the hashes of the suppressed users, or whether users are suppressed",
 		Long: "Shows the hash of each suppressed identifier and since when it is suppressed. With identifiers, it shows whether each of them\n" +
 			"is suppressed, and the exit code is 1 if one is not.",
 		Example: "  landfall suppress list\n  landfall suppress list u1 --json",
 	}, (*suppressCommand).listUsers)
+	return cmd
 }
 
 // readIdentifiers returns the identifiers in arguments and in a file, which is "" for none.

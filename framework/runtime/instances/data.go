@@ -34,6 +34,16 @@ func OpenState(ctx context.Context, cfg *config.Config, data, sandbox string) (*
 	return store.WithMaxFuture(cfg.Server.MaxFuture), nil
 }
 
+// OpenExistingState is OpenState for a program that works on what is there: it creates nothing, and the error is a *state.MissingError if there
+// is no state.
+func OpenExistingState(ctx context.Context, cfg *config.Config, data, sandbox string) (*state.Store, error) {
+	store, err := state.OpenExisting(ctx, cmp.Or(cfg.StateURL, DataDir(cfg, data)), sandbox)
+	if err != nil {
+		return nil, err
+	}
+	return store.WithMaxFuture(cfg.Server.MaxFuture), nil
+}
+
 // SandboxName returns the name under which the data of the target is stored; "" for real remotes.
 func (t *Target) SandboxName() string { return state.SandboxName(t.Sandbox, t.SandboxURL) }
 
