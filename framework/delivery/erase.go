@@ -266,6 +266,10 @@ func (r *EraseRequest) rewriteLetter(line []byte) []byte {
 		l.Reason = l.Cause.Text()
 	}
 	text, err := json.Marshal(&l)
+	if err == nil && len(text) > len(line) { // the text of the cause is longer than the reason was
+		l.Reason = ""
+		text, err = json.Marshal(&l)
+	}
 	if err != nil || len(text) > len(line) {
 		text = []byte(erasedEvent) // the letters of earlier versions may be shorter; it is skipped when it is read
 	}

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,8 @@ type failingLog struct {
 	calls  int
 	failAt int // the number of the call that fails; 0 for none
 	failed string
+
+	failAppend bool // nothing can be written
 }
 
 // failure returns the error of a call, nil for all but one.
@@ -64,8 +67,8 @@ func (l *failingLog) Prepare(ctx context.Context, streams []eventlog.StreamConfi
 }
 
 func (l *failingLog) Append(ctx context.Context, stream string, writes []eventlog.Write) (uint64, error) {
-	if err := l.failure("Append", stream); err != nil {
-		return 0, err
+	if err := l.failure("Append", stream); err != nil || l.failAppend {
+		return 0, cmp.Or(err, errLogFails)
 	}
 	return l.Log.Append(ctx, stream, writes)
 }
