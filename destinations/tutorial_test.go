@@ -26,8 +26,8 @@ func TestTutorial(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(handler), "http.MethodDelete")
 	// The tests of the module that list destinations, or have one called acme of their own, pass with acme present.
-	tutorial.Run(t, root, "go test -short ./destinations -run TestDestinations/acme|TestConfigs", "ok …")
-	tutorial.Run(t, root, "go test -short ./framework/cli -run TestScripts/(definitions|import|validate|new)$", "ok …")
+	tutorial.Run(t, root, "go test -short ./destinations -run (Destinations|BadInput)/acme|TestConfigs|TestMainPage", "ok …")
+	tutorial.Run(t, root, "go test -short ./framework/cli -run TestScripts/(definitions|import|validate|new|suite)$", "ok …")
 }
 
 // copyModule copies the files of the module, except those that begin with a dot and an existing destination acme.

@@ -39,8 +39,8 @@ func TestWatch(t *testing.T) {
 	create := func(args ...string) {
 		require.Equal(t, exitOK, executeCommand(t.Context(), args, streams{in: &bytes.Buffer{}, out: &bytes.Buffer{}, err: &bytes.Buffer{}, plugins: destinations.All()}))
 	}
-	create("new", "destination", "acme", "--yaml")
-	folder := filepath.Join("destinations", "acme")
+	create("new", "destination", "zorg", "--yaml")
+	folder := filepath.Join("destinations", "zorg")
 	file := filepath.Join(folder, "destination.yaml")
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
@@ -50,7 +50,7 @@ func TestWatch(t *testing.T) {
 		wrong string
 	}{
 		{[]string{"test", "--watch", "--definitions", "destinations", filepath.Join(folder, "testdata", "cases")}, "1 passed, 0 failed", "destination.yaml:1:9"},
-		{[]string{"suite", "--watch", folder}, " passed, 0 failed", "FAIL acme: the definition loads"},
+		{[]string{"suite", "--watch", folder}, " passed, 0 failed", "FAIL zorg: the definition loads"},
 	} {
 		var out sharedBuffer
 		ctx, cancel := context.WithCancel(t.Context())

@@ -54,6 +54,15 @@ func nameOfFolder(folder string) string {
 	return filepath.Base(folder)
 }
 
+// hasCode reports whether the plugin's definition was read from a directory that has code in Go as well.
+func (p Plugin) hasCode() bool {
+	if p.File == "" {
+		return false
+	}
+	files, err := fs.Glob(p.Definition, "*.go")
+	return err == nil && len(files) > 0
+}
+
 func newRecorderSandbox(map[string][]string) http.Handler {
 	return sandbox.New(sandbox.Config{API: sandbox.NewRecorder()})
 }

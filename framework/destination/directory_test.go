@@ -62,6 +62,30 @@ func TestFromDirectory(t *testing.T) {
 	assert.Equal(t, "one", d.Slug)
 }
 
+// TestDirectoriesWithCode gives a registry the directories of a repository of destinations in Go, and one without code.
+func TestDirectoriesWithCode(t *testing.T) {
+	one := strings.Replace(folderDefinition, ", request: {url: https://one.example.com/send}", "", 1)
+	two := strings.Replace(folderDefinition, "slug: one", "slug: two", 1)
+	program := destination.Plugin{Definition: fstest.MapFS{"destination.yaml": {Data: []byte(folderDefinition)}}}
+	further, err := destination.FromDirectory(definitionsIn(t, map[string]string{"one/destination.yaml": one, "one/plugin.go": "package one", "two/destination.yaml": two}))
+	require.NoError(t, err)
+	for _, own := range []destination.Plugin{program, program.Named("one")} {
+		registry, err := destination.NewRegistry([]destination.Plugin{own, further[0], further[1]})
+		require.NoError(t, err)
+		entry, err := registry.Find("one")
+		require.NoError(t, err)
+		assert.Empty(t, entry.Plugin.File, "the program's own, not the one in the directory")
+		assert.True(t, registry.Has("two"))
+	}
+	_, err = destination.NewRegistry(further)
+	assert.ErrorContains(t, err, "/actions/send has neither a request nor a handler", "the program does not have its code")
+
+	without, err := destination.FromDirectory(definitionsIn(t, map[string]string{"one/destination.yaml": folderDefinition}))
+	require.NoError(t, err)
+	_, err = destination.NewRegistry([]destination.Plugin{program, without[0]})
+	assert.ErrorContains(t, err, `two destinations have the name "one"`)
+}
+
 func TestMistakesInDirectories(t *testing.T) {
 	renamed := definitionsIn(t, map[string]string{"two/destination.yaml": folderDefinition})
 	plugins, err := destination.FromDirectory(renamed)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"sync"
 
@@ -33,11 +34,16 @@ type Entry struct {
 }
 
 // NewRegistry loads plugins, except those with names (see [Plugin.Named]), which are loaded when they are used first. The error holds every
-// problem of every loaded definition. Two destinations with the same slug or alias are refused.
+// problem of every loaded definition. Two destinations with the same slug or alias are refused, but a directory with code in Go is left out
+// if a plugin before it has its name: the program was built with that code.
 func NewRegistry(plugins []Plugin) (*Registry, error) {
 	r := &Registry{byName: map[string]int{}}
+	known := map[string]bool{}
 	var problems fault.Problems
 	for _, p := range plugins {
+		if p.hasCode() && known[nameOfFolder(filepath.Dir(p.File))] {
+			continue
+		}
 		d := registered{plugin: p, names: p.names, load: sync.OnceValues(p.loadEntry)}
 		if d.names == nil {
 			entry, err := d.load()
@@ -46,6 +52,9 @@ func NewRegistry(plugins []Plugin) (*Registry, error) {
 				continue
 			}
 			d.names = entry.Definition.Names()
+		}
+		for _, name := range d.names {
+			known[name] = true
 		}
 		r.destinations = append(r.destinations, d)
 	}

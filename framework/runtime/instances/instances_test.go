@@ -21,21 +21,21 @@ func TestAChangedDefinitionIsANewVersion(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 	}
 	definition := func(url string) {
-		write("defs/acme/destination.yaml", `{name: Acme, slug: acme, mode: cloud, authentication: {scheme: none}, actions: {send: {title: Send, defaultSubscription: type = "track", fields: {}, request: {url: "`+url+`"}}}}`)
+		write("defs/zorg/destination.yaml", `{name: Zorg, slug: zorg, mode: cloud, authentication: {scheme: none}, actions: {send: {title: Send, defaultSubscription: type = "track", fields: {}, request: {url: "`+url+`"}}}}`)
 	}
-	write("landfall.yaml", `{definitions: defs, destinations: [{id: a, destination: acme, subscriptions: [{action: send}]}, {id: b, destination: webhook, subscriptions: []}]}`)
-	versions := func() (acme, webhook string) {
+	write("landfall.yaml", `{definitions: defs, destinations: [{id: a, destination: zorg, subscriptions: [{action: send}]}, {id: b, destination: webhook, subscriptions: []}]}`)
+	versions := func() (zorg, webhook string) {
 		cfg, problems := config.Load(filepath.Join(dir, "landfall.yaml"), config.Env{})
 		instances, err := Load(cfg, problems, Options{Target: &Target{DryRun: true}, Catalog: Catalog{Plugins: destinations.All()}})
 		require.NoError(t, err)
 		return instances[0].ConfigVersion(), instances[1].ConfigVersion()
 	}
 	definition("https://one.example.com")
-	acme, webhook := versions()
+	zorg, webhook := versions()
 	again, _ := versions()
-	assert.Equal(t, acme, again)
+	assert.Equal(t, zorg, again)
 	definition("https://two.example.com")
 	changed, same := versions()
-	assert.NotEqual(t, acme, changed)
+	assert.NotEqual(t, zorg, changed)
 	assert.Equal(t, webhook, same)
 }
