@@ -18,6 +18,7 @@ import (
 
 	"github.com/landfall-dev/landfall/destinations/braze"
 	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
+	brazeweb "github.com/landfall-dev/landfall/destinations/braze-web"
 	"github.com/landfall-dev/landfall/destinations/webhook"
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -47,6 +48,10 @@ destinations:
     settings: {}
     subscriptions:
       - {name: Deletions, action: send, subscribe: type = "delete", mapping: {url: "https://hook.example.com/in", data: {user: {"@path": $.userId}}}}
+  - id: in-browsers
+    destination: braze-web
+    settings: {api_key: k, endpoint: sdk.iad-01.braze.com, sdkVersion: "5.4"}
+    subscriptions: [{name: Users, action: updateUserProfile, subscribe: type = "delete"}]
   - id: other-hook
     destination: webhook
     settings: {}
@@ -103,7 +108,7 @@ func newWorld(t *testing.T) *world {
 	require.NoError(t, err)
 	t.Cleanup(w.queue.Close)
 	w.instances, err = instances.Load(cfg, nil, instances.Options{
-		Target: &instances.Target{SandboxURL: remote.URL}, Catalog: instances.Catalog{Plugins: []destination.Plugin{braze.Plugin(), brazecohorts.Plugin(), webhook.Plugin()}}, Store: w.store,
+		Target: &instances.Target{SandboxURL: remote.URL}, Catalog: instances.Catalog{Plugins: []destination.Plugin{braze.Plugin(), brazecohorts.Plugin(), brazeweb.Plugin(), webhook.Plugin()}}, Store: w.store,
 	})
 	require.NoError(t, err)
 	return w

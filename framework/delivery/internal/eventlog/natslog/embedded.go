@@ -14,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/natslog/logfiles"
 )
 
@@ -27,6 +28,7 @@ type embeddedServer struct {
 	restarting  sync.Mutex    // held during a restart; locked before mu
 	stopping    chan struct{} // closed when the server has stopped; nil unless it is being stopped for a restart; guarded by restarting
 	stopTimeout time.Duration // how long a restart waits for that
+	closed      bool          // it is not started again; guarded by restarting
 
 	mu      sync.Mutex
 	running *server.Server // nil during a restart and after close
@@ -134,6 +136,9 @@ func (e *embeddedServer) restart() error { return e.restartAfter(nil) }
 func (e *embeddedServer) restartAfter(change func() error) error {
 	e.restarting.Lock()
 	defer e.restarting.Unlock()
+	if e.closed {
+		return eventlog.ErrClosed
+	}
 	if err := e.stopInTime(); err != nil {
 		return err
 	}
@@ -151,6 +156,7 @@ func (e *embeddedServer) restartAfter(change func() error) error {
 func (e *embeddedServer) close() {
 	e.restarting.Lock()
 	defer e.restarting.Unlock()
+	e.closed = true
 	if e.stopping != nil && e.stopInTime() != nil {
 		return // its files are in use
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/natslog/logfiles"
 	"github.com/landfall-dev/landfall/internal/pause"
 	"github.com/landfall-dev/landfall/internal/textfile"
@@ -45,6 +46,9 @@ func (l *Log) waitForConnection() error {
 	ctx, cancel := context.WithTimeout(context.Background(), reconnectTimeout)
 	defer cancel()
 	for !l.conn.IsConnected() || l.conn.ConnectedServerId() != l.embedded.serverID() {
+		if l.conn.IsClosed() {
+			return eventlog.ErrClosed
+		}
 		if err := pause.For(ctx, 20*time.Millisecond); err != nil {
 			return err
 		}

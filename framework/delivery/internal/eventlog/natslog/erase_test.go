@@ -2,6 +2,7 @@ package natslog_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -149,4 +150,34 @@ func TestErasedDataIsGone(t *testing.T) {
 	last, err := log.Append(t.Context(), "EVENTS", []eventlog.Write{{Subject: "ev.web.1", Data: []byte(`{}`)}})
 	require.NoError(t, err)
 	assert.Equal(t, uint64(301), last)
+}
+
+// TestErasureThatFails checks that data which cannot be erased is not called erased, and that the log accepts writes afterwards.
+func TestErasureThatFails(t *testing.T) {
+	dir := t.TempDir()
+	log, err := natslog.Open(natslog.Config{Dir: dir})
+	require.NoError(t, err)
+	defer log.Close()
+	require.NoError(t, log.Prepare(t.Context(), []eventlog.StreamConfig{{Name: "EVENTS", Subjects: []string{"ev.>"}}}))
+	write := []eventlog.Write{{Subject: "ev.web.1", Data: []byte("{}")}}
+	_, err = log.Append(t.Context(), "EVENTS", write)
+	require.NoError(t, err)
+	other := filepath.Join(dir, "jetstream", "$G", "streams", "OTHER", "msgs")
+	require.NoError(t, os.MkdirAll(other, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(other, "1.blk"), []byte("erased-user"), 0o600))
+	require.ErrorIs(t, log.Erase(t.Context(), eraseUser), logfiles.ErrDamaged)
+	_, err = log.Append(t.Context(), "EVENTS", write)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, log.Erase(ctx, eraseUser), context.Canceled)
+	require.NoError(t, os.MkdirAll(filepath.Join(other, ".1.blk.5", "x"), 0o700))
+	require.ErrorContains(t, log.Erase(t.Context(), eraseUser), ".1.blk.5", "it may have something")
+	require.NoError(t, os.RemoveAll(other))
+
+	_, err = log.Append(t.Context(), "EVENTS", []eventlog.Write{{Subject: "ev.web.1", Data: []byte("{erased-user}")}})
+	require.NoError(t, err)
+	log.Close()
+	require.ErrorIs(t, log.Erase(t.Context(), eraseUser), eventlog.ErrClosed)
+	assert.NotEmpty(t, filesWith(t, dir, "erased-user"), "a server that was closed is not started again")
 }

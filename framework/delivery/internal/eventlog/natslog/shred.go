@@ -2,7 +2,6 @@ package natslog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -29,12 +28,11 @@ func (l *Log) Shred(ctx context.Context, stream string, seqs []uint64) (deleted 
 		return 0, err
 	}
 	for _, seq := range seqs {
-		switch err := s.SecureDeleteMsg(ctx, seq); {
-		case err == nil:
+		err := s.SecureDeleteMsg(ctx, seq)
+		if err == nil {
 			deleted++
-		case errors.Is(err, jetstream.ErrMsgNotFound), errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful):
-		default:
-			return deleted, namedError(err)
+		} else if err = deletionError(ctx, s, seq, err); err != nil {
+			return deleted, err
 		}
 	}
 	return deleted, nil
@@ -54,27 +52,35 @@ const (
 	compactPause   = time.Second      // for the servers to compact in the background
 )
 
-// CompactServers implements eventlog.Shredder. It fills the stream's replication log with requests that change nothing: each purges a subject that has
-// no messages.
+// CompactServers implements eventlog.Shredder.
 func (l *Log) CompactServers(ctx context.Context, stream string) (servers int, err error) {
 	if servers, err = l.waitUntilCurrent(ctx, stream); err != nil || servers < 2 { // a single server does not replicate
 		return servers, err
 	}
+	if err := l.fillReplicationLog(ctx, stream, compactPause); err != nil {
+		return 0, err
+	}
+	return l.waitUntilCurrent(ctx, stream)
+}
+
+// fillReplicationLog fills a stream's replication log with requests that change nothing: each purges a subject that has no messages. It waits twice until
+// the servers have compacted.
+func (l *Log) fillReplicationLog(ctx context.Context, stream string, wait time.Duration) error {
 	nothing := "nothing." + strings.Repeat("x", int(min(fillPart, l.conn.MaxPayload()/2)))
 	for filled := 0; filled < fillBytes; filled += len(nothing) {
 		if err := l.PurgeSubjects(ctx, stream, nothing); err != nil {
-			return 0, err
+			return err
 		}
 	}
 	for range 2 { // a server that was compacting looks again at the next request
-		if err := pause.For(ctx, compactPause); err != nil {
-			return 0, err
+		if err := pause.For(ctx, wait); err != nil {
+			return err
 		}
 		if err := l.PurgeSubjects(ctx, stream, "nothing"); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return l.waitUntilCurrent(ctx, stream)
+	return nil
 }
 
 // waitUntilCurrent waits until all servers of a stream have applied all writes, and returns their number.

@@ -207,4 +207,8 @@ func TestOnlyTheDiskOfThisProcessIsTested(t *testing.T) {
 	here := storageMonitor{log: &Log{embedded: &embeddedServer{}, config: Config{Dir: "."}}}
 	assert.Error(t, here.probeDisk())
 	assert.NoError(t, here.probeDisk(), "the test has removed the folder, which was empty")
+	for _, device := range []string{"/dev/full", "/dev/null"} { // which takes no data, or takes it but cannot make it durable
+		require.NoError(t, os.Symlink(device, "write-test"))
+		assert.ErrorContains(t, here.probeDisk(), "writing to the data directory: ")
+	}
 }

@@ -149,9 +149,15 @@ func (l *Log) Delete(ctx context.Context, stream string, seq uint64) error {
 	if err != nil {
 		return err
 	}
-	err = s.DeleteMsg(ctx, seq)
-	if errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
-		return nil
+	return deletionError(ctx, s, seq, s.DeleteMsg(ctx, seq))
+}
+
+// deletionError returns the error of a deletion, nil if the message is gone. The client does not say why the server has not deleted it.
+func deletionError(ctx context.Context, s jetstream.Stream, seq uint64, err error) error {
+	if errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
+		if _, found := s.GetMsg(ctx, seq); errors.Is(found, jetstream.ErrMsgNotFound) {
+			return nil
+		}
 	}
 	return namedError(err)
 }
