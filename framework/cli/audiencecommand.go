@@ -15,9 +15,11 @@ import (
 	"github.com/landfall-dev/landfall/framework/event/identifier"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/audienceruns"
 	"github.com/landfall-dev/landfall/framework/server/history"
+	"github.com/landfall-dev/landfall/framework/state"
 	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
@@ -72,20 +74,18 @@ func (k *audienceCommand) open(ctx context.Context) error {
 	if k.reads {
 		return nil
 	}
-	return k.loadSuppressed(ctx)
+	var err error
+	k.suppressed, err = k.loadSuppressed(ctx, k.cfg, k.store)
+	return err
 }
 
-// loadSuppressed reads which users are suppressed.
-func (k *audienceCommand) loadSuppressed(ctx context.Context) error {
-	set, unknown, err := instances.LoadSuppressed(ctx, k.cfg, k.store)
-	if err != nil {
-		return err
-	}
+// loadSuppressed reads from the state which users are suppressed.
+func (s streams) loadSuppressed(ctx context.Context, cfg *config.Config, store *state.Store) (*identifier.Set, error) {
+	set, unknown, err := instances.LoadSuppressed(ctx, cfg, store)
 	if unknown > 0 {
-		k.warn(fmt.Sprintf("%s cannot be recognized, since state.key has changed or is missing", fault.Count(unknown, "suppressed user")))
+		s.warn(fmt.Sprintf("%s cannot be recognized, since state.key has changed or is missing", fault.Count(unknown, "suppressed user")))
 	}
-	k.suppressed = set
-	return nil
+	return set, err
 }
 
 // newSyncer returns a Syncer for the instance. On a terminal it shows the progress.

@@ -251,6 +251,10 @@ func (c *doctorCommand) checkLedger(ctx context.Context, cfg *config.Config, dir
 		return c.checkDatabase(ctx, cfg)
 	}
 	file := filepath.Join(dir, state.File(c.sandbox))
+	if state.IsMissing(dir, c.sandbox) {
+		c.addFinding("ledger", isWarning, "landfall serve creates it; if a server has run, give its data directory with --data", "there is no ledger %s", file)
+		return false
+	}
 	problems, err := state.CheckFile(ctx, file)
 	next := "stop the server, restore " + filepath.Base(file) + " from a backup (landfall restore), or move it and " + filepath.Base(file) +
 		"-members away and send all members again (landfall sync, or landfall replay)"

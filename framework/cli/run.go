@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/event/identifier"
 	"github.com/landfall-dev/landfall/framework/files/s3file"
 	"github.com/landfall-dev/landfall/framework/files/stream"
 	"github.com/landfall-dev/landfall/framework/runtime"
@@ -97,11 +98,15 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	if err := c.target.reachSandbox(ctx, list); err != nil {
 		return err
 	}
+	suppressed, err := c.openSuppressed(ctx, cfg, store)
+	if err != nil {
+		return err
+	}
 	reading := newProgress(input, time.Now())
 	c.report = newReporter(c.streams, c.json, reading)
 	c.report.printHeader(c.target.Description(), list)
 	times := replacedTimes{received: time.Now(), maxFuture: cfg.Server.MaxFuture}
-	work := stream.Config{Plans: plansOf(list), OnEvent: c.report.addEvent, Complete: times.complete}
+	work := stream.Config{Plans: plansOf(list), OnEvent: c.report.addEvent, Complete: times.complete, Suppressed: suppressed.HasUserOf}
 	if c.target.DryRun || c.target.Sandbox && shareRemote(list) {
 		work.Parallel = 1 // requests are shown, or have an effect on each other, in their order
 	}
@@ -151,6 +156,25 @@ func (c *runCommand) openStore(ctx context.Context, cfg *config.Config) (*state.
 		return instances.OpenState(ctx, cfg, c.data, c.target.SandboxName())
 	}
 	return nil, nil
+}
+
+// openSuppressed reads which users are suppressed: from the state of the run, or in a dry run from the one that a live run would use.
+func (c *runCommand) openSuppressed(ctx context.Context, cfg *config.Config, store *state.Store) (*identifier.Set, error) {
+	if store != nil {
+		return c.loadSuppressed(ctx, cfg, store)
+	}
+	if !c.target.DryRun {
+		return nil, nil
+	}
+	store, err := instances.OpenExistingState(ctx, cfg, c.data, c.target.SandboxName())
+	if errors.As(err, new(*state.MissingError)) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer store.Close()
+	return c.loadSuppressed(ctx, cfg, store)
 }
 
 func (c *runCommand) reportResult(ctx context.Context, list []instances.Instance) error {

@@ -28,8 +28,8 @@ func newSuppress(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "suppress",
 		Short: "Refuse the events of users until that is lifted",
-		Long: "The events of a suppressed user are refused when they arrive, and skipped if they are stored or replayed; sync and resync send\n" +
-			"no entries of the user. Events of type delete and exits are accepted. The list holds hashes made with state.key instead of\n" +
+		Long: "The events of a suppressed user are refused when they arrive, and skipped if they are stored or replayed, or in a file of run;\n" +
+			"sync and resync send no entries of the user. Events of type delete and exits are accepted. The list holds hashes made with state.key instead of\n" +
 			"identifiers, so it can only be asked whether it has a user. All servers use a change within a second.",
 		RunE: chooseCommand, Args: cobra.ArbitraryArgs,
 	}

@@ -34,9 +34,15 @@ func OpenExisting(ctx context.Context, location, sandbox string) (*Store, error)
 		}
 		return OpenSandbox(ctx, location, sandbox)
 	}
-	file := filepath.Join(location, File(sandbox))
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) && (fileDir{file + memberFilesSuffix}).requireNone() == nil {
-		return nil, &MissingError{File: file}
+	if IsMissing(location, sandbox) {
+		return nil, &MissingError{File: filepath.Join(location, File(sandbox))}
 	}
 	return OpenSandbox(ctx, location, sandbox)
+}
+
+// IsMissing reports whether there is no state of a sandbox in a directory. Files of members without their database are a damaged state.
+func IsMissing(dir, sandbox string) bool {
+	file := filepath.Join(dir, File(sandbox))
+	_, err := os.Stat(file)
+	return errors.Is(err, fs.ErrNotExist) && (fileDir{file + memberFilesSuffix}).requireNone() == nil
 }

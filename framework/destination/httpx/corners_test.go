@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
@@ -328,4 +329,21 @@ func TestWaitsBeforeADistantDeadline(t *testing.T) {
 func TestParametersWithoutAReadableNameAreHidden(t *testing.T) {
 	r := httpx.NewRedactor(nil, nil)
 	assert.Equal(t, "a=b&%zz=[hidden]&plain&token", string(r.Body("application/x-www-form-urlencoded", []byte("a=b&%zz=c&plain&token"))))
+}
+
+// TestSecretsInURLsOfTexts checks what is hidden of the URLs in a value: what stands before the host, and parameters with names of secrets.
+func TestSecretsInURLsOfTexts(t *testing.T) {
+	r := httpx.NewRedactor(nil, nil)
+	for text, want := range map[string]string{
+		"https://h.example/a?b=c#d":                      "https://h.example/a?b=c#d",
+		"see https://ann:pw@h.example/a, and ann@h":      "see https://[hidden]@h.example/a, and ann@h",
+		"postgres://ann:p%40w@h:5432/d?sslmode=require":  "postgres://[hidden]@h:5432/d?sslmode=require",
+		"https://h/?api_key=k&page=2 https://h/?token=t": "https://h/?api_key=[hidden]&page=2 https://h/?token=[hidden]",
+		"https://h/#access_token=t&state=s":              "https://h/#access_token=[hidden]&state=s",
+		"https://medium.com/@ann":                        "https://medium.com/@ann",
+		"is token=x? no URL":                             "is token=x? no URL",
+	} {
+		assert.Equal(t, want, r.Value("", event.NewString(text)).Str(), text)
+		assert.Equal(t, want, r.Text(text))
+	}
 }

@@ -167,15 +167,36 @@ func (r *Redactor) Body(contentType string, raw []byte) []byte {
 	if v, err := event.ParseString(string(raw)); err == nil {
 		return r.redactValue(v, false).AppendJSON(nil)
 	}
-	text := jsonPair.ReplaceAllStringFunc(string(raw), r.redactPair)
+	text := string(raw)
 	if strings.HasPrefix(contentType, "application/x-www-form-urlencoded") {
 		text = r.redactForm(text)
 	}
-	return []byte(r.Redact(text))
+	return []byte(r.Text(text))
+}
+
+// Text returns a text without the secrets in it: those in its URLs, and those of names in JSON, which may be cut at the end.
+func (r *Redactor) Text(text string) string {
+	return r.redactURLs(jsonPair.ReplaceAllStringFunc(text, r.redactPair))
+}
+
+// What stands before the host of a URL in a text, and its query or fragment.
+var (
+	urlUser  = regexp.MustCompile(`://[^/?#\s"'<>\\]+@`)
+	urlQuery = regexp.MustCompile(`[?#][^?#\s"'<>\\]+`)
+)
+
+// redactURLs hides the values in a text, and the secrets of its URLs.
+func (r *Redactor) redactURLs(text string) string {
+	text = r.Redact(text)
+	if !strings.Contains(text, "://") {
+		return text
+	}
+	text = urlUser.ReplaceAllLiteralString(text, "://"+Hidden+"@")
+	return urlQuery.ReplaceAllStringFunc(text, func(found string) string { return found[:1] + r.redactForm(found[1:]) })
 }
 
 // jsonPair matches a JSON key with a string value anywhere in a text.
-var jsonPair = regexp.MustCompile(`"([^"\\]{1,64})"\s*:\s*"(?:[^"\\]|\\.)*"`)
+var jsonPair = regexp.MustCompile(`"([^"\\]{1,64})"\s*:\s*"(?:[^"\\]|\\.)*(?:"|$)`)
 
 // redactPair hides the value of a secret name.
 func (r *Redactor) redactPair(found string) string {
@@ -197,7 +218,7 @@ func (r *Redactor) redactValue(v event.Value, secret bool) event.Value {
 		if secret {
 			return event.NewString(Hidden)
 		}
-		return event.NewString(r.Redact(v.Str()))
+		return event.NewString(r.redactURLs(v.Str()))
 	case event.Number:
 		if secret || r.Redact(v.Digits()) != v.Digits() {
 			return event.NewString(Hidden)

@@ -33,6 +33,8 @@ type Config struct {
 	Plans []*runtime.Plan
 	// Complete adds missing fields to an input event; if nil, events are left as they are. It is called by one goroutine.
 	Complete func(event.Event) event.Event
+	// Suppressed reports whether the user of an event is suppressed, so that the event is skipped unless it deletes the user; may be nil.
+	Suppressed func(event.Value) bool
 	// OnEvent is called for every event in input order; may be nil. If it returns an error, the run ends. The verdicts of an event share
 	// memory with those of its batch: retaining one retains all of them.
 	OnEvent func(Event) error
@@ -171,6 +173,9 @@ func unreadableVerdict(err error) runtime.Verdict {
 
 // prepareEvent prepares the tasks of an event for every matching subscription. It returns the verdicts of the others.
 func (r *Runner) prepareEvent(index int, e event.Event) (matched bool, verdicts []runtime.Verdict) {
+	if f := r.config.Suppressed; f != nil && e.Value().Get("type").Str() != "delete" && f(e.Value()) {
+		return false, []runtime.Verdict{runtime.NotDelivered(runtime.Skipped, fault.CauseSuppressed)}
+	}
 	for _, plan := range r.config.Plans {
 		r.matching = plan.Candidates(e, r.matching[:0])
 		for _, s := range r.matching {

@@ -6,10 +6,11 @@ import (
 
 // Trace tells where the value of one payload key comes from.
 type Trace struct {
-	Key   string      // "" if the mapping as a whole is a directive
-	From  string      // the directive that produced the value, such as @path $.userId, with the branches that were taken
-	Value event.Value // absent if the mapping found nothing
-	Err   error
+	Key     string      // "" if the mapping as a whole is a directive
+	From    string      // the directive that produced the value, such as @path $.userId, with the branches that were taken
+	Literal bool        // the value is written in the mapping
+	Value   event.Value // absent if the mapping found nothing
+	Err     error
 }
 
 // Trace resolves the mapping key by key and returns where each value comes from. It is for display and slower than Resolve.
@@ -33,5 +34,6 @@ func (m *Mapping) Trace(v event.Value) []Trace {
 
 func traceNode(key string, n node, v event.Value) Trace {
 	value, err := n.resolve(v)
-	return Trace{Key: key, From: n.describe(v), Value: value.WithoutHoles(), Err: err}
+	_, isLiteral := n.(literal)
+	return Trace{Key: key, From: n.describe(v), Literal: isLiteral, Value: value.WithoutHoles(), Err: err}
 }

@@ -104,7 +104,7 @@ const WouldDeliver = "would be delivered"
 func Deliver(ctx context.Context, p *runtime.Plan, s *runtime.Subscription, e event.Event, requests *Recorder) Trace {
 	trace := Trace{
 		Instance: p.ID(), Subscription: s.Name(), Query: s.Query().String(), Words: s.Query().Describe(),
-		Conditions: s.Query().Explain(e.Value()),
+		Conditions: newSecretHider().conditions(s.Query().Explain(e.Value())),
 	}
 	item, verdict := p.Prepare(s, e, 0)
 	if trace.Matched = trace.Conditions.Matched; trace.Matched {
@@ -113,7 +113,7 @@ func Deliver(ctx context.Context, p *runtime.Plan, s *runtime.Subscription, e ev
 	if verdict == nil {
 		trace.Payload = item.Payload
 		if !p.RunsInBrowser() {
-			trace.Batch = &Batch{item.BatchKey, item.BatchSize}
+			trace.Batch = &Batch{newSecretHider().batchKey(item.BatchKey, item.Payload), item.BatchSize}
 		}
 		requests.takeExchanges()
 		verdict = &p.Deliver(ctx, []runtime.Item{item})[0]
@@ -139,10 +139,10 @@ func DryRun(ctx context.Context, p *runtime.Plan, s *runtime.Subscription, e eve
 // traceFields joins the mapping's trace of each field with the schema's.
 func traceFields(s *runtime.Subscription, e event.Event) []Field {
 	var list []Field
-	at, redactor := map[string]int{}, httpx.NewRedactor(nil, nil) // it hides secrets by their names, as in requests
-	mapped, _ := s.Mapping().Resolve(e.Value())                   // Trace reports the error at its field
+	at, hider := map[string]int{}, newSecretHider()
+	mapped, _ := s.Mapping().Resolve(e.Value()) // Trace reports the error at its field
 	for _, t := range s.Mapping().Trace(e.Value()) {
-		f := Field{Field: t.Key, From: t.From, Mapped: json.RawMessage(redactor.Value(t.Key, t.Value).JSON())}
+		f := Field{Field: t.Key, From: hider.from(t), Mapped: json.RawMessage(hider.Value(t.Key, t.Value).JSON())}
 		if t.Err != nil {
 			f.Note = t.Err.Error()
 		}
@@ -155,7 +155,7 @@ func traceFields(s *runtime.Subscription, e event.Event) []Field {
 			i = len(list)
 			list = append(list, Field{Field: t.Key})
 		}
-		list[i].Label, list[i].Value = t.Label, json.RawMessage(redactor.Value(t.Key, t.Coerced).JSON())
+		list[i].Label, list[i].Value = t.Label, json.RawMessage(hider.Value(t.Key, t.Coerced).JSON())
 		if list[i].Note == "" {
 			list[i].Note = fieldNote(t, list[i].From)
 		}

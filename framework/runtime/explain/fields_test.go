@@ -40,6 +40,11 @@ func (*none) Decode(event.Value) {}
 
 // acmePlan returns a plan that maps fields as given and sends nothing.
 func acmePlan(t *testing.T, mapping string, failure error) *runtime.Plan {
+	return acmePlanFor(t, `type = "track"`, mapping, failure)
+}
+
+// acmePlanFor is acmePlan with a query.
+func acmePlanFor(t *testing.T, query, mapping string, failure error) *runtime.Plan {
 	plugin := destination.Plugin{
 		Definition: fstest.MapFS{destination.DefinitionFile: {Data: []byte(acme)}},
 		Actions: map[string]destination.Action{"send": destination.Handle(destination.Handler[none, none]{
@@ -50,7 +55,7 @@ func acmePlan(t *testing.T, mapping string, failure error) *runtime.Plan {
 	}
 	d, err := plugin.Load()
 	require.NoError(t, err)
-	p, err := runtime.New(plugin, d, config.InstanceOf(event.MustParse(`{"id":"i","subscriptions":[{"name":"s","action":"send","subscribe":"type = \"track\"","mapping":`+mapping+`}]}`)), runtime.Host{})
+	p, err := runtime.New(plugin, d, config.InstanceOf(event.MustParse(`{"id":"i","subscriptions":[{"name":"s","action":"send","subscribe":`+event.NewString(query).JSON()+`,"mapping":`+mapping+`}]}`)), runtime.Host{})
 	require.NoError(t, err)
 	return p
 }
@@ -129,7 +134,32 @@ func TestFieldsHideSecrets(t *testing.T) {
 	for _, f := range st.Fields {
 		mapped[f.Field] = string(f.Mapped)
 	}
+	from := map[string]string{}
+	for _, f := range st.Fields {
+		from[f.Field] = f.From
+	}
+	assert.Equal(t, map[string]string{
+		"id": "@path $.userId", "auth_token": `literal "[hidden]"`, "note": "@json of literal {\"a\":1}", "data": "literal " + `{"password":"[hidden]","list":[{"apiKey":"[hidden]","n":9007…`, "n": "", "other": "",
+	}, from)
 	assert.Equal(t, map[string]string{
 		"id": `"u"`, "auth_token": `"[hidden]"`, "note": `"{\"a\":1}"`, "data": `{"password":"[hidden]","list":[{"apiKey":"[hidden]","n":9007199254740993}]}`, "n": "", "other": "",
 	}, mapped)
+}
+
+// TestTracesHideSecrets checks that neither the origin of a value, nor a condition, nor the key of a batch shows a secret.
+func TestTracesHideSecrets(t *testing.T) {
+	const mapping = `{"id":{"@if":{"exists":{"@path":"$.none"},"then":"a","else":{"@template":"{{userId}}"}}},
+		"data":{"@if":{"exists":{"@path":"$.none"},"then":"a","else":{"url":"https://ann:pa55word@h.example/x","password":"hunter-two-and-more-characters-than-are-shown-of-it"}}},
+		"api_key":{"@template":"key-{{userId}}-sesame"},"other":"https://h.example/?token=t0ps3cret&a=1#access_token=fr4gm3nt","batch_keys":["api_key","other"]}`
+	p := acmePlanFor(t, `properties.link != "" and properties.password != "gu3ss"`, mapping, nil)
+	st := deliver(t, p, `{"type":"track","userId":"u","properties":{"password":"s3same","link":"https://h/?token=t0ken4"}}`)
+	require.Equal(t, explain.WouldDeliver, st.Outcome)
+	require.NotEmpty(t, st.Conditions.Parts)
+	st.Query, st.Words = "", "" // they are of the config
+	text, err := json.Marshal(st)
+	require.NoError(t, err)
+	for _, secret := range []string{"s3same", "gu3ss", "t0ken4", "pa55word", "hunter-two", "sesame", "t0ps3cret", "fr4gm3nt"} {
+		assert.NotContains(t, string(text), secret)
+	}
+	assert.Contains(t, string(text), "a=1", "the rest of a URL stays")
 }

@@ -87,10 +87,11 @@ func (v wizardView) settings(important bool) (list []*settingInput) {
 	return list
 }
 
-// isImportant reports whether most users enter a setting. An access token replaces an OAuth login, so that it is needed only rarely.
+// isImportant reports whether most users enter a setting. They enter an access token if requests need one: it is used as it is, or instead of an
+// OAuth login.
 func (v wizardView) isImportant(s *settingInput) bool {
 	if s.Name == "auth.accessToken" {
-		return v.Entry.Definition.Scheme.NeedsLogin() || s.IsStored() || len(s.Errors) > 0
+		return v.Entry.Definition.Scheme.NeedsToken() || s.IsStored() || len(s.Errors) > 0
 	}
 	return s.Field.Required.Always || s.IsSecret() || s.Field.Key == "clientId" || len(s.Errors) > 0
 }

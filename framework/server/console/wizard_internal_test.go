@@ -72,6 +72,7 @@ func TestImportantSettings(t *testing.T) {
 		"the client of a login": {"oauth2", settingInput{Field: fieldschema.Field{Key: "clientId"}}, true},
 		"one with an error":     {"custom", settingInput{Field: fieldschema.Field{Key: "a"}, Errors: []problemView{{}}}, true},
 		"a token of a login":    {"oauth2", settingInput{Name: "auth.accessToken", Field: token}, true},
+		"a token alone":         {"oauth-managed", settingInput{Name: "auth.accessToken", Field: token}, true},
 		"a token of another":    {"custom", settingInput{Name: "auth.accessToken", Field: token}, false},
 		"a token with an error": {"custom", settingInput{Name: "auth.accessToken", Field: token, Errors: []problemView{{}}}, true},
 	} {
