@@ -30,6 +30,14 @@ func (d *document) keyText(n node) string {
 	return text
 }
 
+// keyAt returns the key at a position of the index.
+func (d *document) keyAt(at int) string {
+	if d.isOutlined(at) {
+		return d.outline.entry(at).key
+	}
+	return d.keyText(d.node(at))
+}
+
 // memberNode returns the node at a position that findMember has returned; for 0 it is the zero node.
 func (d *document) memberNode(at int) node {
 	if at == 0 {
@@ -42,7 +50,10 @@ func (d *document) memberNode(at int) node {
 // an object.
 func (d *document) findMember(object node, key string) int {
 	from, to := contentRange(object)
-	if d.shortNodes != nil {
+	switch {
+	case d.isOutlined(from):
+		return d.outline.findMember(from, to, key)
+	case d.shortNodes != nil:
 		return d.findMemberShort(from, to, key)
 	}
 	nodes := d.outline.longNodes
@@ -84,7 +95,7 @@ func (d *document) eachMember(object node, yield func(string, Value) bool) {
 	last := d.lastValues(object)
 	from, to := contentRange(object)
 	for i := from; i < to; i += 2 {
-		key, value := d.keyText(d.node(i)), d.node(i+1)
+		key, value := d.keyAt(i), d.node(i+1)
 		if last != nil {
 			newest, ok := last[key]
 			if !ok {
@@ -102,7 +113,7 @@ func (d *document) eachMember(object node, yield func(string, Value) bool) {
 // lastValues maps each key to its last value if the object has duplicate keys. It returns nil otherwise.
 func (d *document) lastValues(object node) map[string]node {
 	n := object.length()
-	if n < 2 || n <= manyMembers && !d.hasDuplicateKeys(object) {
+	if d.isOutlined(object.start()) || n < 2 || n <= manyMembers && !d.hasDuplicateKeys(object) {
 		return nil
 	}
 	from, to := contentRange(object)
@@ -135,6 +146,9 @@ func (d *document) isSameKey(a, b node) bool {
 // isCompact reports whether the text of a container is what AppendJSON writes for it: without spaces around values, escapes and repeated keys.
 // It may return false for an object with many members.
 func (d *document) isCompact(container node) bool {
+	if d.isOutlined(container.start()) {
+		return d.hasCompactLeaves(d.outline.entry(container.start() - 1))
+	}
 	if container.kind() == Object && (container.length() > manyMembers || d.hasDuplicateKeys(container)) {
 		return false
 	}

@@ -1,7 +1,6 @@
 package event
 
 import (
-	"math/bits"
 	"slices"
 	"strings"
 	"sync"
@@ -9,26 +8,27 @@ import (
 
 // This file holds a fast scanner for texts of up to 64 KB. It builds the same index as scanner, but of shortNodes. It gives up on a
 // text that may be invalid or contains something too long, and scanner then reads the text from the start. FuzzFastScan compares
-// the two. The fast scanner differs in three ways: it reads strings eight bytes at a time, it keeps its state in local variables,
-// and it reuses its buffers.
+// the two. The fast scanner differs in four ways: it finds the ends of strings by marks (marks.go), it keeps its state in local variables, it reuses its
+// buffers, and it expects the keys of earlier texts (expected.go).
 
 // fastScanner holds the buffers of a scan.
 type fastScanner struct {
 	index  []shortNode
 	values []shortNode // content of the open containers so far
+	leaves []shortNode // of a text with a known outline
 	open   [MaxDepth]openShort
+	marks  textMarks
+	known  *outlines // that are expected
 	learner
-	learned []step // the steps of the text, if records is set
-	records bool
 }
 
 // openShort is a container that is not closed yet: where its text starts, and the index of its first entry in values.
 type openShort struct{ start, from int32 }
 
 // fastScanners pools the buffers. What a scan returns is copied out of them.
-var fastScanners = sync.Pool{New: func() any { return new(fastScanner) }}
+var fastScanners = sync.Pool{New: func() any { return &fastScanner{known: &learned} }}
 
-// fastScan returns the index of a text, or nil if it gives up, and the outline of the text if it was expected. ascii is true only if the
+// fastScan returns the index of a text, or nil if it gives up, and the outline of the text if it is known. ascii is true only if the
 // text is known to be pure ASCII.
 func fastScan(text string) (index []shortNode, found *outline, ascii bool) {
 	if len(text) > maxShort {
@@ -42,53 +42,44 @@ func fastScan(text string) (index []shortNode, found *outline, ascii bool) {
 
 // scanText is fastScan with the buffers of d.
 func (d *fastScanner) scanText(text string) (index []shortNode, found *outline, ascii bool) {
-	d.index, d.values = d.index[:0], d.values[:0]
-	var expected []step
-	if d.expected != nil {
-		expected = d.expected.steps
+	d.marks, ascii = d.marks.mark(text)
+	d.index = d.index[:0]
+	if found = d.scanLeaves(text); found != nil {
+		d.hit(found)
+		index = append(slices.Grow(index, len(d.index)+len(d.leaves)), d.index...)
+		return append(index, d.leaves...), found, ascii
 	}
-	seen, met, ok := d.scan(text, expected)
-	if !ok {
+	d.index = d.index[:0]
+	root, end, ok := d.scan(text, 0, MaxDepth)
+	for ok && end < len(text) && isSpace(text[end]) {
+		end++
+	}
+	if !ok || end < len(text) {
 		return nil, nil, false
 	}
-	index, ascii = append([]shortNode(nil), d.index...), seen&highBits == 0
-	switch {
-	case met && d.expected != nil:
-		d.hit()
-		found = d.expected
-	case ascii && d.shouldLearn():
-		d.learn(text)
+	d.index = append(d.index, root)
+	if ascii && d.shouldLearn() {
+		d.last = d.known.learn(text)
 	}
-	return index, found, ascii
+	return slices.Clone(d.index), nil, ascii
 }
 
-// learn makes the outline of a text, which is valid and pure ASCII, the expected one, unless it is large or keys have escapes.
-func (d *fastScanner) learn(text string) {
-	d.index, d.values, d.records = d.index[:0], d.values[:0], true
-	d.scan(text, nil)
-	if len(d.learned) <= maxSteps && !slices.ContainsFunc(d.learned, func(s step) bool { return strings.Contains(s.key, `\`) }) {
-		d.expected = sharedOutline(d.learned)
-	}
-	d.learned, d.records = nil, false
-}
-
-// scan builds the index of a text. ok is false if it gives up. seen is the union of the bits of all strings; seen&highBits is not
-// zero if a byte of them is not ASCII. met reports whether the text has the expected steps, and no others.
-func (d *fastScanner) scan(text string, expected []step) (seen uint64, met, ok bool) {
+// scan scans the value at pos, whose containers are at most maxDepth deep, and appends its content to the index. It returns the value's node and where it
+// ends. ok is false if it gives up.
+func (d *fastScanner) scan(text string, pos, maxDepth int) (value shortNode, end int, ok bool) {
 	var (
-		pos, start, depth int
-		values            = d.values
-		isKey, inObject   bool
-		escaped           shortNode
-		c                 byte
-		next              int // in expected; more than its length if the text has other steps
+		start, depth    int
+		values          = d.values[:0]
+		isKey, inObject bool
+		escaped         shortNode
+		c               byte
 	)
 value:
 	for pos < len(text) && isSpace(text[pos]) {
 		pos++
 	}
 	if pos >= len(text) {
-		return seen, false, false
+		return 0, 0, false
 	}
 	start = pos
 	switch c = text[pos]; {
@@ -96,8 +87,8 @@ value:
 		isKey = false
 		goto str
 	case c == '{' || c == '[':
-		if depth == MaxDepth {
-			return seen, false, false
+		if depth == maxDepth {
+			return 0, 0, false
 		}
 		d.open[depth] = openShort{int32(start), int32(len(values))}
 		depth++
@@ -116,7 +107,7 @@ value:
 	default:
 		scalar, end := fastScalar(text, pos)
 		if end < 0 {
-			return seen, false, false
+			return 0, 0, false
 		}
 		values = append(values, scalar)
 		pos = end
@@ -124,20 +115,14 @@ value:
 
 after: // a value has been scanned
 	if depth == 0 {
-		for pos < len(text) && isSpace(text[pos]) {
-			pos++
-		}
-		if pos < len(text) {
-			return seen, false, false
-		}
-		d.index, d.values = append(d.index, values...), values
-		return seen, next == len(expected), true
+		d.values = values
+		return values[0], pos, true
 	}
 	for pos < len(text) && isSpace(text[pos]) {
 		pos++
 	}
 	if pos >= len(text) {
-		return seen, false, false
+		return 0, 0, false
 	}
 	switch c = text[pos]; {
 	case c == ',' && inObject:
@@ -148,7 +133,7 @@ after: // a value has been scanned
 	case c == '}' && inObject || c == ']' && !inObject:
 		goto closing
 	default:
-		return seen, false, false
+		return 0, 0, false
 	}
 
 key:
@@ -156,70 +141,38 @@ key:
 		pos++
 	}
 	if pos >= len(text) || text[pos] != '"' {
-		return seen, false, false
+		return 0, 0, false
 	}
-	if next < len(expected) {
-		if s := &expected[next]; s.place == placeOf(depth, len(values)) && s.isKey(text, pos) {
-			start = pos
-			pos += len(s.key)
-			next++
-			values = append(values, newShortNode(String, start, pos-1))
-			goto value
-		}
-	}
-	next = len(expected) + 1
 	isKey = true
 
 str: // a string starts at pos
 	start = pos
-	pos++
 	escaped = 0
-	for {
-		for pos+8 <= len(text) {
-			w := loadWord(text[pos : pos+8])
-			seen |= w
-			if special := markSpecial(w); special != 0 {
-				pos += bits.TrailingZeros64(special) / 8
-				goto special
-			}
-			pos += 8
-		}
-		for pos < len(text) && text[pos] != '"' && text[pos] != '\\' && text[pos] >= 0x20 {
-			seen |= uint64(text[pos])
-			pos++
-		}
-		if pos >= len(text) {
-			return seen, false, false
-		}
-	special:
-		if text[pos] == '"' {
-			break
-		}
-		if text[pos] != '\\' {
-			return seen, false, false
-		}
+	pos = d.marks.next(pos + 1)
+	for pos < len(text) && text[pos] == '\\' {
 		escaped = escapedNode
 		if pos = fastEscape(text, pos); pos < 0 {
-			return seen, false, false
+			return 0, 0, false
 		}
+		pos = d.marks.next(pos)
+	}
+	if pos >= len(text) || text[pos] != '"' {
+		return 0, 0, false
 	}
 	pos++
 	if pos-start > maxShortLength {
-		return seen, false, false
+		return 0, 0, false
 	}
 	values = append(values, newShortNode(String, start, pos)|escaped)
 	if !isKey {
 		goto after
-	}
-	if d.records {
-		d.learned = append(d.learned, keyStep(text[start:pos], placeOf(depth, len(values)-1)))
 	}
 	if pos >= len(text) || text[pos] != ':' {
 		for pos < len(text) && isSpace(text[pos]) {
 			pos++
 		}
 		if pos >= len(text) || text[pos] != ':' {
-			return seen, false, false
+			return 0, 0, false
 		}
 	}
 	pos++
@@ -229,15 +182,7 @@ closing: // pos is at the end of the innermost container
 	pos++
 	depth--
 	if values = d.closeContainer(values, depth, pos, inObject); values == nil {
-		return seen, false, false
-	}
-	if next < len(expected) && expected[next].end == values[len(values)-1] && expected[next].place == uint32(depth) {
-		next++
-	} else {
-		next = len(expected) + 1
-	}
-	if d.records {
-		d.learned = append(d.learned, endStep(depth, values[len(values)-1]))
+		return 0, 0, false
 	}
 	inObject = depth > 0 && text[d.open[depth-1].start] == '{'
 	goto after
@@ -331,32 +276,4 @@ func fastDigits(text string, pos int) int {
 		pos++
 	}
 	return pos
-}
-
-const (
-	lowBits  = 0x0101010101010101
-	highBits = 0x8080808080808080
-)
-
-// markSpecial sets the highest bit of each byte that needs attention in a string: quotes, backslashes and control characters. Only
-// the lowest mark is exact: a borrow may set false marks above it.
-func markSpecial(w uint64) uint64 {
-	low, slash := w^(lowBits*2), w^(lowBits*'\\') // control characters and the quote, and nothing else, are below 0x21 in low
-	return ((low-lowBits*0x21)&^low | (slash-lowBits)&^slash) & highBits
-}
-
-// plainPrefix returns a lower bound of how many bytes at the beginning of a text need no escape in a JSON string. It is a multiple
-// of eight.
-func plainPrefix(text string) int {
-	pos := 0
-	for pos+8 <= len(text) && markSpecial(loadWord(text[pos:pos+8])) == 0 {
-		pos += 8
-	}
-	return pos
-}
-
-// loadWord returns eight bytes as a little-endian integer.
-func loadWord(b string) uint64 {
-	_ = b[7]
-	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 | uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
 }

@@ -49,7 +49,15 @@ func (s shortNode) start() int { return int(s >> shortStartShift) }
 // end returns where a container's text ends. It is for shortNodes without a kind.
 func (s shortNode) end() int { return int(s & maxShort) }
 
-// document is a JSON text and its index, which consists of shortNodes if these suffice.
+// node returns the shortNode as a node. It must have a kind.
+func (s shortNode) node() node {
+	n := node(s)
+	start, length := n>>shortStartShift, n>>shortLengthShift&maxShortLength
+	return start<<startShift | length<<lengthShift | n&(kindMask|escapedNode)
+}
+
+// document is a JSON text and its index, which consists of shortNodes if these suffice. If its outline is known, the index has only the content of
+// arrays, followed by the leaves.
 type document struct {
 	text       string
 	shortNodes []shortNode // nil if the index needs full nodes, which the outline then holds
@@ -58,18 +66,22 @@ type document struct {
 
 // node returns the node at a position of the index.
 func (d *document) node(at int) node {
-	if d.shortNodes == nil {
+	switch {
+	case d.shortNodes == nil:
 		return d.outline.longNodes[at]
+	case at >= outlinePositions:
+		return d.outlinedNode(d.outline.entry(at))
 	}
-	s := node(d.shortNodes[at])
-	place, length := s>>shortStartShift, s>>shortLengthShift&maxShortLength
-	return place<<startShift | length<<lengthShift | s&(kindMask|escapedNode)
+	return d.shortNodes[at].node()
 }
 
 // root returns the node of the whole text.
 func (d *document) root() node {
-	if d.shortNodes == nil {
+	switch {
+	case d.shortNodes == nil:
 		return d.node(len(d.outline.longNodes) - 1)
+	case d.outline != nil:
+		return d.outline.root
 	}
 	return d.node(len(d.shortNodes) - 1)
 }
@@ -86,7 +98,7 @@ func contentRange(container node) (from, to int) {
 // textNode returns the node that says where the text of a container is.
 func (d *document) textNode(container node) node {
 	at := container.start() - 1
-	if d.shortNodes == nil {
+	if d.shortNodes == nil || at >= outlinePositions {
 		return d.node(at)
 	}
 	s := d.shortNodes[at]

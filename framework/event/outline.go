@@ -1,120 +1,187 @@
 package event
 
 import (
-	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 )
 
-// outline is what texts with the same keys in the same order have in common: their keys and how their containers are nested. Events of one
-// origin usually share an outline. The fast scanner expects the keys of an outline instead of scanning them, and a Path finds its value
-// at the same position of each index. FuzzOutline compares both with the plain code.
+// outline is what texts with the same keys in the same order have in common. Events of one origin usually have few outlines.
 //
-// Documents with the same outline have each object that is reached through objects only, and its members, at the same positions of
-// their indexes. Kinds of scalars and the content of arrays may differ in what does not move these objects.
+// The leaves of a text are its values other than objects: strings, numbers, true, false, null and arrays, whatever they contain. The gaps are the
+// rest: the keys and the brackets of objects, with the spaces between them. In {"a":{"b":1,"c":[2]}} the leaves are 1 and [2], and the gaps are
+// {"a":{"b": and ,"c": and }}. The scanner compares the gaps of a text with those that it knows, and scans only the leaves (expected.go). The index
+// of such a text has no nodes but those of its leaves: the outline knows the rest. FuzzOutline compares it with the index of the full scanner.
 type outline struct {
-	steps []step // in the order of the text
+	gaps    []gap
+	entries []outlineEntry // the index of a text without its leaves; their positions begin at outlinePositions
+	root    node
+	used    atomic.Bool // a text had it
 
-	longNodes []node // the index of the only document with this outline, if it needs full nodes; then there are no steps
+	longNodes []node // the index of the only document with this outline, if it needs full nodes; then there is nothing else
 }
 
-// step is a key, or the end of a container.
-type step struct {
-	key    string // with its quotes and the colon after it; "" for the end of a container
-	words  [2]uint64
-	masks  [2]uint64 // of the bytes of words that belong to key
-	place  uint32    // the position of a key, from placeOf, or how many containers around an end are open
-	end    shortNode // of a container
-	longer bool      // the key has more bytes than words
+// gap is what lies between two leaves, before the first, or after the last.
+type gap struct {
+	text  string
+	depth int // the number of objects that are open after it
 }
 
-// placeOf returns the position of a key: how many containers are open, and how many of their keys and values come before it.
-func placeOf(depth, values int) uint32 { return uint32(depth)<<16 | uint32(values) }
-
-// keyStep returns the step of a key, which is given with its quotes.
-func keyStep(quoted string, place uint32) step {
-	s := step{key: quoted + ":", place: place}
-	for i := range min(len(s.key), 16) {
-		s.words[i/8] |= uint64(s.key[i]) << (i % 8 * 8)
-		s.masks[i/8] |= 0xff << (i % 8 * 8)
-	}
-	s.longer = len(s.key) > 16
-	return s
+// outlineEntry stands for one node of the index of each document with an outline.
+type outlineEntry struct {
+	kind    entryKind
+	compact bool   // the text of an object is what AppendJSON writes, if its leaves are
+	key     string // of a key, without quotes
+	object  node   // of an object; its content is at positions of the outline
+	leaf    int    // the number of a leaf
+	start   place  // of a key, or of the text of an object
+	end     place  // of the text of an object
 }
 
-// endStep returns the step of the end of a container. Its place is that of no key, since keys are inside of a container.
-func endStep(depth int, container shortNode) step {
-	return step{place: uint32(depth), end: container}
-}
+type entryKind uint8
 
-// isKey reports whether the step's key is at pos.
-func (s *step) isKey(text string, pos int) bool {
-	if pos+16 > len(text) {
-		return strings.HasPrefix(text[pos:], s.key)
-	}
-	if (loadWord(text[pos:pos+8])^s.words[0])&s.masks[0]|(loadWord(text[pos+8:pos+16])^s.words[1])&s.masks[1] != 0 {
-		return false
-	}
-	return !s.longer || strings.HasPrefix(text[pos+16:], s.key[16:])
+const (
+	keyEntry entryKind = iota
+	leafEntry
+	objectEntry
+	textEntry // precedes the content of an object, like a node without a kind
+)
+
+// place is an offset in the texts with an outline, which depends on the lengths of the leaves before it.
+type place struct {
+	leaves int // before it
+	after  int // bytes between the last of them, or the beginning of the text, and it
 }
 
 const (
-	learnAfter    = 8    // texts in a row with another outline after which a scanner learns the outline of the last one
-	maxLearnAfter = 4096 // the same if learned outlines turn out to be useless
-	maxOutlines   = 64   // in outlines
-	maxSteps      = 1000 // of an outline that is learned
+	// outlinePositions is the first position of an outline's entries in the index of a document. Leaves and the content of arrays have
+	// smaller positions.
+	outlinePositions = maxShort + 1
+
+	maxEntries = 2000 // of an outline
 )
 
-// learner decides which outline a scanner expects.
-type learner struct {
-	expected *outline
-	used     bool // a text had the expected outline
-	misses   int  // texts since then
-	patience int  // misses after which the scanner learns
+// leaves returns the number of leaves.
+func (o *outline) leaves() int { return len(o.gaps) - 1 }
+
+// entry returns the entry at a position of the index.
+func (o *outline) entry(at int) *outlineEntry { return &o.entries[at-outlinePositions] }
+
+// findMember returns the position of the value of a key in an object whose content is between two positions, or 0.
+func (o *outline) findMember(from, to int, key string) int {
+	for at := from; at < to; at += 2 {
+		if o.entry(at).key == key {
+			return at + 1
+		}
+	}
+	return 0
 }
 
-// hit reports that a text had the expected outline.
-func (l *learner) hit() { l.used, l.misses = true, 0 }
+// isOutlined reports whether a position of the index is that of an entry of the document's outline.
+func (d *document) isOutlined(at int) bool { return at >= outlinePositions && d.shortNodes != nil }
 
-// shouldLearn reports, of a text that had another outline, whether its outline should be expected from now on. If texts rarely have the
-// outlines that were learned before, a scanner learns rarely.
-func (l *learner) shouldLearn() bool {
-	if l.misses++; l.misses < max(l.patience, learnAfter) {
+// outlinedNode returns the node that an entry of the document's outline stands for.
+func (d *document) outlinedNode(e *outlineEntry) node {
+	switch e.kind {
+	case leafEntry:
+		return d.leaf(e.leaf)
+	case objectEntry:
+		return e.object
+	case keyEntry:
+		start := d.offsetOf(e.start)
+		return newNode(String, start, start+len(`"`+`"`)+len(e.key))
+	default:
+		return newNode(Absent, d.offsetOf(e.start), d.offsetOf(e.end))
+	}
+}
+
+// leaf returns the node of a leaf of the document's outline. The leaves are the last nodes of the index.
+func (d *document) leaf(i int) node {
+	return d.shortNodes[len(d.shortNodes)-d.outline.leaves()+i].node()
+}
+
+// offsetOf returns where a place is in the document's text.
+func (d *document) offsetOf(p place) int {
+	if p.leaves == 0 {
+		return p.after
+	}
+	last := d.leaf(p.leaves - 1)
+	if last.kind() == Array {
+		last = d.textNode(last)
+	}
+	return last.end() + p.after
+}
+
+// hasCompactLeaves reports whether the leaves of an object are what AppendJSON writes. e is the object's textEntry.
+func (d *document) hasCompactLeaves(e *outlineEntry) bool {
+	if !e.compact {
 		return false
 	}
-	l.patience = min(2*max(l.patience, learnAfter), maxLearnAfter)
-	if l.used {
-		l.patience = learnAfter
+	for i := e.start.leaves; i < e.end.leaves; i++ {
+		if n := d.leaf(i); n.escaped() || n.kind() == Array && !d.isCompact(n) {
+			return false
+		}
 	}
-	l.used, l.misses = false, 0
 	return true
 }
 
-// outlines holds the outlines that scanners expect, so that those with the same steps are the same outline.
-var outlines struct {
-	mu    sync.Mutex
-	known map[string]*outline // by all keys
+// outliner makes the outline of a document. The outline shares no memory with the document's text.
+type outliner struct {
+	*outline
+	doc     *document
+	leafEnd int // of the last leaf
 }
 
-// sharedOutline returns the outline with these steps, which may be one that another scanner expects.
-func sharedOutline(steps []step) *outline {
-	var name strings.Builder
-	for _, s := range steps {
-		name.WriteString(s.key)
+// outlineOf returns the outline of a document; nil if it is of no use for others: the document is not an object with leaves, it is large, a key has
+// escapes, or an object has a key twice.
+func outlineOf(d *document) *outline {
+	b := outliner{outline: &outline{}, doc: d}
+	root := b.addValue(d.root(), 0)
+	if root.kind != objectEntry || len(b.gaps) == 0 || len(b.entries) > maxEntries {
+		return nil
 	}
-	outlines.mu.Lock()
-	defer outlines.mu.Unlock()
-	if o := outlines.known[name.String()]; o != nil && slices.Equal(o.steps, steps) {
-		return o
-	}
-	if outlines.known == nil || len(outlines.known) >= maxOutlines {
-		outlines.known = map[string]*outline{}
-	}
-	o := &outline{steps: slices.Clone(steps)}
-	outlines.known[name.String()] = o
-	return o
+	b.root, b.gaps = root.object, append(b.gaps, gap{text: strings.Clone(d.text[b.leafEnd:])})
+	return b.outline
 }
+
+// addValue adds a value within depth objects and returns its entry. The kind of the result is keyEntry if the document should have no outline.
+func (b *outliner) addValue(value node, depth int) outlineEntry {
+	if value.kind() == Object {
+		return b.addObject(value, depth+1)
+	}
+	text := value
+	if value.kind() == Array {
+		text = b.doc.textNode(value)
+	}
+	b.gaps = append(b.gaps, gap{strings.Clone(b.doc.text[b.leafEnd:text.start()]), depth})
+	b.leafEnd = text.end()
+	return outlineEntry{kind: leafEntry, leaf: len(b.gaps) - 1}
+}
+
+// addObject is addValue for an object.
+func (b *outliner) addObject(object node, depth int) outlineEntry {
+	first := len(b.entries) + 1
+	from, to := contentRange(object)
+	if b.entries = append(b.entries, make([]outlineEntry, 1+to-from)...); len(b.entries) > maxEntries || b.doc.hasDuplicateKeys(object) {
+		return outlineEntry{}
+	}
+	text := b.doc.textNode(object)
+	start := b.placeOf(text.start())
+	for i := range (to - from) / 2 {
+		key := b.doc.node(from + 2*i)
+		b.entries[first+2*i] = outlineEntry{key: strings.Clone(b.doc.keyText(key)), start: b.placeOf(key.start())}
+		value := b.addValue(b.doc.node(from+2*i+1), depth)
+		if key.escaped() || value.kind == keyEntry {
+			return outlineEntry{}
+		}
+		b.entries[first+2*i+1] = value
+	}
+	b.entries[first-1] = outlineEntry{kind: textEntry, start: start, end: b.placeOf(text.end()), compact: b.doc.isCompact(object)}
+	first += outlinePositions
+	return outlineEntry{kind: objectEntry, object: newNode(Object, first, first+(to-from)/2)}
+}
+
+// placeOf returns the place of an offset after the last leaf.
+func (b *outliner) placeOf(offset int) place { return place{len(b.gaps), offset - b.leafEnd} }
 
 // pathCache holds where a Path led in the last outline that it was read from.
 type pathCache struct {

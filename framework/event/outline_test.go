@@ -1,6 +1,7 @@
 package event
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -31,7 +32,7 @@ func FuzzOutline(f *testing.F) {
 
 // compareWithOutline checks how a scanner that has learned the outline of one text reads another, and reports whether it has the same outline.
 func compareWithOutline(t *testing.T, first, second string, path Path) (same bool) {
-	d := &fastScanner{}
+	d := &fastScanner{known: &outlines{}}
 	for range learnAfter {
 		if shorts, _, ascii := d.scanText(first); shorts == nil || !ascii {
 			return false
@@ -46,9 +47,10 @@ func compareWithOutline(t *testing.T, first, second string, path Path) (same boo
 			continue
 		}
 		want, got := &document{text: text, outline: &outline{longNodes: s.index}}, &document{text: text, shortNodes: shorts, outline: found}
-		require.Equal(t, want.root(), got.root(), "%q", text)
-		assertSameContent(t, want, got, want.root())
-		assert.Equal(t, path.Read(want.valueOf(want.root())).JSON(), path.Read(got.valueOf(got.root())).JSON(), "%s in %q after %q", path, text, first)
+		assertSameNode(t, want, got, want.root(), got.root())
+		plain, outlined := want.valueOf(want.root()), got.valueOf(got.root())
+		assert.Equal(t, plain.appendJSON(nil, visitAll), outlined.appendJSON(nil, copyCompact), "%q after %q", text, first)
+		assert.Equal(t, path.Read(plain).JSON(), path.Read(outlined).JSON(), "%s in %q after %q", path, text, first)
 		same = same || i == 1 && found != nil
 	}
 	return same
@@ -88,7 +90,7 @@ func TestRandomTextsWithOutlines(t *testing.T) {
 
 // TestOutlinesAreLearned checks that texts with the keys of those before them share their outline, whatever their values, and others do not.
 func TestOutlinesAreLearned(t *testing.T) {
-	d := &fastScanner{}
+	d := &fastScanner{known: &outlines{}}
 	outlineOf := func(text string) *outline {
 		shorts, found, _ := d.scanText(text)
 		require.NotNil(t, shorts)
@@ -99,13 +101,39 @@ func TestOutlinesAreLearned(t *testing.T) {
 	}
 	known := outlineOf(`{"a":{"b":1},"c":[true]}`)
 	require.NotNil(t, known)
-	for _, same := range []string{`{"a":{"b":"longer"},"c":[null]}`, "{\"a\": {\n\"b\":null} , \"c\": [ 1 ] }"} {
+	for _, same := range []string{`{"a":{"b":"longer"},"c":[null]}`, `{"a":{"b":"\"\u0061"},"c":[ 1 , {"d":[]}]}`, `{"a":{"b":[]},"c":7}`, `{"a":{"b":"é"},"c":-0.5e1}`} {
 		assert.Same(t, known, outlineOf(same), same)
 	}
-	for _, other := range []string{`{"a":{"b":1}}`, `{"a":{"b":1},"c":[]}`, `{"a":{"b":1},"c":1}`, `{"a":{"b":1,"c":[true]}}`, `{"a":{"b":1},"c":[true],"d":1}`, `{"a" :{"b":1},"c":[true]}`, `{}`, `1`} {
+	for _, other := range []string{`{"a":{"b":1}}`, `{"a":{"b":1},"c":{}}`, `{"a": {"b":1},"c":1}`, `{"a":{"b": 1},"c":1}`, `{"a":{"b":1},"c":1} `, `{"a":{"b":1,"c":[true]}}`, `{"a":{"b":1},"c":[true],"d":1}`, `{"a" :{"b":1},"c":[true]}`, `{}`, `1`} {
 		assert.Nil(t, outlineOf(other), other)
 	}
-	assert.Same(t, known, sharedOutline(known.steps))
+	assert.Same(t, known, d.known.learn(`{"a":{"b":2},"c":7}`))
+}
+
+// TestOutlinesOfSeveralOrigins checks that texts of many origins, which arrive in turn and begin in the same way, all have outlines, and that those in use
+// remain if there are too many.
+func TestOutlinesOfSeveralOrigins(t *testing.T) {
+	d, origins := &fastScanner{known: &outlines{}}, maxOutlines/2
+	text := func(origin int) string {
+		return fmt.Sprintf(`{"type":"track","context":{"ip":"::1"%s},"properties":{"%d":"x"}}`, strings.Repeat(`,"a":[1]`, origin%2), origin/2)
+	}
+	knows := func(origin int) bool {
+		_, found, _ := d.scanText(text(origin))
+		return found != nil
+	}
+	for range 40 * learnAfter * origins {
+		knows(rand.IntN(origins))
+	}
+	for origin := range origins {
+		assert.True(t, knows(origin), text(origin))
+	}
+	for i := range maxOutlines {
+		d.known.learn(fmt.Sprintf(`{"other":{"%d":0}}`, i))
+		assert.LessOrEqual(t, len(d.known.known), maxOutlines)
+	}
+	for origin := range origins {
+		assert.True(t, knows(origin), text(origin))
+	}
 }
 
 // TestUselessOutlinesAreLearnedRarely checks that texts that all differ do not let a scanner learn each of them.

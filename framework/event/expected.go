@@ -1,0 +1,243 @@
+package event
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// expectedGap is a gap that a scanner knows, and what may follow it. Outlines that begin with the same gaps share these.
+type expectedGap struct {
+	gap
+	first     uint64         // the first eight bytes
+	firstMask uint64         // of the bytes of first that belong to the gap
+	last      uint64         // the last eight bytes, if there are more than eight
+	lastAt    int            // where last begins; 0 if there is none
+	outline   *outline       // of the texts that end after the gap; nil if a leaf follows
+	next      []*expectedGap // what may follow the leaf after the gap; the longest first, as one may be the beginning of another
+}
+
+func newExpectedGap(g gap) *expectedGap {
+	e := &expectedGap{gap: g}
+	for i := range min(len(g.text), 8) {
+		e.first |= uint64(g.text[i]) << (i * 8)
+		e.firstMask |= 0xff << (i * 8)
+	}
+	if len(g.text) > 8 {
+		e.lastAt = len(g.text) - 8
+		e.last = loadWord(g.text[e.lastAt:])
+	}
+	return e
+}
+
+// nextAt returns the gap at pos, if it is one of those that may follow e; otherwise nil.
+func (e *expectedGap) nextAt(text string, pos int) *expectedGap {
+	for _, n := range e.next {
+		if strings.HasPrefix(text[pos:], n.text) {
+			return n
+		}
+	}
+	return nil
+}
+
+// with returns e with the gaps of an outline from number i on after it.
+func (e *expectedGap) with(o *outline, i int) *expectedGap {
+	changed := *e
+	if i == len(o.gaps) {
+		changed.outline = o
+		return &changed
+	}
+	changed.next = slices.Clone(e.next)
+	at := slices.IndexFunc(e.next, func(n *expectedGap) bool { return n.text == o.gaps[i].text })
+	if at >= 0 {
+		changed.next[at] = e.next[at].with(o, i+1)
+		return &changed
+	}
+	at = slices.IndexFunc(e.next, func(n *expectedGap) bool { return len(n.text) < len(o.gaps[i].text) })
+	if at < 0 {
+		at = len(e.next)
+	}
+	changed.next = slices.Insert(changed.next, at, newExpectedGap(o.gaps[i]).with(o, i+1))
+	return &changed
+}
+
+// scanLeaves scans a text whose gaps are expected. It sets d.leaves to the nodes of the leaves, and appends the content of arrays to d.index. It returns
+// the text's outline, or nil if the outline is not known or the text may be invalid.
+func (d *fastScanner) scanLeaves(text string) *outline {
+	g := d.known.start.Load()
+	if g == nil {
+		return nil
+	}
+	pos, n, leaves := 0, 0, d.leaves[:cap(d.leaves)]
+	for {
+		g, pos, n = scanPlainLeaves(text, d.marks, g, pos, leaves, n)
+		if g = g.nextAt(text, pos); g == nil {
+			return nil
+		}
+		if pos += len(g.text); pos == len(text) {
+			d.leaves = leaves[:n]
+			return g.outline
+		}
+		leaf, end, ok := d.scanLeaf(text, pos, g.depth)
+		if !ok {
+			return nil
+		}
+		if n == len(leaves) {
+			leaves = append(leaves, make([]shortNode, max(n, 64))...)
+		}
+		leaves[n] = leaf
+		pos, n = end, n+1
+	}
+}
+
+// scanLeaf scans any leaf within depth objects.
+func (d *fastScanner) scanLeaf(text string, pos, depth int) (leaf shortNode, end int, ok bool) {
+	if c := text[pos]; c == '"' || c == '[' {
+		return d.scan(text, pos, MaxDepth-depth)
+	}
+	leaf, end = fastScalar(text, pos)
+	return leaf, end, end >= 0
+}
+
+// scanPlainLeaves is the part of scanLeaves for most gaps and leaves. It calls no functions, so that its state is in registers. It begins at pos, after
+// the gap g and n leaves, and returns the same of where it stops: before a gap and its leaf that need more, near the end of the text, or if leaves is full.
+func scanPlainLeaves(text string, marks textMarks, g *expectedGap, pos int, leaves []shortNode, n int) (*expectedGap, int, int) {
+gaps:
+	for n < len(leaves) {
+	candidates:
+		for _, e := range g.next {
+			last := pos + e.lastAt
+			if last+8 > len(text) {
+				return g, pos, n
+			}
+			if (loadWord(text[pos:pos+8])^e.first)&e.firstMask != 0 || e.lastAt > 0 && loadWord(text[last:last+8]) != e.last {
+				continue
+			}
+			for i := 8; i < e.lastAt; i += 8 {
+				if loadWord(text[pos+i:pos+i+8]) != loadWord(e.text[i:i+8]) {
+					continue candidates
+				}
+			}
+			start := pos + len(e.text)
+			if start >= len(text) {
+				return g, pos, n
+			}
+			end, kind := start+1, Number
+			switch c := text[start]; {
+			case c == '"':
+				end, kind = marks.next(end), String
+				if end >= len(text) || text[end] != '"' {
+					return g, pos, n
+				}
+				end++
+			case c-'1' < 9:
+				for end < len(text) && text[end]-'0' <= 9 {
+					end++
+				}
+				if end < len(text) && (text[end] == '.' || text[end]|0x20 == 'e') {
+					return g, pos, n
+				}
+			case strings.HasPrefix(text[start:], "true"):
+				end, kind = start+4, True
+			case strings.HasPrefix(text[start:], "false"):
+				end, kind = start+5, False
+			default:
+				return g, pos, n
+			}
+			if end-start > maxShortLength {
+				return g, pos, n
+			}
+			leaves[n] = newShortNode(kind, start, end)
+			g, pos, n = e, end, n+1
+			continue gaps
+		}
+		break
+	}
+	return g, pos, n
+}
+
+const (
+	learnAfter    = 8    // texts without a known outline after which a scanner learns the outline of the last one
+	maxLearnAfter = 4096 // the same if learned outlines turn out to be useless
+	maxOutlines   = 64   // in outlines
+)
+
+// learner decides which outlines a scanner learns.
+type learner struct {
+	last     *outline // that was learned
+	hits     int      // texts with it
+	misses   int      // texts since then without a known outline
+	patience int      // misses after which the scanner learns
+}
+
+// hit reports that a text had a known outline.
+func (l *learner) hit(o *outline) {
+	if !o.used.Load() { // otherwise all cores would write to the same memory
+		o.used.Store(true)
+	}
+	if o != l.last {
+		return
+	}
+	if l.hits++; l.hits == learnAfter {
+		l.patience = learnAfter
+	}
+}
+
+// shouldLearn reports, of a text without a known outline, whether its outline should be learned. If texts rarely have the outline that was learned
+// before, a scanner learns rarely.
+func (l *learner) shouldLearn() bool {
+	if l.misses++; l.misses < max(l.patience, learnAfter) {
+		return false
+	}
+	l.patience = min(2*max(l.patience, learnAfter), maxLearnAfter)
+	l.hits, l.misses = 0, 0
+	return true
+}
+
+// outlines holds the outlines that scanners expect. It is safe for concurrent use.
+type outlines struct {
+	start atomic.Pointer[expectedGap] // followed by the first gaps of the outlines; nil if there are none
+	mu    sync.Mutex
+	known []*outline
+}
+
+// learned holds the outlines that all scanners expect.
+var learned outlines
+
+// learn returns the outline of a text, which is valid and pure ASCII, and expects it from now on; nil if the text should have no outline.
+func (l *outlines) learn(text string) *outline {
+	nodes, err := fullScan(text)
+	if err != nil {
+		return nil
+	}
+	o := outlineOf(&document{text: text, outline: &outline{longNodes: nodes}})
+	if o == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if at := slices.IndexFunc(l.known, func(k *outline) bool { return slices.Equal(k.gaps, o.gaps) }); at >= 0 {
+		return l.known[at] // another scanner has learned it
+	}
+	start := l.start.Load()
+	if start == nil || len(l.known) == maxOutlines {
+		start = &expectedGap{}
+		l.dropUnused()
+		for _, k := range l.known {
+			start = start.with(k, 0)
+		}
+	}
+	l.known = append(l.known, o)
+	l.start.Store(start.with(o, 0))
+	return o
+}
+
+// dropUnused keeps the outlines that were used since the last time; none if that is all of them.
+func (l *outlines) dropUnused() {
+	all := len(l.known)
+	l.known = slices.DeleteFunc(l.known, func(o *outline) bool { return !o.used.Swap(false) })
+	if len(l.known) == all {
+		l.known = nil
+	}
+}
