@@ -100,11 +100,18 @@ func (cp *checkpoint) addPartialLocked(p *page) {
 	if p.eventsLeft == len(p.verdictsLeft) {
 		return
 	}
-	bits := make([]byte, (len(p.verdictsLeft)+7)/8)
+	var bits []byte
 	for i, n := range p.verdictsLeft {
-		if n == 0 {
-			bits[i/8] |= 1 << (i % 8)
+		if n != 0 {
+			continue
 		}
+		if bits == nil {
+			bits = make([]byte, (len(p.verdictsLeft)+7)/8)
+		}
+		bits[i/8] |= 1 << (i % 8)
+	}
+	if bits == nil { // the others are of other sources
+		return
 	}
 	cp.setPartial(strconv.FormatUint(p.seq, 10), base64.RawStdEncoding.EncodeToString(bits))
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
@@ -48,17 +47,12 @@ func (q *Queue) Event(ctx context.Context, seq uint64, index int) (StoredEvent, 
 	if err != nil {
 		return StoredEvent{}, fmt.Errorf("reading the log: %w", err)
 	}
-	parts := strings.Split(m.Subject, ".")
-	lines := bytes.Split(bytes.TrimSuffix(m.Data, []byte{'\n'}), []byte{'\n'})
-	if len(parts) < 3 || parts[0] == "ctl" && m.Header[opHeader] != opReplayEvents || index < 0 || index >= len(lines) || isErasedLine(lines[index]) {
-		return StoredEvent{}, ErrEventNotFound
+	for e := range eventsIn(&m) {
+		if e.Index == index && !isErasedLine(e.Raw) {
+			return e, nil
+		}
 	}
-	source := parseToken(parts[1])
-	if parts[0] == "ctl" {
-		source = m.Header[sourceHeader]
-	}
-	partition, _ := strconv.Atoi(parts[2]) // the subjects of the stream end in it
-	return StoredEvent{Seq: seq, Index: index, At: m.Time, Source: source, Raw: lines[index], Partition: partition}, nil
+	return StoredEvent{}, ErrEventNotFound
 }
 
 // Limits of the pages that Latest reads: for the events of all users, and for those of one user.
@@ -86,7 +80,7 @@ func (q *Queue) Latest(ctx context.Context, user string, limit int) (list []Stor
 	}
 	whole = from <= oldest
 	err = q.scanEvents(ctx, eventlog.Query{Filters: subjects, From: from}, func(m eventlog.Message) (bool, error) {
-		list = append(list, pageEvents(m, user)...)
+		list = append(list, pageEvents(&m, user)...)
 		if len(list) > 2*limit { // the newest are last
 			list = slices.Clone(list[len(list)-limit:])
 		}
@@ -111,16 +105,15 @@ func (q *Queue) userSubjects(user string) []string {
 }
 
 // pageEvents returns the events of a page, or only those of a user if user is not "".
-func pageEvents(m eventlog.Message, user string) (list []StoredEvent) {
-	source := parseToken(strings.Split(m.Subject, ".")[1])
-	for i, line := range bytes.Split(bytes.TrimSuffix(m.Data, []byte{'\n'}), []byte{'\n'}) {
-		if isErasedLine(line) {
+func pageEvents(m *eventlog.Message, user string) (list []StoredEvent) {
+	for e := range eventsIn(m) {
+		if isErasedLine(e.Raw) {
 			continue
 		}
-		if user != "" && (!bytes.Contains(line, []byte(user)) && !bytes.ContainsRune(line, '\\') || !isUserEvent(line, user)) {
+		if user != "" && (!bytes.Contains(e.Raw, []byte(user)) && !bytes.ContainsRune(e.Raw, '\\') || !isUserEvent(e.Raw, user)) {
 			continue
 		}
-		list = append(list, StoredEvent{Seq: m.Sequence, Index: i, At: m.Time, Source: source, Raw: line})
+		list = append(list, e)
 	}
 	return list
 }

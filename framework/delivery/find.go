@@ -1,12 +1,9 @@
 package delivery
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
@@ -74,37 +71,18 @@ func (q *Queue) findBetween(ctx context.Context, r FindRequest, from, end uint64
 			first = m.Time
 		}
 		size += len(m.Data)
-		list = append(list, matchingEvents(m, r.Match)...)
+		list = append(list, matchingEvents(&m, r.Match)...)
 		return true, nil
 	})
 	return list, first, size, err
 }
 
 // matchingEvents returns the events of a message that match.
-func matchingEvents(m eventlog.Message, match func([]byte) bool) (list []StoredEvent) {
-	parts := strings.Split(m.Subject, ".")
-	copies := parts[0] == "ctl"
-	if len(parts) < 3 || copies && m.Header[opHeader] != opReplayEvents {
-		return nil
-	}
-	lines := bytes.Split(bytes.TrimSuffix(m.Data, []byte{'\n'}), []byte{'\n'})
-	partition, _ := strconv.Atoi(parts[2]) // the subjects of the stream end in it
-	var from []position
-	if copies {
-		from = parseOrigins(m.Header[originsHeader], len(lines))
-	}
-	for i, line := range lines {
-		if isErasedLine(line) || !match(line) {
-			continue
+func matchingEvents(m *eventlog.Message, match func([]byte) bool) (list []StoredEvent) {
+	for e := range eventsIn(m) {
+		if !isErasedLine(e.Raw) && match(e.Raw) {
+			list = append(list, e)
 		}
-		e := StoredEvent{Seq: m.Sequence, Index: i, At: m.Time, Source: parseToken(parts[1]), Raw: line, Partition: partition}
-		if copies {
-			e.Source, e.Replay = m.Header[sourceHeader], parseToken(parts[1])
-		}
-		if i < len(from) {
-			e.Original = EventSource{from[i].seq, from[i].index}
-		}
-		list = append(list, e)
 	}
 	return list
 }

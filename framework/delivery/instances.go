@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -80,8 +79,7 @@ func (q *Queue) countWaiting(ctx context.Context, c storedCheckpoint, limit int)
 	waiting := eventlog.Query{Filters: []string{"ev.*." + strconv.Itoa(c.partition)}, From: c.checkpoint.Low}
 	err = q.store.Scan(ctx, eventsStream, waiting, func(m eventlog.Message) (bool, error) {
 		all, bits := c.checkpoint.finishedEvents(m.Sequence)
-		lines := bytes.Count(bytes.TrimSuffix(m.Data, []byte{'\n'}), []byte{'\n'}) + 1
-		for i := range lines {
+		for i := range countLines(m.Data) {
 			if !all && !hasBit(bits, i) {
 				n++
 			}

@@ -241,10 +241,14 @@ func (j *journal) transfer(groups []journalGroup) error {
 	for i := range groups {
 		records = append(records, groups[i].records...)
 	}
-	messages, used := packInto(j.packed, records)
+	messages, used := packInto(j.packed, records, j.queue.mixesSources())
 	j.packed = keptBuffer(used)
 	last := groups[len(groups)-1].id
-	messages[len(messages)-1].Header = map[string]string{journalHeader: last}
+	m := &messages[len(messages)-1]
+	if m.Header == nil {
+		m.Header = map[string]string{}
+	}
+	m.Header[journalHeader] = last
 	err := j.queue.writeEvents(ctx, messages)
 	if err == nil || errors.Is(err, ErrFull) {
 		return err

@@ -125,6 +125,7 @@ func TestJournalLosesNothing(t *testing.T) {
 						return
 					}
 					e := eventOf(fmt.Sprint("user", u), accepted[u])
+					e.Source = fmt.Sprint("source", rand.IntN(1+u%4))
 					if err := q.Append(t.Context(), []NewEvent{e}); err != nil {
 						repeated.Store(fmt.Sprintf("user%d-%d", u, accepted[u]), true)
 						continue
@@ -365,32 +366,5 @@ func TestNothingIsDeletedFromABrokenLog(t *testing.T) {
 		q := &Queue{config: Config{Dir: dir, MinFreeBytes: 1}, store: brokenLog{&faultyLog{Log: memlog.New(memlog.Options{}).Connect(), dir: dir}, stream}}
 		assert.Equal(t, works, q.canDeleteSafely(), stream)
 		assert.Equal(t, works, q.checkWritable() == nil, stream)
-	}
-}
-
-// TestMessagesInAUsedBuffer packs records into messages with a buffer that was used before, of any size: each message has the lines of its subject
-// in order, and at most pageBytes unless one line has more.
-func TestMessagesInAUsedBuffer(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
-	var buffer []byte
-	for range 50 {
-		var records []record
-		want := map[string]string{}
-		for i := range random.IntN(60) {
-			r := record{fmt.Sprint("ev.web.", random.IntN(4)), bytes.Repeat([]byte{byte('a' + i%26)}, random.IntN(2*pageBytes/(1+random.IntN(50))))}
-			records = append(records, r)
-			want[r.subject] += string(r.line) + "\n"
-		}
-		var messages []eventlog.Write
-		messages, buffer = packInto(buffer, records)
-		got := map[string]string{}
-		for _, m := range messages {
-			got[m.Subject] += string(m.Data)
-			assert.True(t, len(m.Data) <= pageBytes || bytes.Count(m.Data, []byte{'\n'}) == 1, len(m.Data))
-		}
-		assert.Equal(t, want, got)
-		if random.IntN(3) == 0 {
-			buffer = nil
-		}
 	}
 }

@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"bytes"
 	"hash/maphash"
 	"strings"
 	"sync"
@@ -13,32 +12,43 @@ import (
 // Measured bytes in memory beyond the data.
 const (
 	pageOverhead  = 250 // of a page
-	eventOverhead = 250 // of a parsed event
+	eventOverhead = 275 // of a parsed event
 )
 
-// logPage is a message of the log that the instances of this process share. Its events are parsed once, when the first instance needs
-// them.
+// logPage is a message of the log that the instances of this process share. An event is parsed once, when the first instance needs it.
 type logPage struct {
 	eventlog.Message
 	subject []string // the tokens of Subject
 	size    int      // estimated bytes in memory, including the parsed events
 	pending uint64   // messages that followed it when it was read
 
-	seed   maphash.Seed
-	once   sync.Once // parses the events
+	seed maphash.Seed
+	runs []sourceRun // the sources of the events; nil for a command
+	err  error       // why the sources are unknown; nil if they are known
+
+	mu     sync.Mutex // held while events are parsed
 	events []parsedEvent
 }
 
 // parsedEvent is an event of a page.
 type parsedEvent struct {
-	event event.Event
-	err   error  // why it cannot be used; nil if it can
-	id    uint64 // hash of its source and messageId; 0 without a messageId
+	source string
+	event  event.Event
+	err    error  // why it cannot be used; nil if it can
+	id     uint64 // hash of its source and messageId; 0 without a messageId
+	parsed bool   // the fields above are set
 }
 
+// eventRange is consecutive events of a page, from the first index to before another.
+type eventRange struct{ from, to int }
+
 func newLogPage(m eventlog.Message, pending uint64, seed maphash.Seed) *logPage {
-	size := len(m.Data) + pageOverhead + eventOverhead*bytes.Count(m.Data, []byte{'\n'})
-	return &logPage{Message: m, subject: strings.Split(m.Subject, "."), size: size, pending: pending, seed: seed}
+	n := countLines(m.Data)
+	p := &logPage{Message: m, subject: strings.Split(m.Subject, "."), size: len(m.Data) + pageOverhead + eventOverhead*n, pending: pending, seed: seed}
+	if !p.isCommand() || p.replaysEvents() {
+		p.runs, p.err = sourcesOf(&m, n)
+	}
+	return p
 }
 
 // isCommand reports whether the page is a command or a replay for one instance.
@@ -47,29 +57,59 @@ func (p *logPage) isCommand() bool { return p.subject[0] == "ctl" }
 // replaysEvents reports whether the page has events that an instance gets again.
 func (p *logPage) replaysEvents() bool { return p.isCommand() && p.Header[opHeader] == opReplayEvents }
 
-// source returns the source of the page's events.
-func (p *logPage) source() string {
-	if p.replaysEvents() {
-		return p.Header[sourceHeader]
+// eventsFrom returns which events of the page an instance gets that gets the events of these sources; nil for all. It gets all replayed ones, which
+// are for this instance, and all of unknown sources, which it reports.
+func (p *logPage) eventsFrom(sources map[string]bool) (list []eventRange) {
+	if sources == nil || p.isCommand() || p.err != nil {
+		return []eventRange{{0, p.runs[len(p.runs)-1].end}}
 	}
-	return parseToken(p.subject[1])
+	from := 0
+	for _, run := range p.runs {
+		if sources[run.source] {
+			list = append(list, eventRange{from, run.end})
+		}
+		from = run.end
+	}
+	return list
 }
 
-// parsedEvents returns the events of the page.
-func (p *logPage) parsedEvents() []parsedEvent {
-	p.once.Do(func() {
-		lines := bytes.Split(bytes.TrimSuffix(p.Data, []byte{'\n'}), []byte{'\n'})
-		p.events = make([]parsedEvent, len(lines))
-		for i, line := range lines {
+// parseEvents returns the events of the page, of which those of the ranges are parsed. The others may be parsed by other goroutines meanwhile.
+func (p *logPage) parseEvents(ranges []eventRange) []parsedEvent {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.events == nil {
+		p.events = make([]parsedEvent, p.runs[len(p.runs)-1].end)
+	}
+	var lines [][]byte
+	run := 0
+	for _, r := range ranges {
+		for i := r.from; i < r.to; i++ {
 			e := &p.events[i]
-			if e.event, e.err = event.Parse(line); isErasedLine(line) {
-				e.err = errErased
-			} else if e.err == nil && !p.isCommand() { // replayed events are never duplicates
-				e.id = hashID(p.seed, p.subject[1], e.event.Value().Get("messageId").Str())
+			if e.parsed {
+				continue
 			}
+			if lines == nil {
+				lines = pageLines(p.Data)
+			}
+			for p.runs[run].end <= i {
+				run++
+			}
+			p.parseEvent(e, lines[i], p.runs[run].source)
 		}
-	})
+	}
 	return p.events
+}
+
+func (p *logPage) parseEvent(e *parsedEvent, line []byte, source string) {
+	e.parsed, e.source = true, source
+	switch e.event, e.err = event.Parse(line); {
+	case isErasedLine(line):
+		e.err = errErased
+	case p.err != nil:
+		e.err = p.err
+	case e.err == nil && !p.isCommand(): // replayed events are never duplicates
+		e.id = hashID(p.seed, source, e.event.Value().Get("messageId").Str())
+	}
 }
 
 // hashID returns a hash of a source and a messageId, or 0 without a messageId.

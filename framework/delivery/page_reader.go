@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"errors"
+	"iter"
 	"slices"
 	"time"
 
@@ -25,12 +26,15 @@ type page struct {
 
 	verdictsLeft  []uint16         // verdicts that each event waits for
 	earlyOutcomes map[int][]string // verdicts of unfinished events
-	eventsLeft    int              // unfinished events
+	eventsLeft    int              // unfinished events of the instance's sources
 	fullyRead     bool             // all its events have tasks or verdicts
 }
 
-// verdictsUnknown is the value in verdictsLeft of an event that is not mapped yet.
-const verdictsUnknown = 1<<16 - 1
+// Values in verdictsLeft of events without verdicts.
+const (
+	verdictsUnknown = 1<<16 - 1 // of an event that is not mapped yet
+	verdictsNone    = 1<<16 - 2 // of an event of another source, which gets none
+)
 
 // isFinishedLocked reports whether all events have their verdicts. The worker's mutex is held.
 func (p *page) isFinishedLocked() bool { return p.fullyRead && p.eventsLeft == 0 }
@@ -39,8 +43,9 @@ func (p *page) isFinishedLocked() bool { return p.fullyRead && p.eventsLeft == 0
 type pageReader struct {
 	partition        *partition
 	page             *page
-	source           string
-	onlySubscription string // the only subscription to run; "" for all
+	events           []parsedEvent
+	own              []eventRange // of the instance's sources; the others may not be parsed
+	onlySubscription string       // the only subscription to run; "" for all
 
 	origins   []position       // of replayed events, by index; nil if unknown
 	unmatched []unmatchedEvent // whose outcomes are not recorded yet
@@ -53,15 +58,30 @@ func (r *pageReader) isDuplicate(e *parsedEvent) bool {
 	return e.err == nil && e.id != 0 && r.partition.recentIDs.addID(e.id, r.page.seq, r.page.acceptedMillis)
 }
 
-// openPage adds the page, with n events, to the partition's open pages. The events whose bit is set are finished.
-func (r *pageReader) openPage(n int, finished []byte) {
-	p, pg := r.partition, r.page
-	pg.verdictsLeft, pg.eventsLeft = slices.Repeat([]uint16{verdictsUnknown}, n), n
-	for i := range n {
-		if hasBit(finished, i) {
-			pg.verdictsLeft[i] = 0
-			pg.eventsLeft--
+// ownEvents returns the events of the instance's sources by index.
+func (r *pageReader) ownEvents() iter.Seq2[int, *parsedEvent] {
+	return func(yield func(int, *parsedEvent) bool) {
+		for _, own := range r.own {
+			for i := own.from; i < own.to; i++ {
+				if !yield(i, &r.events[i]) {
+					return
+				}
+			}
 		}
+	}
+}
+
+// openPage adds the page to the partition's open pages. The events whose bit is set are finished.
+func (r *pageReader) openPage(finished []byte) {
+	p, pg, n := r.partition, r.page, 0
+	pg.verdictsLeft = slices.Repeat([]uint16{verdictsNone}, len(r.events))
+	for i := range r.ownEvents() {
+		n++
+		if pg.verdictsLeft[i] = verdictsUnknown; hasBit(finished, i) {
+			pg.verdictsLeft[i] = 0
+			continue
+		}
+		pg.eventsLeft++
 	}
 	p.worker.mu.Lock()
 	defer p.worker.mu.Unlock()
@@ -70,12 +90,12 @@ func (r *pageReader) openPage(n int, finished []byte) {
 }
 
 // readEvents maps the events of the page and starts their tasks.
-func (r *pageReader) readEvents(events []parsedEvent) error {
+func (r *pageReader) readEvents() error {
 	if err := r.waitForCapacity(); err != nil {
 		return err
 	}
-	for i := range events {
-		if err := r.readEvent(i, &events[i]); err != nil {
+	for i, e := range r.ownEvents() {
+		if err := r.readEvent(i, e); err != nil {
 			return err
 		}
 	}
@@ -206,7 +226,7 @@ func admits(s *runtime.Subscription, e event.Event) (matches bool) {
 // newTask returns a task for an event. If refused is not nil, the task becomes a dead letter.
 func (r *pageReader) newTask(i int, e event.Event, item runtime.Item, refused *runtime.Verdict) *task {
 	return &task{
-		item: item, partition: r.partition, page: r.page, eventIndex: i, source: r.source, key: tasks.KeyOf(item), refusal: refused,
+		item: item, partition: r.partition, page: r.page, eventIndex: i, source: r.events[i].source, key: tasks.KeyOf(item), refusal: refused,
 		bytes: len(e.Raw()) + item.Payload.Size(), origin: r.originOf(i), erased: isErasedLine([]byte(e.Raw())),
 	}
 }

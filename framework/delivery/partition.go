@@ -118,7 +118,7 @@ func (p *partition) logSubjects() []string {
 	for _, id := range p.worker.instance.Sources {
 		subjects = append(subjects, "ev."+subjectToken(id)+n)
 	}
-	return subjects
+	return append(subjects, "ev."+mixedToken+n)
 }
 
 func (p *partition) readLog() error {
@@ -201,23 +201,35 @@ func (p *partition) handlePage(m *logPage) error {
 	}
 	r := &pageReader{
 		partition: p, page: &page{seq: seq, acceptedMillis: m.Time.UnixMilli(), readAt: time.Now(), replayed: m.replaysEvents()},
-		source: m.source(), onlySubscription: m.Header[onlyHeader],
+		own: m.eventsFrom(w.sources), onlySubscription: m.Header[onlyHeader],
 	}
-	events := m.parsedEvents()
+	if len(r.own) == 0 {
+		p.passPage(seq)
+		return nil
+	}
+	r.events = m.parseEvents(r.own)
 	if r.page.replayed {
-		r.origins = parseOrigins(m.Header[originsHeader], len(events))
+		r.origins = parseOrigins(m.Header[originsHeader], len(r.events))
 	}
 	if all || known { // only the messageIds are needed
-		for i := range events {
-			r.isDuplicate(&events[i])
+		for _, e := range r.ownEvents() {
+			r.isDuplicate(e)
 		}
 		return nil
 	}
 	if err := p.waitUntilCanPark(); err != nil {
 		return err
 	}
-	r.openPage(len(events), bits)
-	return r.readEvents(events)
+	r.openPage(bits)
+	return r.readEvents()
+}
+
+// passPage notes that a page was read which has no events of the instance's sources. The checkpoint says so when it is written for another reason.
+func (p *partition) passPage(seq uint64) {
+	p.worker.mu.Lock()
+	defer p.worker.mu.Unlock()
+	p.nextPage = max(p.nextPage, seq+1)
+	p.eventsPerPage -= p.eventsPerPage / 16
 }
 
 // isFullLocked reports whether the partition holds as much as it may.

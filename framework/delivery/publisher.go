@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +21,8 @@ const (
 	maxPending  = 64 << 20  // bytes waiting to be written
 )
 
-// record is a line for a subject. Lines of a subject that are written together share a message.
+// record is a line for a subject. Lines of a subject that are written together share a message, and so do events of a partition if the queue mixes
+// their sources.
 type record struct {
 	subject string
 	line    []byte
@@ -150,18 +152,20 @@ func (p *publisher) writeGroup(group []*writeRequest) error {
 	for _, r := range group {
 		records = append(records, r.records...)
 	}
-	others := func(r record) bool { return r.subject != records[0].subject }
+	mix := p.stream == eventsStream && p.queue.mixesSources()
+	first, _ := messageKey(records[0].subject, mix)
+	others := func(r record) bool { key, _ := messageKey(r.subject, mix); return key != first }
 	var err error
 	switch j := p.queue.journal; {
 	case p.stream != eventsStream:
-		err = p.queue.writeMessages(ctx, p.stream, packMessages(records))
+		err = p.queue.writeMessages(ctx, p.stream, packMessages(records, false))
 	case j != nil && j.uncertain:
 		err = j.write(ctx, records)
 	case j == nil || bytes < pageBytes && !slices.ContainsFunc(records, others) && j.isEmpty():
-		err = p.queue.writeEvents(ctx, packMessages(records))
+		err = p.queue.writeEvents(ctx, packMessages(records, mix))
 	case bytes >= hurriedBytes:
 		if err = j.settle(ctx); err == nil {
-			err = p.queue.writeEvents(ctx, packMessages(records))
+			err = p.queue.writeEvents(ctx, packMessages(records, mix))
 		}
 	default:
 		err = j.write(ctx, records)
@@ -184,7 +188,10 @@ func (q *Queue) writeMessages(ctx context.Context, stream string, messages []eve
 
 // writeEvents writes messages to the log, and notes whether it is full.
 func (q *Queue) writeEvents(ctx context.Context, messages []eventlog.Write) error {
-	err := q.writeMessages(ctx, eventsStream, messages)
+	err := q.refuseEarlier(ctx, messages)
+	if err == nil {
+		err = q.writeMessages(ctx, eventsStream, messages)
+	}
 	switch {
 	case err == nil:
 		q.fullSince.Store(0)
@@ -194,36 +201,64 @@ func (q *Queue) writeEvents(ctx context.Context, messages []eventlog.Write) erro
 	return err
 }
 
-// packMessages packs the lines of each subject into messages.
-func packMessages(records []record) []eventlog.Write {
-	messages, _ := packInto(nil, records)
+// messageKey returns what lines that share a message have in common, and the token of their source if that is not part of it.
+func messageKey(subject string, mix bool) (key, source string) {
+	if rest, ok := strings.CutPrefix(subject, "ev."); mix && ok {
+		source, key, _ = strings.Cut(rest, ".")
+		return key, source
+	}
+	return subject, ""
+}
+
+// packMessages packs the lines of each subject into messages, or if mix is set the events of each partition, in order.
+func packMessages(records []record, mix bool) []eventlog.Write {
+	messages, _ := packInto(nil, records, mix)
 	return messages
 }
 
+// packedMessage is a message of packInto.
+type packedMessage struct {
+	subject, key string // of the first line
+	size         int
+	sources      sourceList
+}
+
 // packInto is packMessages with the data of the messages in buffer, if that is large enough. It returns the buffer that it used.
-func packInto(buffer []byte, records []record) (messages []eventlog.Write, used []byte) {
-	open := map[string]int{} // the index of the last message of a subject
-	places, sizes, total := make([]int, len(records)), []int(nil), 0
+func packInto(buffer []byte, records []record, mix bool) (messages []eventlog.Write, used []byte) {
+	open := map[string]int{} // the index of the last message of a key
+	places, packed, total := make([]int, len(records)), []packedMessage(nil), 0
 	for n, rec := range records {
-		i, ok := open[rec.subject]
-		if !ok || sizes[i]+len(rec.line) >= pageBytes {
-			i = len(messages)
-			open[rec.subject] = i
-			messages, sizes = append(messages, eventlog.Write{Subject: rec.subject}), append(sizes, 0)
+		key, source := messageKey(rec.subject, mix)
+		i, ok := open[key]
+		if !ok || packed[i].size+len(rec.line) >= pageBytes || !packed[i].sources.accepts(source) {
+			i = len(packed)
+			open[key] = i
+			packed = append(packed, packedMessage{subject: rec.subject, key: key})
 		}
 		places[n] = i
-		sizes[i] += len(rec.line) + 1
+		packed[i].size += len(rec.line) + 1
+		packed[i].sources.add(source)
 		total += len(rec.line) + 1
 	}
 	used = slices.Grow(buffer[:0], total)[:total]
+	messages = make([]eventlog.Write, len(packed))
 	for i, rest := 0, used; i < len(messages); i++ {
-		messages[i].Data, rest = rest[:0:sizes[i]], rest[sizes[i]:]
+		messages[i] = packed[i].withoutData()
+		messages[i].Data, rest = rest[:0:packed[i].size], rest[packed[i].size:]
 	}
 	for n, rec := range records {
 		m := &messages[places[n]]
 		m.Data = append(append(m.Data, rec.line...), '\n')
 	}
 	return messages, used
+}
+
+// withoutData returns the message before its lines are added.
+func (p *packedMessage) withoutData() eventlog.Write {
+	if !p.sources.isMixed() {
+		return eventlog.Write{Subject: p.subject}
+	}
+	return eventlog.Write{Subject: "ev." + mixedToken + "." + p.key, Header: map[string]string{sourcesHeader: p.sources.String()}}
 }
 
 // appendMessage appends one message to a stream and returns its sequence.

@@ -79,6 +79,7 @@ type Queue struct {
 	monitor    *logMonitor
 	feeds      *pageFeeds
 	erased     atomic.Pointer[func(event.Value) bool] // Settings.Erased of the Runner; nil without one
+	refusing   atomic.Bool                            // earlier versions refuse the log
 	fullSince  atomic.Int64                           // when the log last reached its limit, in nanoseconds since 1970; 0 if it accepts events
 }
 

@@ -1,12 +1,10 @@
 package delivery
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -222,9 +220,6 @@ type ReplayRequest struct {
 // Replay appends stored events again, for one instance and in order. It returns their number when they are durable.
 func (q *Queue) Replay(ctx context.Context, req ReplayRequest) (int, error) {
 	c := &replayCopier{queue: q, request: req, open: map[int]*replayPage{}}
-	for _, source := range req.Sources {
-		c.sources = append(c.sources, subjectToken(source))
-	}
 	if err := q.settle(ctx); err != nil {
 		return 0, err
 	}
@@ -232,7 +227,7 @@ func (q *Queue) Replay(ctx context.Context, req ReplayRequest) (int, error) {
 		if !req.Until.IsZero() && !m.Time.Before(req.Until) {
 			return false, nil
 		}
-		return true, c.copyPage(ctx, m)
+		return true, c.copyPage(ctx, &m)
 	})
 	if err != nil {
 		return c.n, err
@@ -244,7 +239,6 @@ func (q *Queue) Replay(ctx context.Context, req ReplayRequest) (int, error) {
 type replayCopier struct {
 	queue    *Queue
 	request  ReplayRequest
-	sources  []string
 	open     map[int]*replayPage // the newest page of each partition
 	pages    []*replayPage
 	bytes, n int
@@ -253,22 +247,19 @@ type replayCopier struct {
 // replayPage is a page of replayed events to append.
 type replayPage struct {
 	eventlog.Write
+	source  string // of the first event
+	sources sourceList
 	origins origins
 }
 
-func (c *replayCopier) copyPage(ctx context.Context, m eventlog.Message) error {
-	parts := strings.Split(m.Subject, ".")
-	partition, err := strconv.Atoi(parts[2])
-	if err != nil || len(c.sources) > 0 && !slices.Contains(c.sources, parts[1]) {
-		return err
-	}
-	index := -1
-	for line := range bytes.Lines(m.Data) {
-		index++
-		if !c.isChosen(line) {
-			continue
+// maxOriginRuns limits the header with the origins of a page.
+const maxOriginRuns = 1000
+
+func (c *replayCopier) copyPage(ctx context.Context, m *eventlog.Message) error {
+	for e := range eventsIn(m) {
+		if sources := c.request.Sources; (len(sources) == 0 || slices.Contains(sources, e.Source)) && c.isChosen(e.Raw) {
+			c.addEvent(&e)
 		}
-		c.addEvent(partition, parseToken(parts[1]), line, position{m.Sequence, index})
 	}
 	if len(c.pages) >= maxMessages/2 || c.bytes >= groupBytes {
 		return c.flushPages(ctx)
@@ -278,7 +269,6 @@ func (c *replayCopier) copyPage(ctx context.Context, m eventlog.Message) error {
 
 // isChosen reports whether an event is to be replayed.
 func (c *replayCopier) isChosen(line []byte) bool {
-	line = bytes.TrimSuffix(line, []byte{'\n'})
 	erased := c.queue.erased.Load()
 	if isErasedLine(line) || c.request.Choose == nil && erased == nil {
 		return !isErasedLine(line)
@@ -290,23 +280,29 @@ func (c *replayCopier) isChosen(line []byte) bool {
 	return (c.request.Choose == nil || c.request.Choose(e.Value())) && (erased == nil || !(*erased)(e.Value()))
 }
 
-func (c *replayCopier) addEvent(partition int, source string, line []byte, from position) {
-	p := c.open[partition]
-	if p == nil || p.Header[sourceHeader] != source || len(p.Data)+len(line) > pageBytes {
-		p = &replayPage{Write: eventlog.Write{
-			Subject: commandSubject(c.request.Instance, partition),
-			Header:  map[string]string{opHeader: opReplayEvents, sourceHeader: source},
+func (c *replayCopier) addEvent(e *StoredEvent) {
+	p, token := c.open[e.Partition], subjectToken(e.Source)
+	if p == nil || !c.hasSpace(p, e, token) {
+		p = &replayPage{source: e.Source, Write: eventlog.Write{
+			Subject: commandSubject(c.request.Instance, e.Partition), Header: map[string]string{opHeader: opReplayEvents},
 		}}
 		if c.request.Subscription != "" {
 			p.Header[onlyHeader] = c.request.Subscription
 		}
-		c.open[partition] = p
+		c.open[e.Partition] = p
 		c.pages = append(c.pages, p)
 	}
-	p.Data = append(p.Data, line...)
-	p.origins.addPosition(from)
-	c.bytes += len(line)
+	p.Data = append(append(p.Data, e.Raw...), '\n')
+	p.sources.add(token)
+	p.origins.addPosition(position{e.Seq, e.Index})
+	c.bytes += len(e.Raw) + 1
 	c.n++
+}
+
+// hasSpace reports whether a page has space for another event.
+func (c *replayCopier) hasSpace(p *replayPage, e *StoredEvent, token string) bool {
+	return (e.Source == p.source || c.queue.mixesSources()) && p.sources.accepts(token) &&
+		len(p.Data)+len(e.Raw) < pageBytes && len(p.origins.runs) < maxOriginRuns
 }
 
 func (c *replayCopier) flushPages(ctx context.Context) error {
@@ -322,10 +318,18 @@ func (c *replayCopier) flushPages(ctx context.Context) error {
 	writes := make([]eventlog.Write, len(c.pages))
 	for i, p := range c.pages {
 		p.Header[originsHeader] = p.origins.String()
+		if p.sources.isMixed() {
+			p.Header[sourcesHeader] = p.sources.String()
+		} else {
+			p.Header[sourceHeader] = p.source
+		}
 		writes[i] = p.Write
 	}
 	c.pages, c.bytes = nil, 0
 	clear(c.open)
+	if err := c.queue.refuseEarlier(ctx, writes); err != nil {
+		return err
+	}
 	_, err := c.queue.store.Append(ctx, eventsStream, writes)
 	return err
 }

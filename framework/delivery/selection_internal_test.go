@@ -82,11 +82,12 @@ func TestReplaySelectsStoredEvents(t *testing.T) {
 			assert.Equal(t, c.request.Subscription, m.Header[onlyHeader])
 			lines := strings.Split(strings.TrimSpace(string(m.Data)), "\n")
 			assert.Len(t, parseOrigins(m.Header[originsHeader], len(lines)), len(lines))
-			for _, line := range lines {
+			for e := range eventsIn(&m) {
+				line := string(e.Raw)
 				replayed[line] = true
 				for n := range 12 {
 					if strings.Contains(line, fmt.Sprintf(`"u%d"`, n)) {
-						assert.Equal(t, []string{"web", "app", "a.b"}[n%3], m.Header[sourceHeader])
+						assert.Equal(t, []string{"web", "app", "a.b"}[n%3], e.Source)
 					}
 				}
 			}
@@ -120,9 +121,9 @@ func TestReplayOfManyEvents(t *testing.T) {
 	next := 0
 	for _, m := range commandsOf(t, q, "main") {
 		assert.LessOrEqual(t, len(m.Data), pageBytes)
-		for _, line := range strings.Split(strings.TrimSpace(string(m.Data)), "\n") {
-			require.True(t, strings.HasPrefix(line, fmt.Sprintf(`{"n":%d,`, next)), "event %d", next)
-			require.Equal(t, []string{"web", "app"}[next/700%2], m.Header[sourceHeader])
+		for e := range eventsIn(&m) {
+			require.True(t, strings.HasPrefix(string(e.Raw), fmt.Sprintf(`{"n":%d,`, next)), "event %d", next)
+			require.Equal(t, []string{"web", "app"}[next/700%2], e.Source)
 			next++
 		}
 	}

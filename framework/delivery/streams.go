@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -95,13 +96,38 @@ func (q *Queue) markTrimsRecorded(ctx context.Context) error {
 		return nil
 	}
 	return q.store.Prepare(ctx, []eventlog.StreamConfig{q.eventsConfig(func(stored *eventlog.Info) (map[string]string, error) {
-		labels := map[string]string{}
-		if stored != nil {
-			maps.Copy(labels, stored.Labels)
-		}
+		labels, err := keepLabels(stored)
 		labels[trimsRecordedKey] = "1"
-		return labels, nil
+		return labels, err
 	})})
+}
+
+// keepLabels returns a copy of the labels of a stream.
+func keepLabels(stored *eventlog.Info) (map[string]string, error) {
+	labels := map[string]string{}
+	if stored != nil {
+		maps.Copy(labels, stored.Labels)
+	}
+	return labels, nil
+}
+
+// mixesSources reports whether events of several sources share pages. They do not on a cluster: servers of earlier versions may use it, which would
+// lose events of such pages.
+func (q *Queue) mixesSources() bool { return !q.store.Shared() }
+
+// refuseEarlier makes earlier versions refuse the log before the first messages with events of several sources are written to it.
+func (q *Queue) refuseEarlier(ctx context.Context, writes []eventlog.Write) error {
+	mixed := func(w eventlog.Write) bool { _, ok := w.Header[sourcesHeader]; return ok }
+	if q.refusing.Load() || !slices.ContainsFunc(writes, mixed) {
+		return nil
+	}
+	c := q.eventsConfig(keepLabels)
+	c.RefuseEarlier = true
+	if err := q.store.Prepare(ctx, []eventlog.StreamConfig{c}); err != nil {
+		return err
+	}
+	q.refusing.Store(true)
+	return nil
 }
 
 // adoptPartitions adopts the number of partitions in a stream's labels. It returns the labels for the update. A stream

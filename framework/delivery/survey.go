@@ -1,9 +1,9 @@
 package delivery
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"hash/maphash"
 	"maps"
 	"sync"
 	"time"
@@ -133,13 +133,19 @@ func (r *Runner) countUnowned(ctx context.Context, w *worker, n int) (*unownedPa
 	if err != nil {
 		return nil, err
 	}
-	return &unownedPartition{oldest: first.Time, pages: int(pages), perPage: max(bytes.Count(first.Data, []byte{'\n'}), 1)}, nil
+	return &unownedPartition{oldest: first.Time, pages: int(pages), perPage: max(w.ownEvents(first), 1)}, nil
 }
 
-// firstUnread returns the first message of a partition from a sequence on, nil if there is none.
+// maxPassedPages is how many pages without an event of an instance's sources firstUnread passes.
+const maxPassedPages = 100
+
+// firstUnread returns the first message of a partition from a sequence on that concerns its instance, nil if there is none.
 func (r *Runner) firstUnread(ctx context.Context, p *partition, from uint64) (first *eventlog.Message, err error) {
 	for _, subject := range p.logSubjects() {
 		m, err := r.queue.store.First(ctx, eventsStream, subject, from)
+		for passed := 0; err == nil && passed < maxPassedPages && p.worker.ownEvents(&m) == 0; passed++ {
+			m, err = r.queue.store.First(ctx, eventsStream, subject, m.Sequence+1)
+		}
 		switch {
 		case errors.Is(err, eventlog.ErrNotFound):
 		case err != nil:
@@ -149,6 +155,18 @@ func (r *Runner) firstUnread(ctx context.Context, p *partition, from uint64) (fi
 		}
 	}
 	return first, nil
+}
+
+// ownEvents returns how many events of a message are of the instance's sources; 1 for a command.
+func (w *worker) ownEvents(m *eventlog.Message) (n int) {
+	p := newLogPage(*m, 0, maphash.Seed{})
+	if p.runs == nil {
+		return 1
+	}
+	for _, own := range p.eventsFrom(w.sources) {
+		n += own.to - own.from
+	}
+	return n
 }
 
 // surveyProgress passes the progress of the partitions of this process to the watchdog.

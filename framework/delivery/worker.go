@@ -28,6 +28,7 @@ type worker struct {
 	runner     *Runner
 	id         string
 	instance   Instance
+	sources    map[string]bool   // whose events it gets; nil for all
 	actions    map[string]string // action keys by subscription
 	ctx        context.Context   // canceled to abort requests in flight
 	cancel     context.CancelFunc
@@ -49,6 +50,12 @@ type worker struct {
 
 func newWorker(r *Runner, in Instance) *worker {
 	w := &worker{runner: r, id: in.Plan.ID(), instance: in, actions: map[string]string{}, partitions: map[int]*partition{}, sending: map[*dispatch.Batch[*task]]struct{}{}, counters: map[verdictKind]prometheus.Counter{}}
+	for _, id := range in.Sources {
+		if w.sources == nil {
+			w.sources = map[string]bool{}
+		}
+		w.sources[id] = true
+	}
 	for _, s := range in.Plan.Subscriptions() {
 		w.actions[s.Name()] = s.Action().Key
 	}

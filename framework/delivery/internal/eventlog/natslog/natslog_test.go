@@ -124,3 +124,22 @@ func TestAllReceived(t *testing.T) {
 		assert.Equal(t, c.want, allReceived(c.info, c.last), c.name)
 	}
 }
+
+// TestEarlierVersionsRefuse updates a stream as earlier versions do, after it was told to refuse them. Later versions still prepare it.
+func TestEarlierVersionsRefuse(t *testing.T) {
+	log := newLog(t)
+	earlier := log.natsConfig(stream()[0])
+	_, err := log.js.UpdateStream(t.Context(), earlier)
+	require.NoError(t, err)
+	_, err = log.Append(t.Context(), "S", []eventlog.Write{{Subject: "s.a", Data: []byte("a")}, {Subject: "s.a", Data: []byte("b")}})
+	require.NoError(t, err)
+	refusing := stream()
+	refusing[0].RefuseEarlier = true
+	for _, configs := range [][]eventlog.StreamConfig{refusing, stream(), refusing} {
+		require.NoError(t, log.Prepare(t.Context(), configs))
+		_, err = log.js.UpdateStream(t.Context(), earlier)
+		require.ErrorContains(t, err, "can not cancel deny message deletes")
+	}
+	require.NoError(t, log.PurgeBefore(t.Context(), "S", 2))
+	assert.Len(t, textsOf(t, log), 1)
+}

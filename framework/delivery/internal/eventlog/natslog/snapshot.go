@@ -163,6 +163,7 @@ func (l *Log) adaptConfig(raw json.RawMessage) (map[string]any, error) {
 	config["num_replicas"] = 1
 	if l.embedded == nil {
 		config["num_replicas"] = l.config.Replicas
+		delete(config, "deny_delete") // of StreamConfig.RefuseEarlier: events that are erased on a cluster are deleted
 	}
 	delete(config, "placement")
 	return config, nil

@@ -41,6 +41,7 @@ func (l *Log) prepareStream(ctx context.Context, c eventlog.StreamConfig) (jetst
 					return nil, err
 				}
 			}
+			config.DenyDelete = config.DenyDelete || known.CachedInfo().Config.DenyDelete
 			return l.js.UpdateStream(ctx, config)
 		}
 		if !errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -75,6 +76,7 @@ func (l *Log) natsConfig(c eventlog.StreamConfig) jetstream.StreamConfig {
 		config.Replicas = l.config.Replicas
 	} else {
 		config.Subjects = append(config.Subjects, probeSubject(c.Name))
+		config.DenyDelete = c.RefuseEarlier // the server refuses updates that end it, such as those of earlier versions
 	}
 	return config
 }
