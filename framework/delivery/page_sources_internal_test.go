@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -287,4 +290,55 @@ func TestReplaysOfScatteredEvents(t *testing.T) {
 	for _, m := range pages {
 		assert.Less(t, len(m.Header[originsHeader]), 40*maxOriginRuns)
 	}
+}
+
+// TestMixedLogOnACluster restores a backup of a log with pages of several sources onto a NATS server: the events keep their sources, also when one of them
+// is erased, and later pages have one source.
+func TestMixedLogOnACluster(t *testing.T) {
+	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 1})
+	require.NoError(t, err)
+	defer q.Close()
+	var list []NewEvent
+	for n := range 6 {
+		e := eventOf([]string{"stays", "gone"}[n%2], n)
+		e.Source = []string{"web", "app", "a.b"}[n%3]
+		list = append(list, e)
+	}
+	require.NoError(t, q.Append(t.Context(), list))
+	files := map[string]*bytes.Buffer{}
+	snapshots, err := q.Snapshots(t.Context(), func(name string) (io.Writer, error) {
+		files[name] = &bytes.Buffer{}
+		return files[name], nil
+	})
+	require.NoError(t, err)
+
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true})
+	require.NoError(t, err)
+	s.Start()
+	defer s.WaitForShutdown()
+	defer s.Shutdown()
+	require.True(t, s.ReadyForConnections(time.Minute))
+	config := Config{URL: s.ClientURL(), Replicas: 1}
+	require.NoError(t, RestoreSnapshots(t.Context(), config, snapshots, func(name string) (io.ReadCloser, error) { return io.NopCloser(files[name]), nil }))
+	restored, err := Open(t.Context(), config)
+	require.NoError(t, err)
+	defer restored.Close()
+	isGone := func(v event.Value) bool { return v.Get("userId").Str() == "gone" }
+	_, err = restored.eraseOnCluster(t.Context(), restored.shredder(), &EraseRequest{Match: isGone, HasUser: func(string) bool { return false }})
+	require.NoError(t, err)
+	require.NoError(t, restored.Append(t.Context(), list[:3]))
+	_, err = restored.Replay(t.Context(), ReplayRequest{Instance: "main", Sources: []string{"web", "a.b"}})
+	require.NoError(t, err)
+	found, err := restored.Find(t.Context(), FindRequest{Match: func([]byte) bool { return true }, Limit: 100, MaxBytes: 1 << 20})
+	require.NoError(t, err)
+	var got []string
+	for _, e := range slices.Backward(found.Events) {
+		v := event.MustParse(string(e.Raw))
+		got = append(got, fmt.Sprint(e.Seq, " ", e.Index, " ", e.Source, " ", v.Get("messageId").Str(), " ", e.Replay))
+	}
+	assert.Equal(t, []string{
+		"1 0 web stays-0 ", "1 2 a.b stays-2 ", "1 4 app stays-4 ",
+		"2 0 web stays-0 ", "3 0 app gone-1 ", "4 0 a.b stays-2 ",
+		"5 0 web stays-0 main", "6 0 a.b stays-2 main", "7 0 web stays-0 main", "8 0 a.b stays-2 main",
+	}, got)
 }

@@ -59,7 +59,7 @@ type partition struct {
 	parked          parkedKeys
 	letters         letterCopies
 	pendingWrites   int     // letters that are being written or deleted
-	eventsPerPage   float64 // moving average
+	eventsPerPage   float64 // of the instance's sources; moving average
 
 	evictCheckedAt time.Time // when eviction last ran, or was last known not to need a backoff
 	evictBackoffs  int       // evictions in a row without a success since
@@ -70,7 +70,7 @@ type partition struct {
 func (w *worker) newPartition(n int, cp checkpoint, revision uint64, valid time.Time) *partition {
 	p := &partition{
 		worker: w, number: n, done: make(chan struct{}), initial: cp, revision: revision, leaseUntil: valid, renewedAt: time.Now(), evictCheckedAt: time.Now(), nextPage: cp.Low, logID: cp.LogCreated, anchor: cp.Anchor, lastRead: time.Now(),
-		counts: maps.Clone(cp.Counts), letters: newLetterCopies(), recentIDs: newRecentIDs(),
+		eventsPerPage: 1, counts: maps.Clone(cp.Counts), letters: newLetterCopies(), recentIDs: newRecentIDs(),
 	}
 	p.owner = w.dispatcher.NewOwner(p.requestAllowanceLocked)
 	if p.counts == nil {

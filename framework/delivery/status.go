@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -64,7 +65,7 @@ func (r *Runner) workerStatus(w *worker) Status {
 			counts = maps.Clone(p.counts)
 			s.Waiting += p.taskCount
 			unread, _ := p.cursor.unread()
-			s.Behind += int(float64(unread) * max(p.eventsPerPage, 1))
+			s.Behind += int(math.Ceil(float64(unread) * p.eventsPerPage))
 			s.Parked += len(p.parked.keys)
 			if len(p.openPages) > 0 {
 				s.Lag = max(s.Lag, time.Since(time.UnixMilli(p.openPages[0].acceptedMillis)))
