@@ -57,7 +57,7 @@ func (l *Log) CompactServers(ctx context.Context, stream string) (servers int, e
 	if servers, err = l.waitUntilCurrent(ctx, stream); err != nil || servers < 2 { // a single server does not replicate
 		return servers, err
 	}
-	if err := l.fillReplicationLog(ctx, stream, compactPause); err != nil {
+	if err := l.fillReplicationLog(ctx, stream); err != nil {
 		return 0, err
 	}
 	return l.waitUntilCurrent(ctx, stream)
@@ -65,7 +65,7 @@ func (l *Log) CompactServers(ctx context.Context, stream string) (servers int, e
 
 // fillReplicationLog fills a stream's replication log with requests that change nothing: each purges a subject that has no messages. It waits twice until
 // the servers have compacted.
-func (l *Log) fillReplicationLog(ctx context.Context, stream string, wait time.Duration) error {
+func (l *Log) fillReplicationLog(ctx context.Context, stream string) error {
 	nothing := "nothing." + strings.Repeat("x", int(min(fillPart, l.conn.MaxPayload()/2)))
 	for filled := 0; filled < fillBytes; filled += len(nothing) {
 		if err := l.PurgeSubjects(ctx, stream, nothing); err != nil {
@@ -73,7 +73,7 @@ func (l *Log) fillReplicationLog(ctx context.Context, stream string, wait time.D
 		}
 	}
 	for range 2 { // a server that was compacting looks again at the next request
-		if err := pause.For(ctx, wait); err != nil {
+		if err := pause.For(ctx, compactPause); err != nil {
 			return err
 		}
 		if err := l.PurgeSubjects(ctx, stream, "nothing"); err != nil {

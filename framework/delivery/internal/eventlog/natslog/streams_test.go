@@ -2,10 +2,8 @@ package natslog
 
 import (
 	"bytes"
-	"context"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -84,41 +82,6 @@ func TestInfoOfAnEmptyStream(t *testing.T) {
 		info := infoOf(&jetstream.StreamInfo{State: jetstream.StreamState{Msgs: c.messages, FirstSeq: c.first, LastSeq: c.last}})
 		assert.Equal(t, c.want, info.FirstSeq)
 	}
-}
-
-// TestReplicationLogIsFilled checks that servers get enough requests to delete what they keep of earlier writes, and that these delete no message.
-func TestReplicationLogIsFilled(t *testing.T) {
-	log := newLog(t)
-	_, err := log.Append(t.Context(), "S", []eventlog.Write{{Subject: "s.x"}})
-	require.NoError(t, err)
-	var mu sync.Mutex
-	sizes := []int{}
-	sub, err := log.conn.Subscribe("$JS.API.STREAM.PURGE.S", func(m *nats.Msg) {
-		mu.Lock()
-		defer mu.Unlock()
-		sizes = append(sizes, len(m.Data))
-	})
-	require.NoError(t, err)
-	defer func() { _ = sub.Unsubscribe() }()
-	require.NoError(t, log.fillReplicationLog(t.Context(), "S", time.Millisecond))
-	require.NoError(t, log.conn.Flush())
-	require.Eventually(t, func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		large, small := 0, 0
-		for _, size := range sizes {
-			if size > 1000 {
-				large += size
-			} else {
-				small++
-			}
-		}
-		return large >= fillBytes && small == 2
-	}, 30*time.Second, 5*time.Millisecond)
-	assert.Len(t, textsOf(t, log), 1)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	require.ErrorIs(t, log.fillReplicationLog(ctx, "S", time.Millisecond), context.Canceled)
 }
 
 // TestLevelsOfTheServersLog checks at which level a message of the server is logged, and that only one which ends the server counts as a failure.
