@@ -118,7 +118,7 @@ func (k instanceData) String() string {
 	return text
 }
 
-// readAll returns the data of each instance, sorted by id.
+// readAll returns the data of each instance that is in the config or for which something is stored, sorted by id.
 func (c *instancesCommand) readAll(ctx context.Context) ([]instanceData, error) {
 	remains, err := c.client.Instances(ctx)
 	if err != nil {
@@ -143,9 +143,7 @@ func (c *instancesCommand) readAll(ctx context.Context) ([]instanceData, error) 
 		if k.State, err = c.store.Ledger(id).Content(ctx); err != nil {
 			return nil, err
 		}
-		if k.InConfig || !k.isEmpty() {
-			list = append(list, k)
-		}
+		list = append(list, k)
 	}
 	slices.SortFunc(list, func(a, b instanceData) int { return strings.Compare(a.Instance, b.Instance) })
 	return list, nil
@@ -157,16 +155,19 @@ func (c *instancesCommand) listInstances(ctx context.Context) error {
 		return err
 	}
 	for _, k := range list {
-		if c.json {
+		switch {
+		case !k.InConfig && k.isEmpty():
+		case c.json:
 			c.printJSON(k)
-			continue
+		default:
+			fmt.Fprintf(c.out, "%s: %s\n", k.Instance, k)
 		}
-		fmt.Fprintf(c.out, "%s: %s\n", k.Instance, k)
 	}
 	return nil
 }
 
-// readRemoved returns the data of an instance that is no longer in the config.
+// readRemoved returns the data of an instance that is no longer in the config. If nothing is stored for it, that is an error if something is
+// stored for others, since the id may be misspelt. Otherwise a command that is repeated has nothing left to do.
 func (c *instancesCommand) readRemoved(ctx context.Context, id string) (instanceData, error) {
 	if _, ok := c.cfg.FindInstance(id); ok {
 		return instanceData{}, fmt.Errorf("the instance %q is still in %s: rename or delete it there first", id, c.config)
@@ -175,10 +176,17 @@ func (c *instancesCommand) readRemoved(ctx context.Context, id string) (instance
 	if err != nil {
 		return instanceData{}, err
 	}
+	var others []string
 	for _, k := range list {
 		if k.Instance == id {
 			return k, nil
 		}
+		if !k.InConfig && !k.isEmpty() {
+			others = append(others, k.Instance)
+		}
+	}
+	if len(others) > 0 {
+		return instanceData{}, fmt.Errorf("nothing is stored for an instance %q%s: of the instances that are no longer in the config, there is data of %s", id, fault.DidYouMean(id, others), strings.Join(others, ", "))
 	}
 	return instanceData{Backlog: delivery.Backlog{Instance: id}}, nil
 }
@@ -202,6 +210,10 @@ func (c *instancesCommand) renameInstance(ctx context.Context, from, to string) 
 	moved, err := c.client.RenameInstance(ctx, from, to)
 	if err != nil {
 		return fmt.Errorf("the ledger was renamed, but the queue was not: %w: run the command again to finish", err)
+	}
+	if (moved == delivery.MoveResult{}) && k.isEmpty() && !c.json {
+		fmt.Fprintf(c.out, "nothing is stored for %s, so nothing has moved\n", from)
+		return nil
 	}
 	return c.reportMove(to, moved)
 }

@@ -148,7 +148,7 @@ func (v *server) ingestURL(r *http.Request, at *listeners) string {
 // adminRoutes returns the routes of the admin API, the metrics, the console and the health checks.
 func (v *server) adminRoutes(guard *access.Guard, page *console.Console) *http.ServeMux {
 	s := &admin.Server{
-		Queue: v.queue, Runner: v.runner, Status: v.fullStatus, Health: v.runner.Health, Resume: v.runner.Resume, Reload: v.reloadConfig, Metrics: v.metricsHandler(),
+		Queue: v.queue, Runner: v.runner, Status: v.fullStatus, Health: v.runner.Health, Resume: v.runner.Resume, Reload: v.reloadConfig, OnMove: v.expireRemoved, Metrics: v.metricsHandler(),
 		Guard: guard, Sources: SourcesOf(v.config.Load), Subscriptions: SubscriptionsOf(v.config.Load), Backup: v.writeBackup, Why: v.whySource(), Syncs: v.syncs, Erasures: v.erasures(), Budgets: v.hosting.Budgets.Lend,
 	}
 	mux, own := http.NewServeMux(), s.Handler()

@@ -38,6 +38,7 @@ type Server struct {
 	Sources       func(instance string) ([]string, bool) // the source ids of an instance, none for all sources; false if the config has no such instance
 	Subscriptions func(instance string) []string         // the names of an instance's subscriptions
 	Reload        func(context.Context) error            // may be nil
+	OnMove        func()                                 // is called after data of a removed instance was moved or deleted; may be nil
 	Metrics       http.Handler                           // may be nil
 	Backup        func(context.Context, io.Writer) error // writes a backup; may be nil
 	Why           *why.Source                            // answers why users are missing; may be nil

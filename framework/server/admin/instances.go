@@ -47,6 +47,9 @@ func (s *Server) handleInstanceChange(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	moved, err := s.applyChange(r.Context(), request)
+	if s.OnMove != nil {
+		s.OnMove()
+	}
 	s.Guard.Record(r.Context(), "instances."+path.Base(r.URL.Path), err, "instance", request.Instance, "to", request.To)
 	writeResult(w, http.StatusOK, moved, err)
 }
