@@ -75,7 +75,7 @@ func (r *trimmer) checkFound(t *testing.T, users ...string) {
 // lost, and they are deleted with the pages around them.
 func TestRewrittenPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newTrimmer(t, Config{Retention: 10 * time.Hour})
+		r := newTrimmer(t, Config{Retention: 10 * time.Minute})
 		*r.now = time.Now()
 		add := func(users ...string) {
 			var list []NewEvent
@@ -83,7 +83,7 @@ func TestRewrittenPages(t *testing.T) {
 				list = append(list, NewEvent{Source: "web", Key: "u", Raw: fmt.Appendf(nil, `{"userId":%q}`, user)})
 			}
 			require.NoError(t, r.queue.Append(t.Context(), list))
-			*r.now = r.now.Add(time.Hour)
+			*r.now = r.now.Add(time.Minute)
 		}
 		add("gone", "first")
 		add("second")
@@ -101,20 +101,20 @@ func TestRewrittenPages(t *testing.T) {
 		n, err := r.queue.Replay(t.Context(), ReplayRequest{Instance: "i", Since: *r.now, Until: *r.now})
 		require.NoError(t, err)
 		assert.Zero(t, n)
-		n, err = r.queue.Replay(t.Context(), ReplayRequest{Instance: "i", Since: time.Now().Add(90 * time.Minute)})
+		n, err = r.queue.Replay(t.Context(), ReplayRequest{Instance: "i", Since: time.Now().Add(90 * time.Second)})
 		require.NoError(t, err)
 		assert.Equal(t, 1, n, "of the third page")
 		e, err := r.queue.Event(t.Context(), 3, 0)
 		require.NoError(t, err)
 		assert.JSONEq(t, `{"userId":"third"}`, string(e.Raw))
-		time.Sleep(9 * time.Hour)
+		time.Sleep(9 * time.Minute)
 		r.trim(t)
 		check("first", "second", "third", "third")
-		time.Sleep(2 * time.Hour)
+		time.Sleep(2 * time.Minute)
 		r.trim(t)
 		check("third", "third")
 		r.checkFound(t, "third", "third")
-		time.Sleep(20 * time.Hour)
+		time.Sleep(20 * time.Minute)
 		r.trim(t)
 		check([]string(nil)...)
 		r.checkFound(t)

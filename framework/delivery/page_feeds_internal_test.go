@@ -17,6 +17,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
+	"github.com/landfall-dev/landfall/internal/testsize"
 )
 
 // countingLog counts the messages that are read, and can fail.
@@ -300,7 +301,7 @@ func TestDroppedPagesAreReadAgain(t *testing.T) {
 
 // Random instances start, lag, stop and start again elsewhere, and readers fail. Each reads exactly the messages of its sources, in order.
 func TestRandomCursorsReadEverything(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(testsize.Of(20, 6)) {
 		synctest.Test(t, func(t *testing.T) { readRandomly(t, rand.New(rand.NewPCG(seed, 3))) })
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/internal/testsize"
 )
 
 // onePartition opens a queue with a single partition.
@@ -50,7 +51,7 @@ func TestHotUsersDelayNoOthers(t *testing.T) {
 			settings.MaxInFlight, settings.Linger = 80, time.Millisecond
 			runner := startRunner(t, q, settings, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
 			defer stopRunner(t, runner)
-			const events = 1500
+			events := testsize.Of(1500, 600)
 			for k := range keys {
 				require.NoError(t, q.Append(t.Context(), hotEvents(fmt.Sprintf("hot%d", k), 0, events)))
 			}
@@ -111,11 +112,7 @@ func TestHotAudienceUserNeedsFewRequests(t *testing.T) {
 // Whatever happens to hot users, such as failures, parking, replays and crashes: every event is delivered, and after a crash only
 // unrecorded ones are repeated, so that a user's events take effect in order.
 func TestHotUsersSurviveCrashesInOrder(t *testing.T) {
-	rounds := 2
-	if testing.Short() {
-		rounds = 1
-	}
-	for seed := range rounds {
+	for seed := range testsize.Of(2, 1) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { crashRound(t, rand.New(rand.NewPCG(uint64(seed), 7))) })
 	}
 }

@@ -5,40 +5,43 @@ package moduleproxy
 import (
 	"archive/zip"
 	"bytes"
-	"crypto/rand"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
+	"golang.org/x/mod/sumdb/dirhash"
 	modzip "golang.org/x/mod/zip"
 )
 
 // Proxy is a module proxy in a directory, for one test.
 type Proxy struct {
-	// Version is the version of all modules that the proxy serves. Each Proxy has another one, because Go keeps what it downloads.
+	// Version is the version of all modules that the proxy serves. It is made from the files of the first one, so that Go compiles them only once
+	// for the tests that use them.
 	Version string
 
 	dir, modules, fallback string // the proxy, the module cache, and the proxies of this machine
 }
 
 // New returns a proxy that serves the modules in these directories of a checkout, as they are in the working tree. The modules require
-// each other in the version of the proxy. When the test ends, they are deleted from the module cache.
+// each other in the version of the proxy. When the test ends, they are deleted from the module cache. Until then, New waits in other tests.
 func New(t testing.TB, checkout string, dirs ...string) *Proxy {
 	t.Helper()
-	revision := make([]byte, 6)
-	_, _ = rand.Read(revision) // it never fails
-	p := &Proxy{Version: module.PseudoVersion("v0", "", time.Now().UTC(), hex.EncodeToString(revision)), dir: t.TempDir()}
+	lockCache(t)
+	p := &Proxy{Version: versionOf(t, filepath.Join(checkout, dirs[0])), dir: t.TempDir()}
 	out, err := exec.Command("go", "env", "GOMODCACHE", "GOPROXY").Output()
 	require.NoError(t, err)
 	p.modules, p.fallback, _ = strings.Cut(strings.TrimSpace(string(out)), "\n")
@@ -55,6 +58,29 @@ func New(t testing.TB, checkout string, dirs ...string) *Proxy {
 		p.add(t, filepath.Join(checkout, dir), files[i])
 	}
 	return p
+}
+
+// lockCache makes other tests wait until this one has ended: their modules may have the same versions.
+func lockCache(t testing.TB) {
+	file, err := os.OpenFile(filepath.Join(os.TempDir(), "landfall-moduleproxy.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = file.Close() })
+	require.NoError(t, syscall.Flock(int(file.Fd()), syscall.LOCK_EX))
+}
+
+// versionOf returns a version that differs from that of other files.
+func versionOf(t testing.TB, dir string) string {
+	files := map[string]modzip.File{}
+	for _, f := range filesOf(t, dir, nil) {
+		if info, err := f.Lstat(); err == nil && info.Mode().IsRegular() {
+			files[f.Path()] = f
+		}
+	}
+	hash, err := dirhash.Hash1(slices.Collect(maps.Keys(files)), func(name string) (io.ReadCloser, error) { return files[name].Open() })
+	require.NoError(t, err)
+	sum, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(hash, "h1:"))
+	require.NoError(t, err)
+	return module.PseudoVersion("v0", "", time.Unix(0, 0).UTC(), hex.EncodeToString(sum[:6]))
 }
 
 // requireVersions makes a go.mod require other modules in a version.
@@ -88,10 +114,11 @@ func (p *Proxy) add(t testing.TB, dir string, f *modfile.File) {
 	for name, content := range map[string][]byte{"list": []byte(p.Version + "\n"), p.Version + ".info": info, p.Version + ".mod": text, p.Version + ".zip": archive.Bytes()} {
 		require.NoError(t, os.WriteFile(filepath.Join(at, name), content, 0o644))
 	}
+	p.forget(t, escaped) // a test that was killed may have left it
 	t.Cleanup(func() { p.forget(t, escaped) })
 }
 
-// filesOf returns the files of a module: those that git knows or would add. mod is the content of its go.mod.
+// filesOf returns the files of a module: those that git knows or would add. mod is the content of its go.mod; nil for that of the file.
 func filesOf(t testing.TB, dir string, mod []byte) []modzip.File {
 	t.Helper()
 	cmd := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
