@@ -1,10 +1,12 @@
 package webhook_test
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stretchr/testify/assert"
 
@@ -89,5 +91,14 @@ func TestSandboxRefusesEventsAndKeepsTheFirstRequests(t *testing.T) {
 	}
 	assert.Equal(t, 1000, strings.Count(stateOf(endpoint), `"path"`))
 	endpoint.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/__sandbox/reset", nil))
+	assert.JSONEq(t, `{"deliveries":[]}`, stateOf(endpoint))
+}
+
+// A request whose client goes away in the middle of its body is not accepted.
+func TestSandboxIgnoresIncompleteRequests(t *testing.T) {
+	endpoint := webhook.Plugin().Sandbox.New(nil)
+	r := httptest.NewRequest("POST", "/hook", io.MultiReader(strings.NewReader(`{"n":1}`), iotest.ErrReader(io.ErrUnexpectedEOF)))
+	r.Header.Set("Content-Type", "application/json")
+	endpoint.ServeHTTP(httptest.NewRecorder(), r)
 	assert.JSONEq(t, `{"deliveries":[]}`, stateOf(endpoint))
 }
