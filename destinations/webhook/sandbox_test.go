@@ -44,6 +44,7 @@ func TestSandboxReadsBodies(t *testing.T) {
 		"a line that is a list":   {"application/x-ndjson", "[1,2]\n", 200, `[[1,2]]`},
 		"a form":                  {"application/x-www-form-urlencoded", "a=1&a=2", 200, `[{"a":["1","2"]}]`},
 		"nothing":                 {"", "", 200, `[]`},
+		"an empty form":           {"application/x-www-form-urlencoded", "", 200, `[{}]`},
 		"nothing of a type":       {"application/json", "", 200, `[]`},
 		"a body without a type":   {"", `{}`, 400, ``},
 		"a type that is none":     {"application/json; =", `{}`, 400, ``},

@@ -89,6 +89,8 @@ func TestRESTErrors(t *testing.T) {
 		{"POST", "/catalogs", `{}`, 400, `"id":"catalog-array-invalid"`},
 		{"POST", "/catalogs", `{"catalogs":[{"name":"a b"}]}`, 400, `"id":"invalid-catalog-name"`},
 		{"POST", "/catalogs", `{"catalogs":[{"name":"a"}]}`, 400, `"id":"id-not-first-column"`},
+		{"POST", "/catalogs", `{"catalogs":[{"name":"a","fields":[{"name":"key","type":"string"}]}]}`, 400, `"id":"id-not-first-column"`},
+		{"POST", "/catalogs", `{"catalogs":[{"name":"a","fields":[{"name":"id","type":"number"}]}]}`, 400, `"id":"id-not-first-column"`},
 		{"POST", "/catalogs", `{"catalogs":[{"name":"lamps","fields":[{"name":"id","type":"string"}]}]}`, 400, `"id":"catalog-name-already-exists"`},
 		{"POST", "/campaigns/trigger/send", `{}`, 400, "campaign_id is required"},
 		{"POST", "/canvas/trigger/send", `{"canvas_id":5}`, 400, "wrong type"},
@@ -97,6 +99,7 @@ func TestRESTErrors(t *testing.T) {
 		{"POST", "/canvas/trigger/send", `{"canvas_id":"c","recipients":[` + many(51, `{"external_user_id":"u"}`) + `]}`, 400, "max number of ids"},
 		{"POST", "/campaigns/trigger/send", `{"campaign_id":"c","recipients":[{}]}`, 400, "Each recipient must have"},
 		{"POST", "/campaigns/trigger/send", `{"campaign_id":"c","recipients":[{"email":"e"}]}`, 400, "prioritization is required"},
+		{"POST", "/campaigns/trigger/send", `{"campaign_id":"c","recipients":[{"email":"e","prioritization":["identified"]}]}`, 201, `"message":"success"`},
 		{"POST", "/campaigns/trigger/send", `{"campaign_id":"c","recipients":[{"external_user_id":"e","send_to_existing_only":false}]}`, 400, "attributes are required"},
 	}
 	b := start(t, brazesandbox.Config{BlockedUsers: []string{"blocked"}, Catalogs: []string{"lamps"}, APIKeys: []string{"k"}})
