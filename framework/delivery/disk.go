@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/landfall-dev/landfall/internal/diskspace"
 )
 
 // ErrInUse is wrapped by Open if another process uses the directory.
@@ -42,11 +44,7 @@ func InUse(dir string) bool {
 
 // diskSpace returns the bytes that are free for this user on the disk of a directory, and the size of the disk.
 func diskSpace(dir string) (free, total int64, err error) {
-	var s syscall.Statfs_t
-	if err := syscall.Statfs(dir, &s); err != nil {
-		return 0, 0, err
-	}
-	return int64(s.Bavail) * int64(s.Bsize), int64(s.Blocks) * int64(s.Bsize), nil
+	return diskspace.Of(dir)
 }
 
 // defaultMinFree returns the default of Config.MinFreeBytes: 256 MB, or a tenth of a small disk.

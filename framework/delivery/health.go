@@ -243,7 +243,7 @@ func (r *Runner) limitFindings() (list []Finding) {
 	defer b.mu.Unlock()
 	if !b.parkingFullSince.IsZero() {
 		list = append(list, Finding{Code: CodeParkedFull, Since: b.parkingFullSince, Message: "no more events can be parked, so instances with parked events read no new ones",
-			Next: "replay or drop them with landfall dead, or raise delivery.parked.maxBytes"})
+			Next: b.nextLocked()})
 	}
 	if b.nearLimit != "" {
 		list = append(list, Finding{Code: CodeLettersNear, Message: "the oldest dead letters will be deleted soon, since their " + b.nearLimit + " is near its limit",

@@ -26,6 +26,7 @@ type limits struct {
 
 	mu               sync.Mutex // guards the fields below
 	parkingFullSince time.Time  // since when no events are parked; zero if they can be
+	diskShort        bool       // parkingFullSince is set because the disk is short
 	parkedBytes      uint64
 	deadBytes        uint64
 	nearLimit        string    // the limit of dead letters that is near: "age" or "size"; "" for none
@@ -93,12 +94,20 @@ func (r *Runner) updateParkingLimit(bytes uint64, short bool, now time.Time) {
 	switch full := !b.parkingFullSince.IsZero(); {
 	case !full && (short || float64(bytes) >= limit):
 		b.parkingFullSince = now
-		r.log.Error("no more events can be parked, so instances with parked events read no new ones: replay or drop them with landfall dead, or raise delivery.parked.maxBytes",
-			"bytes", bytes, "bound", r.settings.MaxParkedBytes, "diskShort", short)
+		b.diskShort = short
+		r.log.Error("no more events can be parked, so instances with parked events read no new ones: "+b.nextLocked(), "bytes", bytes, "bound", r.settings.MaxParkedBytes, "diskShort", short)
 	case full && !short && float64(bytes) < limit*parkingResumeShare:
 		b.parkingFullSince = time.Time{}
 		r.log.Info("events can be parked again", "bytes", bytes, "bound", r.settings.MaxParkedBytes)
 	}
+}
+
+// nextLocked says what to do if no more events can be parked. The mutex is held.
+func (b *limits) nextLocked() string {
+	if b.diskShort {
+		return "free space on the disk of the data directory"
+	}
+	return "replay or drop them with landfall dead, or raise delivery.parked.maxBytes"
 }
 
 // waitUntilCanPark stops reading a partition with parked keys while no more events can be parked. It returns if a command is

@@ -22,6 +22,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/natslog"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/internal/diskspace"
 )
 
 // Config configures a Queue. Zero fields have working defaults.
@@ -92,12 +93,12 @@ func Open(ctx context.Context, c Config) (*Queue, error) {
 	err = eventlog.RetryWhile(ctx, eventlog.ErrUnavailable, 25, 200*time.Millisecond, func() error { return q.prepareLog(ctx) })
 	if err != nil {
 		q.Close()
-		return nil, fmt.Errorf("opening the queue: %w", err)
+		return nil, q.openError(err)
 	}
 	if q.hasDisk() {
 		if q.journal, err = openJournal(ctx, q); err != nil {
 			q.Close()
-			return nil, fmt.Errorf("opening the queue: %w", err)
+			return nil, q.openError(err)
 		}
 	}
 	q.events, q.parked, q.dead = newPublisher(q, eventsStream), newPublisher(q, parkStream), newPublisher(q, deadStream)
@@ -126,10 +127,31 @@ func openConnection(c Config) (*Queue, error) {
 	q.monitor, q.feeds = newLogMonitor(q), newPageFeeds(q)
 	if err := q.openStore(); err != nil {
 		q.Close()
-		return nil, fmt.Errorf("opening the queue: %w", err)
+		return nil, q.openError(err)
 	}
 	return q, nil
 }
+
+// openError returns an error of opening the queue. On a full disk, the text says so, instead of what the log says about it.
+func (q *Queue) openError(err error) error {
+	if q.config.Dir != "" && !errors.Is(err, ErrInUse) && diskspace.IsFull(q.config.Dir) {
+		return diskFullError{q.config.Dir, err}
+	}
+	return fmt.Errorf("opening the queue: %w", err)
+}
+
+// diskFullError is the error of a queue whose disk is full.
+type diskFullError struct {
+	dir   string
+	cause error
+}
+
+func (e diskFullError) Error() string {
+	return "opening the queue: the disk of " + e.dir + " is full: free space on it, then start again"
+}
+
+// Unwrap returns what the log says.
+func (e diskFullError) Unwrap() error { return e.cause }
 
 // openStore opens the log. It locks Config.Dir if the log's files are there.
 func (q *Queue) openStore() error {

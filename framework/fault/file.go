@@ -26,7 +26,7 @@ func FileReason(err error) string {
 	case errors.Is(err, syscall.ENOTDIR):
 		return "a part of the path is a file, not a directory"
 	case errors.Is(err, syscall.ENOSPC):
-		return "the disk is full"
+		return "the disk is full: free space on it"
 	case errors.Is(err, syscall.EROFS):
 		return "the file system is read-only"
 	case errors.Is(err, syscall.ELOOP):

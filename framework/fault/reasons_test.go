@@ -61,7 +61,7 @@ func TestFileReason(t *testing.T) {
 		{fs.ErrPermission, "permission denied: the user of this process may not read it"},
 		{path("read", "file", syscall.EIO), "cannot be read: input/output error"},
 		{path("write", "file", syscall.EIO), "cannot be written: input/output error"},
-		{path("write", "file", syscall.ENOSPC), "the disk is full"},
+		{path("write", "file", syscall.ENOSPC), "the disk is full: free space on it"},
 		{path("open", "file", syscall.EROFS), "the file system is read-only"},
 		{fs.ErrNotExist, "there is no such file"},
 		{syscall.ENOTDIR, "a part of the path is a file, not a directory"},

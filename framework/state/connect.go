@@ -3,12 +3,14 @@ package state
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	sqlitedriver "modernc.org/sqlite"
 
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/internal/diskspace"
 )
 
 // OpenError is the error of a database that cannot be opened.
@@ -33,7 +35,7 @@ func openError(location string, err error) error {
 	var parsing *pgconn.ParseConfigError
 	switch {
 	case asSQLite(err) != nil:
-		e.Reason = sqliteReason(asSQLite(err))
+		e.Reason = sqliteReason(asSQLite(err), location)
 	case errors.As(err, &parsing):
 		e.Reason = "the URL cannot be read: write state.url as postgres://USER:PASSWORD@HOST:PORT/DATABASE"
 	case errors.As(err, &server):
@@ -51,7 +53,7 @@ func openError(location string, err error) error {
 func ErrorText(err error) string {
 	text := err.Error()
 	if e := asSQLite(err); e != nil && !errors.As(err, new(*FileError)) {
-		text = strings.Replace(text, e.Error(), sqliteReason(e), 1)
+		text = strings.Replace(text, e.Error(), sqliteReason(e, ""), 1)
 	}
 	var server *pgconn.PgError
 	if errors.As(err, &server) {
@@ -67,11 +69,15 @@ func asSQLite(err error) *sqlitedriver.Error {
 	return e
 }
 
-// sqliteReason says what SQLite objects to, by its primary result code.
-func sqliteReason(e *sqlitedriver.Error) string {
+// sqliteReason says what SQLite objects to, by its primary result code. file is the database; "" if it is not known.
+func sqliteReason(e *sqlitedriver.Error, file string) string {
 	const busy, locked, readOnly, diskError, damaged, full, cannotOpen, notDatabase = 5, 6, 8, 10, 11, 13, 14, 26
 	const restore = "restore it from a backup (landfall restore), or move it away and send all members again (landfall members resync)"
-	switch e.Code() & 0xff {
+	code := e.Code() & 0xff
+	if code == diskError && file != "" && diskspace.IsFull(filepath.Dir(file)) {
+		code = full
+	}
+	switch code {
 	case notDatabase:
 		return "the file is damaged, or is not a database of SQLite: " + restore
 	case damaged:

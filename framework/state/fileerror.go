@@ -17,7 +17,7 @@ type FileError struct {
 func (e *FileError) Error() string { return e.File + ": " + e.Reason() }
 
 // Reason returns the text of the error without the file.
-func (e *FileError) Reason() string { return sqliteReason(e.Cause) }
+func (e *FileError) Reason() string { return sqliteReason(e.Cause, e.File) }
 
 // Unwrap returns SQLite's error.
 func (e *FileError) Unwrap() error { return e.Cause }

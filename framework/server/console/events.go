@@ -53,7 +53,10 @@ func (c *Console) handleEvents(w http.ResponseWriter, r *http.Request) {
 			view.Error = err.Error()
 		}
 		view.Complete = complete
-		verdicts := c.verdictsOf(r.Context(), list)
+		verdicts, err := c.verdictsOf(r.Context(), list)
+		if err != nil && view.Error == "" {
+			view.Error = errorSentence(err)
+		}
 		for _, l := range list {
 			view.Found = append(view.Found, foundEvent{l, eventTitle(l), verdicts[positionOf(l.Seq, l.Index)]})
 		}
@@ -85,6 +88,7 @@ func (c *Console) findMemberships(r *http.Request, user string) []membershipView
 type eventView struct {
 	delivery.StoredEvent
 	Name, User  string
+	Error       string // what could not be read
 	Text        string
 	Verdicts    []delivery.VerdictRecord
 	DeadLetters []*delivery.DeadLetter
@@ -105,7 +109,11 @@ func (c *Console) handleEvent(w http.ResponseWriter, r *http.Request) {
 		c.renderError(w, r, lookupStatus(err, delivery.ErrEventNotFound), "events", "Cannot show this event", errorSentence(err))
 		return
 	}
-	view := eventView{StoredEvent: logged, Name: eventTitle(logged), Text: indentJSON(logged.Raw), Verdicts: c.verdictsOf(r.Context(), []delivery.StoredEvent{logged})[positionOf(seq, index)]}
+	verdicts, err := c.verdictsOf(r.Context(), []delivery.StoredEvent{logged})
+	view := eventView{StoredEvent: logged, Name: eventTitle(logged), Text: indentJSON(logged.Raw), Verdicts: verdicts[positionOf(seq, index)]}
+	if err != nil {
+		view.Error = errorSentence(err)
+	}
 	if e, err := event.Parse(logged.Raw); err == nil {
 		view.User = delivery.UserOf(event.OrderingKey(e.Value()))
 		cfg, problems := c.loadConfig()

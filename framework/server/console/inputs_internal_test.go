@@ -2,6 +2,8 @@ package console
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -147,10 +149,37 @@ func TestCachedVerdictsAreBounded(t *testing.T) {
 	for i := range maxCachedVerdicts {
 		c.verdicts.known[history.Position{Seq: uint64(i + 10)}] = cachedVerdicts{}
 	}
-	c.keptVerdicts(t.Context(), []delivery.StoredEvent{{Seq: 1}})
+	_, err := c.keptVerdicts(t.Context(), []delivery.StoredEvent{{Seq: 1}})
+	require.NoError(t, err)
 	assert.Len(t, c.verdicts.known, maxCachedVerdicts+1)
-	c.keptVerdicts(t.Context(), []delivery.StoredEvent{{Seq: 2}})
+	_, err = c.keptVerdicts(t.Context(), []delivery.StoredEvent{{Seq: 2}})
+	require.NoError(t, err)
 	assert.Len(t, c.verdicts.known, 1)
+}
+
+// TestAFailedLookAtTheHistoryIsNotCached checks that verdicts which could not be read are read again by the next page, which then has them.
+func TestAFailedLookAtTheHistoryIsNotCached(t *testing.T) {
+	c, at := &Console{}, history.Position{Seq: 7}
+	c.Log = slog.New(slog.DiscardHandler)
+	fails := errors.New("the database does not answer")
+	c.History.Events = func(context.Context, []history.Position) (map[history.Position][]delivery.VerdictRecord, error) {
+		if fails != nil {
+			return nil, fails
+		}
+		return map[history.Position][]delivery.VerdictRecord{at: {{Seq: 7, Outcome: "delivered"}}}, nil
+	}
+	kept, err := c.keptVerdicts(t.Context(), []delivery.StoredEvent{{Seq: 7}})
+	require.ErrorIs(t, err, fails)
+	assert.Empty(t, kept[at])
+	fails = nil
+	kept, err = c.keptVerdicts(t.Context(), []delivery.StoredEvent{{Seq: 7}})
+	require.NoError(t, err)
+	assert.Len(t, kept[at], 1)
+	view := &liveView{}
+	view.addError(errors.New("one"))
+	view.addError(nil)
+	view.addError(errors.New("two"))
+	assert.Len(t, view.Errors, 2, "a later error does not replace the first one")
 }
 
 // TestJobsAreLimited checks how many jobs run and are remembered, and that none runs twice for the same thing.

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 type verdictCache struct {
 	mu    sync.Mutex
 	known map[history.Position]cachedVerdicts
+	fails bool // the last look at the history failed, and was logged
 }
 
 type cachedVerdicts struct {
@@ -26,8 +28,8 @@ const (
 )
 
 // verdictsOf returns the verdicts on events, by log position, newest first: those that this server remembers, and those of the history,
-// which other servers and earlier processes have reached.
-func (c *Console) verdictsOf(ctx context.Context, list []delivery.StoredEvent) map[history.Position][]delivery.VerdictRecord {
+// which other servers and earlier processes have reached. If the history cannot be read, the error says so, and those of this server are returned.
+func (c *Console) verdictsOf(ctx context.Context, list []delivery.StoredEvent) (map[history.Position][]delivery.VerdictRecord, error) {
 	verdicts := map[history.Position][]delivery.VerdictRecord{}
 	for _, l := range list {
 		verdicts[positionOf(l.Seq, l.Index)] = nil
@@ -39,7 +41,8 @@ func (c *Console) verdictsOf(ctx context.Context, list []delivery.StoredEvent) m
 		at := positionOf(v.Seq, v.Index)
 		verdicts[at] = append(verdicts[at], v)
 	}
-	for at, kept := range c.keptVerdicts(ctx, list) {
+	earlier, err := c.keptVerdicts(ctx, list)
+	for at, kept := range earlier {
 		remembered := verdicts[at]
 		for i := len(kept) - 1; i >= 0; i-- {
 			if v := kept[i]; !hasVerdictOf(remembered, v) {
@@ -47,7 +50,7 @@ func (c *Console) verdictsOf(ctx context.Context, list []delivery.StoredEvent) m
 			}
 		}
 	}
-	return verdicts
+	return verdicts, err
 }
 
 // latestVerdicts returns the latest verdicts: those that this server remembers, or, after a start, those of the history.
@@ -78,10 +81,10 @@ func hasVerdictOf(list []delivery.VerdictRecord, v delivery.VerdictRecord) bool 
 	return false
 }
 
-// keptVerdicts returns what the history has of events, which may be some seconds old.
-func (c *Console) keptVerdicts(ctx context.Context, list []delivery.StoredEvent) map[history.Position][]delivery.VerdictRecord {
+// keptVerdicts returns what the history has of events, which may be some seconds old. After an error, the next call reads again.
+func (c *Console) keptVerdicts(ctx context.Context, list []delivery.StoredEvent) (map[history.Position][]delivery.VerdictRecord, error) {
 	if c.History.Events == nil {
-		return nil
+		return nil, nil
 	}
 	cache, now := &c.verdicts, time.Now()
 	cache.mu.Lock()
@@ -96,16 +99,22 @@ func (c *Console) keptVerdicts(ctx context.Context, list []delivery.StoredEvent)
 		}
 	}
 	found, err := c.History.Events(ctx, missing)
-	if err != nil {
+	if err != nil && !cache.fails {
 		c.Log.Warn("cannot read verdicts from the history", "error", err)
 	}
+	cache.fails = err != nil
 	for _, at := range missing {
-		cache.known[at] = cachedVerdicts{now, found[at]}
+		if err == nil {
+			cache.known[at] = cachedVerdicts{now, found[at]}
+		}
 	}
 	kept := map[history.Position][]delivery.VerdictRecord{}
 	for _, l := range list {
 		at := positionOf(l.Seq, l.Index)
 		kept[at] = cache.known[at].list
 	}
-	return kept
+	if err != nil {
+		return kept, fmt.Errorf("verdicts of other servers and of earlier times cannot be read, so some may be missing here: %w", err)
+	}
+	return kept, nil
 }

@@ -39,7 +39,7 @@ type liveView struct {
 	Searched  int
 	Outcomes  []string
 	Instances []string
-	Error     string
+	Errors    []string     // what could not be read
 	Part      string       // path of the live part
 	Query     template.URL // of the filter
 	IngestURL string       // where to send events
@@ -85,10 +85,9 @@ func (c *Console) handleLive(w http.ResponseWriter, r *http.Request) {
 func (c *Console) findLive(ctx context.Context, view *liveView) {
 	f := view.Filter
 	list, _, err := c.Queue.Latest(ctx, "", maxLiveSearched)
-	if err != nil {
-		view.Error = errorSentence(err)
-	}
-	verdicts := c.verdictsOf(ctx, list)
+	view.addError(err)
+	verdicts, err := c.verdictsOf(ctx, list)
+	view.addError(err)
 	for _, l := range list {
 		row := liveRow{At: l.At, Link: fmt.Sprintf("events/%d/%d", l.Seq, l.Index), Name: eventTitle(l), Source: l.Source, Verdicts: verdicts[positionOf(l.Seq, l.Index)]}
 		if f.selects(l.Raw, l.Source) && f.selectsVerdicts(row.Verdicts) {
@@ -98,13 +97,18 @@ func (c *Console) findLive(ctx context.Context, view *liveView) {
 	view.Searched = len(list)
 	if c.Rejections != nil {
 		rejected, err := c.Rejections(ctx, maxLiveSearched)
-		if err != nil {
-			view.Error = errorSentence(err)
-		}
+		view.addError(err)
 		view.addRejections(rejected)
 	}
 	slices.SortStableFunc(view.Rows, func(a, b liveRow) int { return b.At.Compare(a.At) })
 	view.Rows = view.Rows[:min(len(view.Rows), maxLiveShown)]
+}
+
+// addError adds what could not be read, if err is not nil. The rest of the page is shown.
+func (v *liveView) addError(err error) {
+	if err != nil {
+		v.Errors = append(v.Errors, errorSentence(err))
+	}
 }
 
 // addRejections adds the rejected events that the filter selects. They belong to no instance.

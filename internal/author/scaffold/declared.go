@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
@@ -127,9 +128,13 @@ func (v *pluginView) actionsWithRequests(actions event.Value) event.Value {
 		if reserved := reservedFields(a); len(reserved) > 0 {
 			payload = object("@omit", object("value", payload, "keys", event.NewArray(reserved)))
 		}
-		request := object("url", "/"+a.Path, "body", payload)
+		method := event.Value{} // POST by default
+		if a.Method != "Post" {
+			method = event.NewString(strings.ToUpper(a.Method))
+		}
+		request := object("method", method, "url", "/"+a.Path, "body", payload)
 		if a.Batch {
-			request = object("url", "/"+a.Path, "batch", object("item", payload), "body", object("items", object("@path", "$.items")))
+			request = object("method", method, "url", "/"+a.Path, "batch", object("item", payload), "body", object("items", object("@path", "$.items")))
 		}
 		over = append(over, event.Member{Key: a.Key, Value: destination.Overlay(actions.Get(a.Key), object("request", request))})
 	}
@@ -168,9 +173,9 @@ func (v *pluginView) sandboxRules() event.Value {
 	for _, a := range v.Actions {
 		schema := object("type", "object")
 		if a.Batch {
-			add("POST /v1/"+a.Path, "items", "items", "item", schema)
+			add(strings.ToUpper(a.Method)+" /v1/"+a.Path, "items", "items", "item", schema)
 		} else {
-			add("POST /v1/"+a.Path, "body", schema)
+			add(strings.ToUpper(a.Method)+" /v1/"+a.Path, "body", schema)
 		}
 	}
 	for _, a := range v.Hooks {

@@ -139,6 +139,7 @@ type pluginView struct {
 type actionView struct {
 	destination.ActionDefinition
 	Handler, Payload, Path string
+	Method                 string // as net/http names it, such as Post
 	Batch                  bool
 }
 
@@ -146,7 +147,7 @@ func (v *pluginView) fillActions() {
 	d := v.definition
 	taken := slices.Clone(used)
 	for _, a := range d.Actions {
-		av := actionView{ActionDefinition: a, Handler: handlerName(a.Key, taken), Payload: generate.TypeName(a.Key) + "Payload"}
+		av := actionView{ActionDefinition: a, Handler: handlerName(a.Key, taken), Payload: generate.TypeName(a.Key) + "Payload", Method: methodOf(a.Key)}
 		av.Path = strings.ToLower(strings.ReplaceAll(strings.TrimSpace(titleWords(av.Handler)), " ", "-"))
 		av.Batch = a.Fields.Get(destination.BatchSize) != nil || a.Fields.Get(destination.EnableBatching) != nil
 		if !a.IsDeclared() {

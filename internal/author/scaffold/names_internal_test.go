@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 )
@@ -80,4 +81,20 @@ func TestSampleValues(t *testing.T) {
 	require.NoError(t, err)
 	_, err = sampleOf(tooLong, nil)
 	assert.Error(t, err, "a text of this length is not made up")
+}
+
+// TestActionsSendTheMethodOfTheirName checks that the handler and the case of an action of a given definition use the method that its name says.
+func TestActionsSendTheMethodOfTheirName(t *testing.T) {
+	d, err := destination.ParseDefinition("f", []byte("name: A\nslug: a\nmode: cloud\nauthentication: {scheme: none}\nactions:\n  createThing: {title: C, fields: {}}\n  deleteThing: {title: D, fields: {}}\n  updateThing: {title: U, fields: {}}\n"))
+	require.NoError(t, err)
+	v := &pluginView{view: view{New: New{Slug: "a"}, Package: "a"}, definition: d}
+	v.fillActions()
+	for i, want := range []string{"Post", "Delete", "Patch"} {
+		a := v.Actions[i]
+		assert.Equal(t, want, a.Method, a.Key)
+		assert.Equal(t, strings.ToUpper(want), v.caseOf(a, event.Value{}, event.NewObject(nil)).Get("expect").Get("requests").Index(0).Get("method").Str())
+		files := map[string][]byte{}
+		require.NoError(t, v.addHandlers(files))
+		assert.Contains(t, string(files[strings.ToLower(a.Handler)+".go"]), "http.Method"+want+",", a.Key)
+	}
 }

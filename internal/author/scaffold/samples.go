@@ -2,7 +2,6 @@ package scaffold
 
 import (
 	"cmp"
-	"net/http"
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -153,7 +152,7 @@ func (v *pluginView) caseOf(a actionView, settings, mapping event.Value) event.V
 	if a.SyncMode != nil && a.SyncMode.Default == "" {
 		mode = event.NewString(a.SyncMode.Choices[0].Value)
 	}
-	request := object("method", http.MethodPost, "url", "https://"+v.Host+"/v1/"+a.Path, "json", body)
+	request := object("method", strings.ToUpper(a.Method), "url", "https://"+v.Host+"/v1/"+a.Path, "json", body)
 	return object(
 		"name", a.Title+" sends what is mapped", "destination", v.Slug, "action", a.Key, "syncMode", mode, "settings", settings, "mapping", mapping,
 		"event", v.sampleEvent(a),
