@@ -8,9 +8,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// filterCause returns why a subscription does not receive an event that matches its query, with the words for users; "" if it does.
-// Consent and integrations never
-// filter deletions: a user who withdraws consent can still ask to be deleted.
+// filterCause returns why a subscription does not receive an event that matches its query, with the words for users; "" if it does. Consent and
+// integrations never filter deletions: a user who withdraws consent can still ask to be deleted.
 func (p *Plan) filterCause(s *Subscription, e event.Value) (fault.Cause, string) {
 	if len(p.consent) > 0 && !s.deletes {
 		preferences := e.Get("context").Get("consent").Get("categoryPreferences")

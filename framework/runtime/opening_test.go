@@ -142,6 +142,9 @@ func TestClosingWaitsForCalls(t *testing.T) {
 	require.NoError(t, <-closed)
 	calls.Wait()
 	assert.Zero(t, c.open.Load())
+	c.perform = nil
+	assert.Equal(t, runtime.Delivered, plan.RunBatch(t.Context(), list)[0][0].Outcome, "a late call opens for itself")
+	assert.Zero(t, c.open.Load())
 }
 
 // TestOpeningIsSafeForConcurrentUse calls, tests and closes a plan at the same time.

@@ -78,7 +78,7 @@ func (p *Plan) fillVerdict(v *Verdict, s *Subscription, payload event.Value, r d
 	case destination.Delivered:
 		*v = Verdict{Instance: p.id, Subscription: s.name, Outcome: Delivered, Status: r.Status, Sent: sent, Body: body}
 	case destination.Skipped:
-		*v = Verdict{Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: r.Status, Cause: r.Cause, Reason: r.Reason, Sent: sent, Body: body}
+		*v = Verdict{Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: r.Status, Cause: r.Cause, Reason: p.redact(r.Reason), Sent: sent, Body: body}
 	case destination.Pending:
 		*v = Verdict{Instance: p.id, Subscription: s.name, Outcome: Pending, Status: r.Status, Operation: r.Operation, Sent: sent, Body: body,
 			Cause: fault.CauseInProgress, Reason: "the destination is processing it; its operation is " + r.Operation}

@@ -34,6 +34,8 @@ func TestSubscriptionsThatSendOneAudienceTwice(t *testing.T) {
 		{`event = "Audience Entered"|` + vip, `event = "Audience Exited"|` + vip, ""},
 		{`context.personas.computation_key = "vip"|` + any, `context.personas.computation_key = "gold"|` + any, ""},
 		{`properties.vip = true|` + vip, `traits.vip = true|` + vip, ""},
+		{`traits.vip = true|` + vip, `type = "identify"|` + vip, `sends the audience "vip"`},
+		{`properties.audience_key = "vip"|` + vip, `type = "track"|` + any, `sends the audience "vip"`},
 	} {
 		plugin := brazecohorts.Plugin()
 		d, err := plugin.Load()
@@ -138,6 +140,7 @@ func TestMultistatusOfEachVerdict(t *testing.T) {
 		`{"status":400,"errortype":"C","errormessage":"not subscribed","errorreporter":"INTEGRATIONS"}`:                   {Outcome: runtime.Skipped, Status: 400, Code: "C", Reason: "not subscribed", Reporter: fault.ReporterIntegrations},
 		`{"status":400,"errortype":"","errormessage":"bad","errorreporter":"DESTINATION","sent":{"a":1}}`:                 {Outcome: runtime.Refused, Status: 400, Reason: "bad", Reporter: "DESTINATION", Sent: event.MustParse(`{"a":1}`)},
 		`{"status":503,"errortype":"SERVICE_UNAVAILABLE","errormessage":"down","errorreporter":"DESTINATION","body":"x"}`: {Outcome: runtime.Retry, Status: 503, Code: "SERVICE_UNAVAILABLE", Reason: "down", Reporter: "DESTINATION", Body: event.NewString("x")},
+		`{"status":500,"errortype":"","errormessage":"later","errorreporter":"DESTINATION"}`:                              {Outcome: runtime.Retry, Status: 500, Reason: "later", Reporter: "DESTINATION"},
 	} {
 		assert.Equal(t, want, v.Multistatus().JSON())
 	}

@@ -3,6 +3,7 @@ package erasure_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -292,7 +293,8 @@ func TestEventsBehindUnfinishedOnes(t *testing.T) {
 func TestEveryServerForgetsVerdicts(t *testing.T) {
 	w := newWorld(t)
 	var err error
-	w.store, err = state.Open(t.Context(), statetest.Postgres(t))
+	database := statetest.Postgres(t)
+	w.store, err = state.Open(t.Context(), database)
 	require.NoError(t, err)
 	defer w.store.Close()
 	runner := w.newRunner("braze-users", delivery.Settings{})
@@ -313,4 +315,12 @@ func TestEveryServerForgetsVerdicts(t *testing.T) {
 	c.Runner = runner
 	require.NoError(t, erasure.RunOnce(t.Context(), c))
 	assert.ElementsMatch(t, []string{"erased", "stays-1"}, remembered())
+
+	db, err := sql.Open("pgx", database)
+	require.NoError(t, err)
+	defer db.Close()
+	_, err = db.ExecContext(t.Context(), `CREATE FUNCTION refused() RETURNS trigger AS 'BEGIN RAISE EXCEPTION ''read-only''; END' LANGUAGE plpgsql;
+		CREATE TRIGGER refused BEFORE INSERT OR UPDATE ON erasures FOR EACH ROW EXECUTE FUNCTION refused()`)
+	require.NoError(t, err)
+	assert.ErrorContains(t, erasure.RunOnce(t.Context(), c), "read-only", "without the lease nothing is erased")
 }

@@ -76,6 +76,21 @@ func TestDamagedReceipts(t *testing.T) {
 	assert.False(t, watcher.HasEvent(event.MustParse(`{"userId":"gone-2"}`)))
 }
 
+// TestKeysThatAreLost checks that an erasure whose identifiers cannot be decrypted is listed with what to do, and tried again, whatever the key is now.
+func TestKeysThatAreLost(t *testing.T) {
+	w := newWorld(t)
+	for _, other := range []string{"", "no key", "HB4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA="} {
+		w.cfg.StateKey = key
+		id := w.request(gone)[0].ID
+		w.cfg.StateKey = other
+		require.NoError(t, erasure.RunOnce(t.Context(), w.config()))
+		r := w.receipt(id)
+		assert.Equal(t, "its identifiers cannot be decrypted: restore state.key, or request the erasure again", step(t, r, erasure.StepFind, "").Error)
+		require.NotNil(t, r.NextAttempt)
+		assert.WithinRange(t, *r.NextAttempt, time.Now().Add(9*time.Minute), time.Now().Add(10*time.Minute))
+	}
+}
+
 // TestLogsThatFail checks what is done without the log: everything else is erased, and the steps that need the log say why they are not done.
 func TestLogsThatFail(t *testing.T) {
 	w := newWorld(t)
