@@ -342,3 +342,19 @@ func TestMixedLogOnACluster(t *testing.T) {
 		"5 0 web stays-0 main", "6 0 a.b stays-2 main", "7 0 web stays-0 main", "8 0 a.b stays-2 main",
 	}, got)
 }
+
+// TestNoEventsAreAppended appends no events, in memory, to the journal and to a cluster.
+func TestNoEventsAreAppended(t *testing.T) {
+	journaled, _ := openFaulty(t, memlog.New(memlog.Options{}))
+	defer journaled.Close()
+	memory, _ := newMemoryQueue(t, Config{})
+	shared, err := Open(t.Context(), Config{}.On(memlog.New(memlog.Options{Shared: true}).Connect()))
+	require.NoError(t, err)
+	defer shared.Close()
+	for _, q := range []*Queue{journaled, memory, shared} {
+		require.NoError(t, q.Append(t.Context(), nil))
+		require.NoError(t, q.Append(t.Context(), []NewEvent{eventOf("a", 0)}))
+		require.NoError(t, q.settle(t.Context()))
+		assert.Len(t, storedEvents(t, q), 1)
+	}
+}

@@ -153,8 +153,11 @@ func (p *publisher) writeGroup(group []*writeRequest) error {
 		records = append(records, r.records...)
 	}
 	mix := p.stream == eventsStream && p.queue.mixesSources()
-	first, _ := messageKey(records[0].subject, mix)
-	others := func(r record) bool { key, _ := messageKey(r.subject, mix); return key != first }
+	others := func(r record) bool {
+		key, _ := messageKey(r.subject, mix)
+		first, _ := messageKey(records[0].subject, mix)
+		return key != first
+	}
 	var err error
 	switch j := p.queue.journal; {
 	case p.stream != eventsStream:
