@@ -180,14 +180,14 @@ func TestAnswersToTransfersThatAreLost(t *testing.T) {
 	q, log := openFaulty(t, memlog.New(memlog.Options{}))
 	defer q.Close()
 	j := &journal{queue: q}
-	groups := []journalGroup{{id: "g1", records: []record{{"ev.a.1", []byte("1")}}}, {id: "g2", records: []record{{"ev.b.1", []byte("2")}, {"ev.a.1", []byte("3")}}}}
+	groups := []journalGroup{{id: "g1", records: []record{{"ev.a.1", []byte("1")}}}, {id: "g2", records: []record{{"ev.b.2", []byte("2")}, {"ev.a.1", []byte("3")}}}}
 	require.NoError(t, j.transfer(groups))
 	var data []string
 	require.NoError(t, q.store.Scan(t.Context(), eventsStream, eventlog.Query{Filters: []string{">"}}, func(m eventlog.Message) (bool, error) {
 		data = append(data, m.Subject+" "+string(bytes.ReplaceAll(m.Data, []byte("\n"), []byte(",")))+" "+m.Header[journalHeader])
 		return true, nil
 	}))
-	assert.Equal(t, []string{"ev.a.1 1,3, ", "ev.b.1 2, g2"}, data)
+	assert.Equal(t, []string{"ev.a.1 1,3, ", "ev.b.2 2, g2"}, data)
 	log.failWith(func(string, []eventlog.Write) (before, after error) { return errInjected, nil })
 	assert.NoError(t, j.transfer(groups), "it was written before")
 	groups[1].id = "g3"

@@ -180,7 +180,9 @@ func TestAppendedEvents(t *testing.T) {
 	require.NoError(t, q.Append(t.Context(), list))
 	got := map[string]string{}
 	require.NoError(t, q.store.Scan(t.Context(), eventsStream, eventlog.Query{Filters: []string{">"}}, func(m eventlog.Message) (bool, error) {
-		got[m.Subject] += string(m.Data)
+		for e := range eventsIn(&m) {
+			got[partitionSubject("ev", e.Source, e.Partition)] += string(e.Raw) + "\n"
+		}
 		return true, nil
 	}))
 	want := map[string]string{}
