@@ -15,9 +15,9 @@ type member struct {
 }
 
 // membersOf returns the members of a struct in the order of its fields. Keys that give the same name in Go, such as userId and
-// user_id, are numbered.
+// user_id, are numbered, and so is one that gives the name of the method Decode.
 func membersOf(owner string, fields fieldschema.Fields) []member {
-	taken := map[string]bool{}
+	taken := map[string]bool{"Decode": true}
 	members := make([]member, len(fields))
 	for i, f := range fields {
 		name := goName(f.Key)

@@ -1,6 +1,7 @@
 package generate
 
 import (
+	"go/token"
 	"strings"
 	"unicode"
 )
@@ -14,13 +15,13 @@ func initialisms() []string {
 		"TCP TLS TS TTL UDP UI UID URI URL UTF8 UUID VM XML XMPP XSRF XSS")
 }
 
-// goName returns a key as the name of a Go field: userId and user_id are UserID.
+// goName returns a key as the name of a Go field, which is exported: userId and user_id are UserID.
 func goName(key string) string {
 	var b strings.Builder
 	for _, word := range wordsOf(key) {
 		b.WriteString(goWord(word))
 	}
-	if name := b.String(); name != "" && !unicode.IsDigit([]rune(name)[0]) {
+	if name := b.String(); token.IsExported(name) {
 		return name
 	}
 	return "F" + b.String()

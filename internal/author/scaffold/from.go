@@ -3,8 +3,6 @@ package scaffold
 import (
 	"errors"
 	"fmt"
-	"go/token"
-	gotypes "go/types"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -199,7 +197,7 @@ func handlerName(key string, taken []string) string {
 		upper-- // the last capital begins the next word
 	}
 	name = strings.ToLower(name[:upper]) + name[upper:]
-	if token.IsKeyword(name) || gotypes.Universe.Lookup(name) != nil || slices.Contains(taken, name) {
+	if isPredeclared(name) || slices.Contains(taken, name) {
 		name += "Action"
 	}
 	return name

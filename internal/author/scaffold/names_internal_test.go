@@ -14,7 +14,7 @@ import (
 
 // TestNamesOfHandlers checks how the handler of an action is called, and that no name is one that Go or the package has.
 func TestNamesOfHandlers(t *testing.T) {
-	for key, want := range map[string]string{"sendNote": "sendNote", "URL": "url", "URLCheck": "urlCheck", "X": "x", "track_event": "trackEvent", "range": "rangeAction", "len": "lenAction", "taken": "takenAction"} {
+	for key, want := range map[string]string{"sendNote": "sendNote", "URL": "url", "URLCheck": "urlCheck", "X": "x", "track_event": "trackEvent", "range": "rangeAction", "len": "lenAction", "init": "initAction", "taken": "takenAction"} {
 		assert.Equal(t, want, handlerName(key, []string{"taken"}), key)
 	}
 	for action, method := range map[string]string{
@@ -37,6 +37,7 @@ func TestNamesOfHandlers(t *testing.T) {
 	}
 	assert.Error(t, New{Action: strings.Repeat("x", 65)}.checkAction(nil))
 	assert.NoError(t, New{Action: strings.Repeat("x", 64)}.checkAction(nil))
+	assert.Error(t, New{Action: "init"}.checkAction(nil), "init has no parameters in Go")
 	assert.Error(t, New{Action: "taken"}.checkAction([]string{"taken"}))
 	assert.NoError(t, New{Action: "taken", Declared: true}.checkAction([]string{"taken"}), "it has no handler")
 }

@@ -252,10 +252,15 @@ func (n New) checkAction(taken []string) error {
 	case !actions.MatchString(n.Action) || len(n.Action) > maxName:
 		return fmt.Errorf("the key of an action should be like createContact, with at most %d letters and digits, but is %q", maxName, n.Action)
 	case n.Declared: // it has no handler
-	case token.IsKeyword(n.Action) || types.Universe.Lookup(n.Action) != nil || slices.Contains(taken, n.Action) || slices.Contains(used, n.Action):
+	case isPredeclared(n.Action) || slices.Contains(taken, n.Action) || slices.Contains(used, n.Action):
 		return fmt.Errorf("the key of an action cannot be %q, because the name of its handler is taken: choose another key", n.Action)
 	}
 	return nil
+}
+
+// isPredeclared reports whether no function can have this name in Go, or not as one with parameters.
+func isPredeclared(name string) bool {
+	return token.IsKeyword(name) || types.Universe.Lookup(name) != nil || name == "init"
 }
 
 // titleWords returns the words of a key such as createContact or "acme crm", each with a capital.

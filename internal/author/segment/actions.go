@@ -91,9 +91,31 @@ func (r *reader) readFields(v event.Value, at, to string) event.Value {
 		}
 		seen[e.key] = true
 		r.origin[to+fault.PointerKey(e.key)] = e.place
-		o.add(e.key, r.withUnique("label", labels, r.readField(e.value, e.place), e.key, e.place))
+		field := r.readField(e.value, e.place)
+		if e.key == destination.BatchSize {
+			field = r.boundBatchSize(field, e.place)
+		}
+		o.add(e.key, r.withUnique("label", labels, field, e.key, e.place))
 	}
 	return o.value()
+}
+
+// boundBatchSize returns the field batch_size with a maximum that allows its default, as far as a batch can be that large.
+func (r *reader) boundBatchSize(field event.Value, place string) event.Value {
+	size, wanted, limit := field.Get("default").Float(), field.Get("maximum").Float(), float64(destination.MaxBatchSize)
+	if wanted == 0 {
+		wanted, limit = size, destination.DefaultBatchSize
+	}
+	if wanted <= limit {
+		return field
+	}
+	bound := min(wanted, destination.MaxBatchSize)
+	changed := []event.Member{{Key: "maximum", Value: event.NewInt(int64(bound))}}
+	if size > bound {
+		changed = append(changed, event.Member{Key: "default", Value: event.NewInt(int64(bound))})
+	}
+	r.addNote(place, "a batch holds at most %d payloads, or what the field has as maximum, up to %d: the maximum is %d", destination.DefaultBatchSize, destination.MaxBatchSize, int64(bound))
+	return destination.Overlay(field, event.NewObject(changed))
 }
 
 // withUnique returns a field or an action whose label or title differs from those seen before, which are by their text.

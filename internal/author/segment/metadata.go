@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -178,7 +179,7 @@ func (r *reader) readSettings(v, authentication event.Value, at string) event.Va
 	for key, field := range authentication.Get("fields").Members() {
 		place := at + "/authentication/fields" + fault.PointerKey(key)
 		r.origin["/authentication/fields"+fault.PointerKey(key)] = place
-		o.add(key, r.withUnique("label", labels, r.readField(field, place), key, place))
+		o.add(key, r.withUnique("label", labels, r.hideSecret(key, r.readField(field, place), place), key, place))
 	}
 	take := func(key string, option event.Value, place string) {
 		if key != "oauth" && key != "" {
@@ -210,10 +211,6 @@ func (r *reader) readOption(key string, v event.Value, place string) event.Value
 	case kind == "map" || kind == "mixed" || kind == "text-map":
 		kind = "object"
 	}
-	if kind == "string" && !multiple && httpx.IsSecretName(key) {
-		kind = "password"
-		r.addNote(place, "has the name of a secret: the type is password")
-	}
 	var o object
 	label := v.Get("label").Str()
 	o.addText("label", cmp.Or(label, key))
@@ -236,7 +233,16 @@ func (r *reader) readOption(key string, v event.Value, place string) event.Value
 	if choices := v.Get("options"); choices.Len() > 0 {
 		o.add("choices", labelledChoices(choices))
 	}
-	return o.value()
+	return r.hideSecret(key, o.value(), place)
+}
+
+// hideSecret returns a setting with the type password if it is a text with the name of a secret.
+func (r *reader) hideSecret(key string, field event.Value, place string) event.Value {
+	if multiple, _ := field.Get("multiple").Bool(); multiple || field.Get("type").Str() != "string" || !httpx.IsSecretName(key) {
+		return field
+	}
+	r.addNote(place, "has the name of a secret: the type is password")
+	return destination.Overlay(field, event.NewObject([]event.Member{{Key: "type", Value: event.NewString("password")}}))
 }
 
 // labelledChoices returns choices with a label and a value.

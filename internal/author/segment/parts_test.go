@@ -60,6 +60,35 @@ func TestSettingsOfThePublicAPI(t *testing.T) {
 	}
 }
 
+// TestDefinitionsAreBroughtWithinBounds checks that what a definition as JSON has is changed where it could not be used: secrets that are
+// shown, and batches that are larger than any.
+func TestDefinitionsAreBroughtWithinBounds(t *testing.T) {
+	for field, want := range map[string]string{
+		`"apiKey":{"label":"K","type":"string","required":true}`:                      `{"label":"K","type":"password","required":true}`,
+		`"clientSecret":{"label":"K","type":"STRING"}`:                                `{"label":"K","type":"password"}`,
+		`"apiKey":{"label":"K","type":"string","multiple":true}`:                      `{"label":"K","type":"string","multiple":true}`,
+		`"region":{"label":"R","type":"string"}`:                                      `{"label":"R","type":"string"}`,
+		`"batch_size":{"label":"B","type":"number","default":1000}`:                   `{"label":"B","type":"number","default":1000}`,
+		`"batch_size":{"label":"B","type":"number"}`:                                  `{"label":"B","type":"number"}`,
+		`"batch_size":{"label":"B","type":"number","default":1001}`:                   `{"label":"B","type":"number","default":1001,"maximum":1001}`,
+		`"batch_size":{"label":"B","type":"number","default":5000,"maximum":10000}`:   `{"label":"B","type":"number","default":5000,"maximum":10000}`,
+		`"batch_size":{"label":"B","type":"number","default":500000}`:                 `{"label":"B","type":"number","default":10000,"maximum":10000}`,
+		`"batch_size":{"label":"B","type":"number","default":2000,"maximum":300000}`:  `{"label":"B","type":"number","default":2000,"maximum":10000}`,
+		`"batch_size":{"label":"B","type":"number","default":20000,"maximum":300000}`: `{"label":"B","type":"number","default":10000,"maximum":10000}`,
+		`"other":{"label":"B","type":"number","default":500000}`:                      `{"label":"B","type":"number","default":500000}`,
+	} {
+		key, _, _ := strings.Cut(field[1:], `"`)
+		v, notes := imported(t, `{"name":"Acme","slug":"acme","authentication":{"scheme":"custom","fields":{`+field+`}},
+			"actions":{"send":{"title":"Send","fields":{`+field+`}}}}`, false)
+		got, in := v.Get("actions").Get("send").Get("fields").Get(key), "/actions/send/fields/"+key
+		if !strings.HasPrefix(field, `"batch_size`) {
+			got, in = v.Get("authentication").Get("fields").Get(key), "/authentication/fields/"+key
+		}
+		assert.Equal(t, want, got.JSON(), field)
+		assert.Equal(t, !strings.HasSuffix(field, want), strings.Contains(notes, in+" "), "%s: %s", field, notes)
+	}
+}
+
 // TestSettingsWithoutANameAreLeftOut checks that a setting that no config could set is not imported.
 func TestSettingsWithoutANameAreLeftOut(t *testing.T) {
 	v, _ := imported(t, `{"name":"Acme","slug":"acme","options":[{"type":"string"},{"name":"key","type":"string"}],`+oneAction+`}`, false)
