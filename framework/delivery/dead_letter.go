@@ -31,7 +31,7 @@ type DeadLetter struct {
 	Reason       string          `json:"reason"`
 	Code         string          `json:"code,omitempty"`
 	Status       int             `json:"status,omitempty"`
-	Attempts     int             `json:"attempts"`
+	Attempts     int             `json:"attempts"`       // of all replays: requests, and refusals without one
 	First        time.Time       `json:"first,omitzero"` // first failure
 	At           time.Time       `json:"at"`             // when the letter was last written
 	Request      *Exchange       `json:"request,omitempty"`

@@ -52,6 +52,9 @@ func (t *task) newDeadLetter(v runtime.Verdict, parked bool, now time.Time) *Dea
 		Cause: v.Cause, Reason: v.Reason, Code: v.Code, Status: v.Status, Attempts: t.Attempts(), First: t.FirstFailed().UTC(), At: now.UTC(),
 		Request: t.lastExchange, Seq: at.seq, Index: at.index, Event: []byte(t.item.Event.Raw()), partition: t.partition.number, verdictCount: 1,
 	}
+	if !parked && l.Attempts == 0 {
+		l.Attempts = 1 // it was refused without a request
+	}
 	l.setID()
 	return l
 }
