@@ -26,7 +26,28 @@ var fence = regexp.MustCompile("(?s)```([^\n]*)\n(.*?)```")
 // testName matches a reference to tests: `TestA` and `TestB` in DIRECTORY.
 var testName = regexp.MustCompile("((?:`Test[A-Za-z0-9]+`(?: and )?)+)\\s+in ([a-z/-]+)")
 
-var caseFile = regexp.MustCompile(`fixtures/[a-z-]+/cases/[a-z0-9-]+\.yaml`)
+// requireDifferences checks that the page has each reason for which a case of a destination differs. Braze and webhook have tables in its place.
+func requireDifferences(t *testing.T, page string) {
+	t.Helper()
+	files, err := filepath.Glob("../fixtures/*/cases/differences.ndjson")
+	require.NoError(t, err)
+	require.Greater(t, len(files), 20)
+	for _, file := range files {
+		require.Contains(t, page, "`"+filepath.ToSlash(strings.TrimPrefix(file, "../"))+"`")
+		if slug := strings.Split(filepath.ToSlash(file), "/")[2]; slug == "braze" || slug == "webhook" {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for line := range strings.Lines(string(text)) {
+			if reason, ok := strings.CutPrefix(event.MustParse(line).Get("name").Str(), "differs on purpose: "); ok {
+				require.Contains(t, page, "- "+reason+"\n", file)
+			}
+		}
+	}
+}
+
+var caseFile = regexp.MustCompile(`fixtures/[a-z0-9-]+/cases/[a-z0-9-]+\.(?:yaml|ndjson)`)
 
 // TestCompatibilityPage runs every example of COMPATIBILITY.md.
 func TestCompatibilityPage(t *testing.T) {
@@ -54,6 +75,7 @@ func TestCompatibilityPage(t *testing.T) {
 	require.NotRegexp(t, `(?i)a test of|\*Reference:`, string(page), "every entry names its example, and what the reference does in a sentence")
 	named := testName.FindAllStringSubmatch(string(page), -1)
 	require.GreaterOrEqual(t, len(named), 5)
+	requireDifferences(t, string(page))
 	for _, reference := range named {
 		requireTests(t, strings.FieldsFunc(reference[1], func(r rune) bool { return r == '`' }), "../"+reference[2])
 	}
