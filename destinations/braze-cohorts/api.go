@@ -103,21 +103,31 @@ func (a *api) changeMembers(ctx context.Context, client destination.Client, coho
 
 // sideOf returns the additions or the removals; ok is false if there are none.
 func sideOf(changes []*destination.MemberChange, member bool) (side event.Value, ok bool) {
-	ids := map[string][]event.Value{}
+	var users, devices, aliases []event.Value
 	for _, c := range changes {
-		if c.Member == member {
-			ids[c.Identity.Kind] = append(ids[c.Identity.Kind], jsonOf(c.Identity))
+		if c.Member != member {
+			continue
+		}
+		switch id := c.Identity; id.Kind {
+		case externalID:
+			users = append(users, event.NewString(id.Name))
+		case deviceID:
+			devices = append(devices, event.NewString(id.Name))
+		case userAlias:
+			aliases = append(aliases, event.NewObject([]event.Member{
+				{Key: "alias_name", Value: event.NewString(id.Name)}, {Key: "alias_label", Value: event.NewString(id.Label)},
+			}))
 		}
 	}
 	members := []event.Member{
-		{Key: "user_ids", Value: event.NewArray(ids[externalID])},
-		{Key: "device_ids", Value: event.NewArray(ids[deviceID])},
-		{Key: "aliases", Value: event.NewArray(ids[userAlias])},
+		{Key: "user_ids", Value: event.NewArray(users)},
+		{Key: "device_ids", Value: event.NewArray(devices)},
+		{Key: "aliases", Value: event.NewArray(aliases)},
 	}
 	if !member {
 		members = append(members, event.Member{Key: "should_remove", Value: event.NewBool(true)})
 	}
-	return event.NewObject(members), len(ids) > 0
+	return event.NewObject(members), len(users)+len(devices)+len(aliases) > 0
 }
 
 // post sends a request about a cohort. Braze expects the keys in the body.

@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination"
-	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
@@ -44,14 +43,4 @@ func identityOf(p *SyncAudiencesPayload) (destination.Identity, error) {
 	}
 	return destination.Identity{}, fault.Invalid(
 		"no identifier: External User ID and Device ID are absent, and User Alias has no %s", strings.Join(missing, " and no ")).Because(fault.CauseNoIdentifier)
-}
-
-// jsonOf returns an identity in Braze's format.
-func jsonOf(id destination.Identity) event.Value {
-	if id.Kind != userAlias {
-		return event.NewString(id.Name)
-	}
-	return event.NewObject([]event.Member{
-		{Key: "alias_name", Value: event.NewString(id.Name)}, {Key: "alias_label", Value: event.NewString(id.Label)},
-	})
 }

@@ -79,6 +79,49 @@ func NewRecord(shape *Shape, values []Value) Value {
 	return builtContainer((&built{shape: shape, values: values, record: true}).measure(), Object)
 }
 
+// BuildObject returns an object of a shape with the value that value returns for each of its keys, or the first error. Absent values are holes if holes
+// is set, as of NewSlots; otherwise their members do not exist. It allocates less than NewSlots with a slice of values.
+func BuildObject(shape *Shape, holes bool, value func(i int) (Value, error)) (Value, error) {
+	b := newBuilt(len(shape.keys))
+	b.shape, b.record = shape, !holes
+	for i := range b.values {
+		v, err := value(i)
+		if err != nil {
+			return Value{}, err
+		}
+		b.values[i] = v
+	}
+	return builtContainer(b.measure(), Object), nil
+}
+
+// newBuilt returns an empty built with n values. If they are few, they are allocated with it.
+func newBuilt(n int) *built {
+	switch { // in steps of the sizes that the allocator has
+	case n <= 5:
+		b := &struct {
+			built
+			room [5]Value
+		}{}
+		b.values = b.room[:n:n]
+		return &b.built
+	case n <= 9:
+		b := &struct {
+			built
+			room [9]Value
+		}{}
+		b.values = b.room[:n:n]
+		return &b.built
+	case n <= 15:
+		b := &struct {
+			built
+			room [15]Value
+		}{}
+		b.values = b.room[:n:n]
+		return &b.built
+	}
+	return &built{values: make([]Value, n)}
+}
+
 // measure sets c's size and whether it has holes, and returns c.
 func (c *built) measure() *built {
 	c.size = 2

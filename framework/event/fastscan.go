@@ -1,7 +1,6 @@
 package event
 
 import (
-	"slices"
 	"strings"
 	"sync"
 )
@@ -28,26 +27,27 @@ type openShort struct{ start, from int32 }
 // fastScanners pools the buffers. What a scan returns is copied out of them.
 var fastScanners = sync.Pool{New: func() any { return &fastScanner{known: &learned} }}
 
-// fastScan returns the index of a text, or nil if it gives up, and the outline of the text if it is known. ascii is true only if the
-// text is known to be pure ASCII.
-func fastScan(text string) (index []shortNode, found *outline, ascii bool) {
+// fastScan returns the document of a text, or nil if it gives up. ascii is true only if the text is known to be pure ASCII.
+func fastScan(text string) (doc *document, ascii bool) {
 	if len(text) > maxShort {
-		return nil, nil, false
+		return nil, false
 	}
 	d := fastScanners.Get().(*fastScanner)
-	index, found, ascii = d.scanText(text)
+	doc, ascii = d.scanText(text)
 	fastScanners.Put(d)
-	return index, found, ascii
+	return doc, ascii
 }
 
 // scanText is fastScan with the buffers of d.
-func (d *fastScanner) scanText(text string) (index []shortNode, found *outline, ascii bool) {
+func (d *fastScanner) scanText(text string) (doc *document, ascii bool) {
 	d.marks, ascii = d.marks.mark(text)
 	d.index = d.index[:0]
-	if found = d.scanLeaves(text); found != nil {
+	if found := d.scanLeaves(text); found != nil {
 		d.hit(found)
-		index = append(slices.Grow(index, len(d.index)+len(d.leaves)), d.index...)
-		return append(index, d.leaves...), found, ascii
+		doc = newDocument(text, len(d.index)+len(d.leaves))
+		doc.outline = found
+		copy(doc.shortNodes[copy(doc.shortNodes, d.index):], d.leaves)
+		return doc, ascii
 	}
 	d.index = d.index[:0]
 	root, end, ok := d.scan(text, 0, MaxDepth)
@@ -55,13 +55,15 @@ func (d *fastScanner) scanText(text string) (index []shortNode, found *outline, 
 		end++
 	}
 	if !ok || end < len(text) {
-		return nil, nil, false
+		return nil, false
 	}
 	d.index = append(d.index, root)
 	if ascii && d.shouldLearn() {
 		d.last = d.known.learn(text)
 	}
-	return slices.Clone(d.index), nil, ascii
+	doc = newDocument(text, len(d.index))
+	copy(doc.shortNodes, d.index)
+	return doc, ascii
 }
 
 // scan scans the value at pos, whose containers are at most maxDepth deep, and appends its content to the index. It returns the value's node and where it

@@ -64,6 +64,41 @@ type document struct {
 	outline    *outline    // nil if it is not known
 }
 
+// newDocument returns a document with an index of n shortNodes. If they are few, they are allocated with it.
+func newDocument(text string, n int) *document {
+	switch { // in steps of the sizes that the allocator has
+	case n <= 16:
+		d := &struct {
+			document
+			room [16]shortNode
+		}{}
+		d.text, d.shortNodes = text, d.room[:n:n]
+		return &d.document
+	case n <= 28:
+		d := &struct {
+			document
+			room [28]shortNode
+		}{}
+		d.text, d.shortNodes = text, d.room[:n:n]
+		return &d.document
+	case n <= 44:
+		d := &struct {
+			document
+			room [44]shortNode
+		}{}
+		d.text, d.shortNodes = text, d.room[:n:n]
+		return &d.document
+	case n <= 68:
+		d := &struct {
+			document
+			room [68]shortNode
+		}{}
+		d.text, d.shortNodes = text, d.room[:n:n]
+		return &d.document
+	}
+	return &document{text: text, shortNodes: make([]shortNode, n)}
+}
+
 // node returns the node at a position of the index.
 func (d *document) node(at int) node {
 	switch {

@@ -34,24 +34,24 @@ func FuzzOutline(f *testing.F) {
 func compareWithOutline(t *testing.T, first, second string, path Path) (same bool) {
 	d := &fastScanner{known: &outlines{}}
 	for range learnAfter {
-		if shorts, _, ascii := d.scanText(first); shorts == nil || !ascii {
+		if doc, ascii := d.scanText(first); doc == nil || !ascii {
 			return false
 		}
 	}
 	for i, text := range []string{first, second, first} {
 		s := scanner{text: text}
 		err := s.scanText()
-		shorts, found, _ := d.scanText(text)
-		if err != nil || shorts == nil {
-			assert.Equal(t, err != nil || exceedsShortNodes(s.index), shorts == nil, "%q", text)
+		got, _ := d.scanText(text)
+		if err != nil || got == nil {
+			assert.Equal(t, err != nil || exceedsShortNodes(s.index), got == nil, "%q", text)
 			continue
 		}
-		want, got := &document{text: text, outline: &outline{longNodes: s.index}}, &document{text: text, shortNodes: shorts, outline: found}
+		want := &document{text: text, outline: &outline{longNodes: s.index}}
 		assertSameNode(t, want, got, want.root(), got.root())
 		plain, outlined := want.valueOf(want.root()), got.valueOf(got.root())
 		assert.Equal(t, plain.appendJSON(nil, visitAll), outlined.appendJSON(nil, copyCompact), "%q after %q", text, first)
 		assert.Equal(t, path.Read(plain).JSON(), path.Read(outlined).JSON(), "%s in %q after %q", path, text, first)
-		same = same || i == 1 && found != nil
+		same = same || i == 1 && got.outline != nil
 	}
 	return same
 }
@@ -92,9 +92,9 @@ func TestRandomTextsWithOutlines(t *testing.T) {
 func TestOutlinesAreLearned(t *testing.T) {
 	d := &fastScanner{known: &outlines{}}
 	outlineOf := func(text string) *outline {
-		shorts, found, _ := d.scanText(text)
-		require.NotNil(t, shorts)
-		return found
+		doc, _ := d.scanText(text)
+		require.NotNil(t, doc)
+		return doc.outline
 	}
 	for range learnAfter {
 		assert.Nil(t, outlineOf(`{"a":{"b":1},"c":[true]}`))
@@ -118,8 +118,8 @@ func TestOutlinesOfSeveralOrigins(t *testing.T) {
 		return fmt.Sprintf(`{"type":"track","context":{"ip":"::1"%s},"properties":{"%d":"x"}}`, strings.Repeat(`,"a":[1]`, origin%2), origin/2)
 	}
 	knows := func(origin int) bool {
-		_, found, _ := d.scanText(text(origin))
-		return found != nil
+		doc, _ := d.scanText(text(origin))
+		return doc.outline != nil
 	}
 	for range 40 * learnAfter * origins {
 		knows(rand.IntN(origins))

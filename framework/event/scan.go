@@ -9,19 +9,16 @@ import (
 
 // parseText parses a text. It uses the fast scanner if the text is short and plainly valid, and otherwise the full scanner.
 func parseText(text string) (Value, error) {
-	shorts, found, ascii := fastScan(text)
-	if !ascii || shorts == nil {
-		if !utf8.ValidString(text) {
-			text, shorts = string([]rune(text)), nil // each byte that is not valid UTF-8 becomes U+FFFD
-		}
+	doc, ascii := fastScan(text)
+	if !ascii && !utf8.ValidString(text) {
+		text, doc = string([]rune(text)), nil // each byte that is not valid UTF-8 becomes U+FFFD
 	}
-	doc := &document{text: text, shortNodes: shorts, outline: found}
-	if shorts == nil {
+	if doc == nil {
 		nodes, err := fullScan(text)
 		if err != nil {
 			return Value{}, err
 		}
-		doc.outline = &outline{longNodes: nodes}
+		doc = &document{text: text, outline: &outline{longNodes: nodes}}
 	}
 	return doc.valueOf(doc.root()), nil
 }

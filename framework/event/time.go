@@ -50,7 +50,10 @@ const maxShownTime = 64
 
 // readTimeText parses a time. reason is "" on success.
 func readTimeText(s string) (t time.Time, reason string) {
-	if strings.HasSuffix(s, "Z") { // the most common form
+	if t, ok := readUTC(s); ok {
+		return t, ""
+	}
+	if strings.HasSuffix(s, "Z") {
 		if t, err := time.ParseInLocation(time.RFC3339, s, time.UTC); err == nil {
 			return checkYear(t)
 		}
@@ -66,6 +69,26 @@ func readTimeText(s string) (t time.Time, reason string) {
 		return readDigits(trimmed, len(trimmed) != len(s))
 	}
 	return readWrittenTime(trimmed)
+}
+
+// readUTC reads the most common form of times, 2006-01-02T15:04:05.000Z, up to the 28th of a month. ok is false for any other.
+func readUTC(s string) (t time.Time, ok bool) {
+	const form = "0000-00-00T00:00:00.000Z"
+	if len(s) != len(form) {
+		return t, false
+	}
+	for i := range len(form) {
+		if form[i] == '0' && !isDigit(s[i]) || form[i] != '0' && s[i] != form[i] {
+			return t, false
+		}
+	}
+	two := func(at int) int { return 10*int(s[at]-'0') + int(s[at+1]-'0') }
+	month, day, hour, minute, second := two(5), two(8), two(11), two(14), two(17)
+	if month < 1 || month > 12 || day < 1 || day > 28 || hour > 23 || minute > 59 || second > 59 {
+		return t, false
+	}
+	millisecond := 10*two(20) + int(s[22]-'0')
+	return time.Date(100*two(0)+two(2), time.Month(month), day, hour, minute, second, millisecond*int(time.Millisecond), time.UTC), true
 }
 
 // timeSpaces replaces Unicode spaces and the Unicode minus sign, which some programs print in times. ICU, for example, prints a

@@ -156,21 +156,43 @@ func (s *Subscription) batchKey(payload, list event.Value) string {
 		}
 		s.names.Store(names)
 	}
-	var buffer [128]byte
-	text := buffer[:0]
-	for _, key := range names.keys {
-		text = key.Get(payload).AppendJSON(text)
-		text = append(text, ',')
+	if last := s.lastKey.Load(); last != nil && last.names == names && last.isOf(payload) { // usually the next event has the same audience
+		return last.key
 	}
-	if len(text) == 0 {
+	if len(names.keys) == 0 {
 		return ""
 	}
-	if last := s.lastKey.Load(); last != nil && *last == string(text) { // usually the next event has the same audience
-		return *last
+	var text []byte
+	last := &lastBatchKey{names: names}
+	for _, key := range names.keys {
+		v := key.Get(payload)
+		text = append(v.AppendJSON(text), ',')
+		if v.IsString() {
+			last.values = append(last.values, strings.Clone(v.Str()))
+		}
 	}
-	key := string(text)
-	s.lastKey.Store(&key)
-	return key
+	last.key = string(text)
+	if len(last.values) == len(names.keys) {
+		s.lastKey.Store(last)
+	}
+	return last.key
+}
+
+// lastBatchKey is the batch key of an earlier payload whose fields in batch_keys were texts.
+type lastBatchKey struct {
+	names  *batchNames
+	values []string
+	key    string
+}
+
+// isOf reports whether a payload has the same values.
+func (l *lastBatchKey) isOf(payload event.Value) bool {
+	for i, key := range l.names.keys {
+		if v := key.Get(payload); !v.IsString() || v.Str() != l.values[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // Batch holds items that are delivered together. They share their plan, subscription and batch key.

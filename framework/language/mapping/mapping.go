@@ -106,18 +106,11 @@ type object struct {
 }
 
 func (n *object) resolve(v event.Value) (event.Value, error) {
-	values := make([]event.Value, len(n.nodes))
-	for i := range n.nodes {
-		value, err := n.nodes[i].resolve(v)
-		if err != nil {
-			return event.Value{}, err
-		}
-		values[i] = value
+	made, err := event.BuildObject(n.shape, !n.copied, func(i int) (event.Value, error) { return n.nodes[i].resolve(v) })
+	if err != nil {
+		return event.Value{}, err
 	}
-	if n.copied {
-		return checkSize(event.NewRecord(n.shape, values), n.pointer)
-	}
-	return checkSize(event.NewSlots(n.shape, values), n.pointer)
+	return checkSize(made, n.pointer)
 }
 
 func (n *object) describe(event.Value) string {
