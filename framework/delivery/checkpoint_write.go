@@ -16,7 +16,7 @@ type pendingCheckpoint struct {
 	revision   uint64 // that it replaces
 }
 
-// writeCheckpoints writes, in batches, the checkpoints that have changed and those whose lease needs renewal.
+// writeCheckpoints writes, in batches if they are many, the checkpoints that have changed and those whose lease needs renewal.
 func (r *Runner) writeCheckpoints() {
 	var list []pendingCheckpoint
 	r.eachWorker(func(w *worker) {
@@ -43,7 +43,7 @@ func (r *Runner) writeCheckpointBatch(list []pendingCheckpoint) {
 	ctx, cancel := context.WithTimeout(r.ctx, r.settings.Lease/5)
 	defer cancel()
 	began := time.Now()
-	if len(list) > 1 {
+	if !r.queue.writesSingly(len(list)) {
 		messages := make([]eventlog.Write, len(list))
 		for i, d := range list {
 			messages[i] = d.checkpoint.toMessage(d.subject, d.revision)

@@ -51,6 +51,7 @@ type journal struct {
 	written     uint64 // the latest group that was written
 	transferred uint64 // the latest group that is in the log
 	failure     error  // of the latest transfer
+	unfinished  unfinishedTransfer
 	moved       chan struct{}
 	closed      bool
 }
@@ -61,6 +62,7 @@ type journalGroup struct {
 	seq     uint64 // in the journal
 	records []record
 	bytes   int
+	unsure  bool // the journal may have an earlier group whose write has failed, so that after a crash both would be transferred
 }
 
 // openJournal returns the queue's journal and begins to transfer what an earlier process has left in it. The caller closes it.
@@ -91,7 +93,7 @@ func (j *journal) write(ctx context.Context, records []record) error {
 		data, n := encodeGroup(j.encoded, records, int(j.queue.store.MaxMessage()))
 		j.encoded = keptBuffer(data)
 		j.groups++
-		g := journalGroup{id: fmt.Sprint(j.process, ".", j.groups), records: records[:n], bytes: len(data)}
+		g := journalGroup{id: fmt.Sprint(j.process, ".", j.groups), records: records[:n], bytes: len(data), unsure: j.uncertain}
 		var err error
 		g.seq, err = j.queue.appendMessage(ctx, journalStream, eventlog.Write{Subject: journalSubject, Header: map[string]string{journalHeader: g.id}, Data: data})
 		if j.uncertain = err != nil; err != nil {
@@ -216,10 +218,13 @@ func (j *journal) pauseAfter(began time.Time, err error) {
 	}
 }
 
-// nextGroups returns the groups of the next transfer, which stay waiting.
+// nextGroups returns the groups of the next transfer, which stay waiting: those of an unfinished one.
 func (j *journal) nextGroups() (groups []journalGroup, closed bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if n := j.unfinished.groupsIn(j.waiting); n > 0 {
+		return j.waiting[:n:n], j.closed
+	}
 	bytes, n := 0, 0
 	for n < len(j.waiting) && (n == 0 || bytes+j.waiting[n].bytes <= groupBytes) {
 		bytes += j.waiting[n].bytes
@@ -232,7 +237,6 @@ func (j *journal) nextGroups() (groups []journalGroup, closed bool) {
 func (j *journal) transfer(groups []journalGroup) error {
 	ctx, cancel := context.WithTimeout(context.Background(), transferTimeout)
 	defer cancel()
-	began := time.Now()
 	n := 0
 	for i := range groups {
 		n += len(groups[i].records)
@@ -243,20 +247,11 @@ func (j *journal) transfer(groups []journalGroup) error {
 	}
 	messages, used := packInto(j.packed, records, j.queue.mixesSources())
 	j.packed = keptBuffer(used)
-	last := groups[len(groups)-1].id
-	m := &messages[len(messages)-1]
-	if m.Header == nil {
-		m.Header = map[string]string{}
+	step := len(messages)
+	if j.queue.writesSingly(step) && !slices.ContainsFunc(groups, func(g journalGroup) bool { return g.unsure }) {
+		step = 1
 	}
-	m.Header[journalHeader] = last
-	err := j.queue.writeEvents(ctx, messages)
-	if err == nil || errors.Is(err, ErrFull) {
-		return err
-	}
-	if known, failed := j.lastInLog(ctx, began); failed == nil && known == last {
-		return nil // it was written, although the answer was lost
-	}
-	return err
+	return j.writeTransfer(ctx, groups[len(groups)-1].id, messages, step)
 }
 
 // noteResult removes groups that were transferred.

@@ -106,8 +106,8 @@ func TestJournalLosesNothing(t *testing.T) {
 		q, log := openFaulty(t, store)
 		log.failWith(func(stream string, writes []eventlog.Write) (before, after error) {
 			one := 20 // of so many writes fails before it is stored, and as many after
-			if stream == eventsStream && writes[len(writes)-1].Header[journalHeader] != "" {
-				one = 4
+			if header := writes[len(writes)-1].Header; stream == eventsStream && header[journalHeader]+header[partHeader] != "" {
+				one = 8
 			}
 			switch n := rand.IntN(one); {
 			case n == 0:

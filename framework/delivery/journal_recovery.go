@@ -12,6 +12,9 @@ import (
 // last message of that.
 const journalHeader = "Landfall-Journal"
 
+// partHeader is the header with the id of the last group of a transfer, in its other messages if they are written one by one.
+const partHeader = "Landfall-Journal-Part"
+
 // journalSubject is the subject of the journal's messages.
 const journalSubject = "journal.groups"
 
@@ -27,18 +30,21 @@ func (j *journal) recoverGroups(ctx context.Context) error {
 	if info.Messages == 0 {
 		return nil
 	}
-	known, err := j.lastInLog(ctx, info.FirstTime)
+	known, unfinished, err := j.lastInLog(ctx, info.FirstTime)
 	if err != nil {
 		return err
 	}
 	err = j.queue.store.Scan(ctx, journalStream, eventlog.Query{Filters: []string{journalSubject}}, func(m eventlog.Message) (bool, error) {
-		g := journalGroup{m.Header[journalHeader], m.Sequence, decodeGroup(m.Data), len(m.Data)}
+		g := journalGroup{id: m.Header[journalHeader], seq: m.Sequence, records: decodeGroup(m.Data), bytes: len(m.Data)}
 		j.waiting, j.bytes, j.written = append(j.waiting, g), j.bytes+g.bytes, g.seq // the stream may end with a test write
 		if g.id == known && known != "" {
 			j.waiting, j.bytes, j.unpurged = nil, 0, j.unpurged+j.bytes
 		}
 		return true, nil
 	})
+	if unfinished.groupsIn(j.waiting) > 0 {
+		j.unfinished = unfinished
+	}
 	if j.transferred = j.written; len(j.waiting) > 0 {
 		j.transferred = j.waiting[0].seq - 1
 		j.queue.config.Log.Info("transferring accepted events from the journal to the log, which the last process had no time for", "bytes", j.bytes)
@@ -47,11 +53,12 @@ func (j *journal) recoverGroups(ctx context.Context) error {
 }
 
 // lastInLog returns the id of the last group that is in the log, according to the messages that were stored after since; "" if none says so. Then
-// groups of which the log has events may be transferred again, and these events are skipped as duplicates.
-func (j *journal) lastInLog(ctx context.Context, since time.Time) (id string, err error) {
+// groups of which the log has events may be transferred again, and these events are skipped as duplicates. It also returns the transfer that was
+// begun after that group.
+func (j *journal) lastInLog(ctx context.Context, since time.Time) (id string, begun unfinishedTransfer, err error) {
 	info, err := j.queue.store.Info(ctx, eventsStream)
 	if err != nil {
-		return "", err
+		return "", begun, err
 	}
 	for seq := info.LastSeq; seq >= info.FirstSeq && seq > 0; seq-- {
 		m, err := j.queue.store.Get(ctx, eventsStream, seq)
@@ -59,14 +66,15 @@ func (j *journal) lastInLog(ctx context.Context, since time.Time) (id string, er
 			continue
 		}
 		if err != nil {
-			return "", err
+			return "", begun, err
 		}
 		if m.Time.Before(since.Add(-clockTolerance)) {
-			return "", nil
+			return "", begun, nil
 		}
 		if id := m.Header[journalHeader]; id != "" {
-			return id, nil
+			return id, begun, nil
 		}
+		begun.noteEarlier(&m)
 	}
-	return "", nil
+	return "", begun, nil
 }

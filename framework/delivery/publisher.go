@@ -161,14 +161,14 @@ func (p *publisher) writeGroup(group []*writeRequest) error {
 	var err error
 	switch j := p.queue.journal; {
 	case p.stream != eventsStream:
-		err = p.queue.writeMessages(ctx, p.stream, packMessages(records, false))
+		_, err = p.queue.writeMessages(ctx, p.stream, packMessages(records, false))
 	case j != nil && j.uncertain:
 		err = j.write(ctx, records)
 	case j == nil || bytes < pageBytes && !slices.ContainsFunc(records, others) && j.isEmpty():
-		err = p.queue.writeEvents(ctx, packMessages(records, mix))
+		_, err = p.queue.writeEvents(ctx, packMessages(records, mix))
 	case bytes >= hurriedBytes:
 		if err = j.settle(ctx); err == nil {
-			err = p.queue.writeEvents(ctx, packMessages(records, mix))
+			_, err = p.queue.writeEvents(ctx, packMessages(records, mix))
 		}
 	default:
 		err = j.write(ctx, records)
@@ -179,21 +179,20 @@ func (p *publisher) writeGroup(group []*writeRequest) error {
 	return nil
 }
 
-// writeMessages writes messages, in as many batches as the server requires.
-func (q *Queue) writeMessages(ctx context.Context, stream string, messages []eventlog.Write) error {
+// writeMessages writes messages, in as many batches as the server requires, and returns the sequence of the last one.
+func (q *Queue) writeMessages(ctx context.Context, stream string, messages []eventlog.Write) (last uint64, err error) {
 	for part := range slices.Chunk(messages, maxMessages) {
-		if _, err := q.store.Append(ctx, stream, part); err != nil {
-			return err
+		if last, err = q.store.Append(ctx, stream, part); err != nil {
+			return 0, err
 		}
 	}
-	return nil
+	return last, nil
 }
 
-// writeEvents writes messages to the log, and notes whether it is full.
-func (q *Queue) writeEvents(ctx context.Context, messages []eventlog.Write) error {
-	err := q.refuseEarlier(ctx, messages)
-	if err == nil {
-		err = q.writeMessages(ctx, eventsStream, messages)
+// writeEvents writes messages to the log, and notes whether it is full. It returns the sequence of the last one.
+func (q *Queue) writeEvents(ctx context.Context, messages []eventlog.Write) (last uint64, err error) {
+	if err = q.refuseEarlier(ctx, messages); err == nil {
+		last, err = q.writeMessages(ctx, eventsStream, messages)
 	}
 	switch {
 	case err == nil:
@@ -201,7 +200,7 @@ func (q *Queue) writeEvents(ctx context.Context, messages []eventlog.Write) erro
 	case errors.Is(err, ErrFull):
 		q.fullSince.Store(time.Now().UnixNano())
 	}
-	return err
+	return last, err
 }
 
 // messageKey returns what lines that share a message have in common, and the token of their source if that is not part of it.

@@ -48,6 +48,11 @@ func (r *Runner) trimLog(ctx context.Context) (trimmed bool, err error) {
 
 // purgeEvents deletes the pages before one, which all instances have finished.
 func (q *Queue) purgeEvents(ctx context.Context, to uint64) error {
+	if q.journal != nil {
+		if first := q.journal.firstUnfinished(); first > 0 {
+			to = min(to, first)
+		}
+	}
 	onHold := false
 	err := q.monitor.updateState(ctx, func(s *logState) {
 		if onHold = time.Now().Unix() < s.Hold; !onHold {

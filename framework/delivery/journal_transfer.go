@@ -1,0 +1,124 @@
+package delivery
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+)
+
+// maxSingle is the number of messages up to which they are written one by one if they need not be written together. The embedded server waits for
+// the disk once for each of them. For an atomic batch it waits about fifteen times, and writes the messages twice.
+const maxSingle = 48
+
+// writesSingly reports whether n messages that need not be written together are written one by one.
+func (q *Queue) writesSingly(n int) bool { return n <= 1 || q.hasDisk() && n <= maxSingle }
+
+// unfinishedTransfer is a transfer of which the log has only the first messages. It is completed before another one begins, with the same messages.
+type unfinishedTransfer struct {
+	last   string            // id of its last group; "" if there is none
+	first  uint64            // its first message in the log
+	newest *eventlog.Message // its last message in the log; nil while the transfer goes on
+}
+
+// noteEarlier notes a message of the log, if it belongs to the transfer. The messages are noted from the newest on.
+func (u *unfinishedTransfer) noteEarlier(m *eventlog.Message) {
+	last := m.Header[partHeader]
+	if last == "" || u.last != "" && last != u.last {
+		return
+	}
+	if u.last == "" {
+		u.last, u.newest = last, m
+	}
+	u.first = m.Sequence
+}
+
+// groupsIn returns how many of the waiting groups belong to the transfer.
+func (u *unfinishedTransfer) groupsIn(waiting []journalGroup) int {
+	return 1 + slices.IndexFunc(waiting, func(g journalGroup) bool { return u.last != "" && g.id == u.last })
+}
+
+// written returns how many of the messages of a transfer are in the log. If they are packed differently now, it is none: then the events in the log
+// are skipped as duplicates.
+func (u *unfinishedTransfer) written(last string, messages []eventlog.Write) int {
+	if last != u.last || u.newest == nil {
+		return 0
+	}
+	return 1 + slices.IndexFunc(messages, func(w eventlog.Write) bool {
+		return w.Subject == u.newest.Subject && bytes.Equal(w.Data, u.newest.Data)
+	})
+}
+
+// writeTransfer writes the messages of a transfer, step of them together: one or all. last is the id of its last group.
+func (j *journal) writeTransfer(ctx context.Context, last string, messages []eventlog.Write, step int) error {
+	n := len(messages)
+	addHeader(&messages[n-1], journalHeader, last)
+	u := j.unfinished
+	done := u.written(last, messages)
+	if done == 0 {
+		u = unfinishedTransfer{last: last}
+	}
+	for done < n {
+		part := messages[done:min(done+step, n)]
+		if done+step < n {
+			addHeader(&part[0], partHeader, last)
+		}
+		seq, err := j.writePart(ctx, last, part)
+		if err != nil {
+			if done > 0 {
+				u.newest = &eventlog.Message{Subject: messages[done-1].Subject, Data: bytes.Clone(messages[done-1].Data)}
+				j.setUnfinished(u)
+			}
+			return err
+		}
+		if u.first == 0 {
+			u.first = seq
+			j.setUnfinished(u)
+		}
+		done += step
+	}
+	j.setUnfinished(unfinishedTransfer{})
+	return nil
+}
+
+// writePart writes messages of a transfer and returns the sequence of the last one. If the answer is lost, it looks whether they are in the log.
+func (j *journal) writePart(ctx context.Context, last string, messages []eventlog.Write) (seq uint64, err error) {
+	began := time.Now()
+	seq, err = j.queue.writeEvents(ctx, messages)
+	if err == nil || errors.Is(err, ErrFull) {
+		return seq, err
+	}
+	known, begun, failed := j.lastInLog(ctx, began)
+	switch {
+	case failed != nil:
+	case messages[0].Header[partHeader] != "" && begun.written(last, messages) > 0:
+		return begun.newest.Sequence, nil
+	case messages[0].Header[partHeader] == "" && known == last:
+		return 0, nil
+	}
+	return 0, err
+}
+
+func addHeader(w *eventlog.Write, name, value string) {
+	if w.Header == nil {
+		w.Header = map[string]string{}
+	}
+	w.Header[name] = value
+}
+
+func (j *journal) setUnfinished(u unfinishedTransfer) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.unfinished = u
+}
+
+// firstUnfinished returns the first message of an unfinished transfer in the log, or 0. It must not be deleted: after a crash, the log has to say what
+// is left to do.
+func (j *journal) firstUnfinished() uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.unfinished.first
+}

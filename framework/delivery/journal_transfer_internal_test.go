@@ -1,0 +1,96 @@
+package delivery
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
+)
+
+// TestTransferIsCompleted fails at each message of a transfer, before or after it is stored, and then goes on, in the same process or after a crash.
+// The log has each event once, and what is left to do is not trimmed.
+func TestTransferIsCompleted(t *testing.T) {
+	for _, crash := range []bool{false, true} {
+		for _, failure := range []struct{ before, after error }{{before: errInjected}, {before: ErrFull}, {after: errInjected}} {
+			for _, failing := range []int{0, 1, 2, 8} {
+				t.Run(fmt.Sprint(crash, failure, failing), func(t *testing.T) {
+					t.Parallel()
+					completeTransfer(t, crash, failing, failure.before, failure.after)
+				})
+			}
+		}
+	}
+}
+
+func completeTransfer(t *testing.T, crash bool, failing int, before, after error) {
+	store := memlog.New(memlog.Options{})
+	q, log := openFaulty(t, store)
+	written, failed := 0, make(chan struct{})
+	log.failWith(func(stream string, writes []eventlog.Write) (error, error) {
+		if stream != eventsStream {
+			return nil, nil
+		}
+		require.Len(t, writes, 1)
+		if written == failing {
+			select {
+			case <-failed:
+				return errInjected, nil
+			default:
+				close(failed)
+				return before, after
+			}
+		}
+		written++
+		return nil, nil
+	})
+	want := map[string][]string{}
+	list := make([]NewEvent, 60)
+	for i := range list {
+		user := fmt.Sprint("user", i%20)
+		list[i] = eventOf(user, i)
+		want[user] = append(want[user], fmt.Sprint(user, "-", i))
+	}
+	require.NoError(t, q.Append(t.Context(), list[:40]))
+	<-failed
+	later := list[40:] // which wait, too, unless they are refused
+	if err := q.Append(t.Context(), later); err == nil {
+		later = nil
+	}
+	if failing > 1 {
+		require.Equal(t, uint64(1), q.journal.firstUnfinished())
+		require.NoError(t, q.purgeEvents(t.Context(), 2))
+	}
+	if crash {
+		log.dead.Store(true)
+		q.Close()
+		q, _ = openFaulty(t, store)
+	}
+	defer q.Close()
+	log.failWith(func(string, []eventlog.Write) (error, error) { return nil, nil })
+	require.Eventually(t, func() bool { return q.Append(t.Context(), later) == nil }, 30*time.Second, time.Millisecond)
+	assert.Equal(t, want, storedEvents(t, q))
+	assert.Zero(t, q.journal.firstUnfinished())
+	assert.Empty(t, q.journal.waiting)
+}
+
+// TestWrittenPart looks for the newest message of an unfinished transfer among the messages of the transfer.
+func TestWrittenPart(t *testing.T) {
+	messages := packMessages([]record{{"ev.a.1", []byte("1")}, {"ev.a.2", []byte("1")}, {"ev.a.3", []byte("3")}}, false)
+	for want, newest := range []*eventlog.Message{
+		{Subject: "ev.b.1", Data: []byte("1\n")}, {Subject: "ev.a.1", Data: []byte("1\n")}, {Subject: "ev.a.2", Data: []byte("1\n")}, {Subject: "ev.a.3", Data: []byte("3\n")},
+	} {
+		u := unfinishedTransfer{last: "x.2", newest: newest}
+		assert.Equal(t, want, u.written("x.2", messages))
+		assert.Zero(t, u.written("x.1", messages))
+	}
+	groups := []journalGroup{{id: "x.1"}, {id: "x.2"}, {id: "x.3"}}
+	assert.Equal(t, 2, (&unfinishedTransfer{last: "x.2"}).groupsIn(groups))
+	assert.Zero(t, (&unfinishedTransfer{last: "x.4"}).groupsIn(groups))
+	assert.Zero(t, (&unfinishedTransfer{}).groupsIn(slices.Concat(groups, []journalGroup{{}})))
+}
