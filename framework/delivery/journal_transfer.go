@@ -66,15 +66,17 @@ func (j *journal) writeTransfer(ctx context.Context, last string, messages []eve
 		if done+step < n {
 			addHeader(&part[0], partHeader, last)
 		}
-		seq, err := j.writePart(ctx, last, part)
-		if err != nil {
-			if done > 0 {
-				u.newest = &eventlog.Message{Subject: messages[done-1].Subject, Data: bytes.Clone(messages[done-1].Data)}
-				j.setUnfinished(u)
-			}
+		seq, whole, err := j.writePart(ctx, last, part)
+		switch {
+		case err != nil && done > 0:
+			u.newest = &eventlog.Message{Subject: messages[done-1].Subject, Data: bytes.Clone(messages[done-1].Data)}
+			j.setUnfinished(u)
 			return err
-		}
-		if u.first == 0 {
+		case err != nil:
+			return err
+		case whole:
+			done = n
+		case u.first == 0:
 			u.first = seq
 			j.setUnfinished(u)
 		}
@@ -84,22 +86,24 @@ func (j *journal) writeTransfer(ctx context.Context, last string, messages []eve
 	return nil
 }
 
-// writePart writes messages of a transfer and returns the sequence of the last one. If the answer is lost, it looks whether they are in the log.
-func (j *journal) writePart(ctx context.Context, last string, messages []eventlog.Write) (seq uint64, err error) {
+// writePart writes messages of a transfer and returns the sequence of the last one, and whether the whole transfer is in the log. If the answer is lost,
+// it looks for them there.
+func (j *journal) writePart(ctx context.Context, last string, messages []eventlog.Write) (seq uint64, whole bool, err error) {
 	began := time.Now()
+	_, isPart := messages[0].Header[partHeader]
 	seq, err = j.queue.writeEvents(ctx, messages)
 	if err == nil || errors.Is(err, ErrFull) {
-		return seq, err
+		return seq, !isPart, err
 	}
 	known, begun, failed := j.lastInLog(ctx, began)
 	switch {
 	case failed != nil:
-	case messages[0].Header[partHeader] != "" && begun.written(last, messages) > 0:
-		return begun.newest.Sequence, nil
-	case messages[0].Header[partHeader] == "" && known == last:
-		return 0, nil
+	case known == last:
+		return 0, true, nil
+	case isPart && begun.written(last, messages) > 0:
+		return begun.newest.Sequence, false, nil
 	}
-	return 0, err
+	return 0, false, err
 }
 
 func addHeader(w *eventlog.Write, name, value string) {

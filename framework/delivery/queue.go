@@ -234,6 +234,9 @@ type sourcePartition struct {
 
 // Append appends events in order. They are durable when it returns nil; if it returns an error, they may be.
 func (q *Queue) Append(ctx context.Context, events []NewEvent) error {
+	if len(events) == 0 {
+		return nil
+	}
 	records := make([]record, len(events))
 	subjects := map[sourcePartition]string{}
 	limit := q.store.MaxMessage()
