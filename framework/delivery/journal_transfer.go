@@ -12,7 +12,7 @@ import (
 
 // maxSingle is the number of messages up to which they are written one by one if they need not be written together. The embedded server waits for
 // the disk once for each of them. For an atomic batch it waits about fifteen times, and writes the messages twice.
-const maxSingle = 48
+const maxSingle = 32
 
 // writesSingly reports whether n messages that need not be written together are written one by one.
 func (q *Queue) writesSingly(n int) bool { return n <= 1 || q.hasDisk() && n <= maxSingle }

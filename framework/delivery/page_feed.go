@@ -163,7 +163,7 @@ func (f *pageFeed) readPageLocked(ctx context.Context) error {
 // nextMessageLocked opens the reader if that is not done yet, and returns the next message. It unlocks the mutex meanwhile.
 func (f *pageFeed) nextMessageLocked(ctx context.Context) (m eventlog.Message, pending uint64, err error) {
 	g, reader := f.partition, f.reader
-	query := eventlog.Query{Filters: f.subjects, From: f.from, Prefetch: 64}
+	query := eventlog.Query{Filters: f.subjects, From: f.from, Prefetch: 32}
 	g.mu.Unlock()
 	defer g.mu.Lock()
 	if reader == nil {

@@ -15,7 +15,7 @@ import (
 
 // Limits of writes.
 const (
-	pageBytes   = 128 << 10 // bytes of a page with several events
+	pageBytes   = 256 << 10 // bytes of a page with several events
 	groupBytes  = 4 << 20   // bytes of a group
 	maxMessages = 500       // messages of a group; the server accepts 1,000
 	maxPending  = 64 << 20  // bytes waiting to be written
