@@ -237,6 +237,28 @@ func TestHostileCopiesAreRefused(t *testing.T) {
 	}
 }
 
+// A copy is refused if one of its files cannot be written, and used once that is possible.
+func TestCopiesThatCannotBeUnpacked(t *testing.T) {
+	s, dir := fileStore(t, t.TempDir()), t.TempDir()
+	for _, audience := range []string{"one", "two"} {
+		record(t, s, audience, 1, users(10)...)
+		settleAll(t, s, audience)
+	}
+	names, err := memberFileNames(t.Context(), s.db)
+	require.NoError(t, err)
+	require.Len(t, names, 2)
+	require.NoError(t, s.Backup(t.Context(), filepath.Join(dir, FileName)))
+	for _, name := range names {
+		inTheWay := filepath.Join(dir, FileName+memberFilesSuffix, name)
+		require.NoError(t, os.MkdirAll(inTheWay, 0o700))
+		_, err = Open(t.Context(), dir)
+		assert.ErrorContains(t, err, "unpacking the ledger's member files: rename ")
+		require.NoError(t, os.Remove(inTheWay))
+	}
+	copied := fileStore(t, dir)
+	assert.Equal(t, contents(t, s, "one", "two"), contents(t, copied, "one", "two"))
+}
+
 // No byte of an erased user stays in a file, and nothing else is lost.
 func TestErasedUsersAreInNoFile(t *testing.T) {
 	dir := t.TempDir()

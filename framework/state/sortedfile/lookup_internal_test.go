@@ -3,11 +3,13 @@ package sortedfile
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/internal/testsize"
@@ -130,4 +132,25 @@ func TestReadingAllocatesLittle(t *testing.T) {
 		}
 		it.Close()
 	}), 3.0) // the iterator, and its key, which grows once
+}
+
+// eagerFile returns io.EOF with the last bytes of the file, which an io.ReaderAt may do.
+type eagerFile struct{ memoryFile }
+
+func (f eagerFile) ReadAt(b []byte, offset int64) (int, error) {
+	n, err := f.memoryFile.ReadAt(b, offset)
+	if size, _ := f.Size(); err == nil && offset+int64(n) == size {
+		err = io.EOF
+	}
+	return n, err
+}
+
+func TestFilesThatEndWithTheirLastByte(t *testing.T) {
+	file, keys := smallFile(t)
+	r, err := NewReader(eagerFile{memoryFile{bytes.NewReader(file)}}, "file")
+	require.NoError(t, err)
+	found := 0
+	require.NoError(t, r.Get(keys, func(int, string) error { found++; return nil }))
+	assert.Equal(t, len(keys), found)
+	assert.NoError(t, r.Verify(t.Context()))
 }
