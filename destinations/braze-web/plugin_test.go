@@ -28,6 +28,7 @@ func TestSettingsAreChecked(t *testing.T) {
 		{`{"endpoint":"http://[::1]:8900"}`, ""},
 		{`{"endpoint":"sdk.fra-01.braze.eu","sdkUrl":"javascript:alert(1)"}`, "SDK URL should be an https URL"},
 		{`{"endpoint":"sdk.fra-01.braze.eu","sdkUrl":"https://cdn.example.com/braze.js#x"}`, "SDK URL"},
+		{`{"endpoint":"sdk.fra-01.braze.eu","sdkUrl":"ftp://localhost/braze.js"}`, "SDK URL"},
 		{`{"endpoint":"sdk.fra-01.braze.eu","sdkUrl":"http://cdn.example.com/braze.js"}`, "SDK URL"},
 		{`{"endpoint":"sdk.fra-01.braze.eu","sdkUrl":"https://user:password@cdn.example.com/braze.js"}`, "SDK URL"},
 	} {
