@@ -57,6 +57,7 @@ func TestSandboxChecksTheToken(t *testing.T) {
 		w := httptest.NewRecorder()
 		account.ServeHTTP(w, r)
 		assert.Equal(t, c.want, w.Code, name)
+		assert.True(t, json.Valid(w.Body.Bytes()), "%s: one response: %s", name, w.Body)
 	}
 }
 
