@@ -29,9 +29,9 @@ type cluster struct {
 }
 
 func newCluster(t *testing.T) *cluster {
-	c := &cluster{t: t, file: filepath.Join(t.TempDir(), "nats-server"), running: make([]*exec.Cmd, 3)}
-	out, err := exec.Command("go", "build", "-o", c.file, "github.com/nats-io/nats-server/v2").CombinedOutput()
-	require.NoError(t, err, string(out))
+	file, err := natsBinary()
+	require.NoError(t, err)
+	c := &cluster{t: t, file: file, running: make([]*exec.Cmd, 3)}
 	var routes []string
 	for range 3 {
 		c.clients = append(c.clients, freePort(t))

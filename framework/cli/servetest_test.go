@@ -29,13 +29,21 @@ import (
 // binary builds the command once for all tests that run it as a process, in a temporary directory. It does not know its version: by default
 // Go would give it one in a clean clone, and none in a checkout with changes.
 var binary = sync.OnceValues(func() (string, error) {
-	file := filepath.Join(os.Getenv(builtVariable), "landfall")
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", file, "github.com/landfall-dev/landfall/cmd/landfall").CombinedOutput()
+	return buildProgram("landfall", "github.com/landfall-dev/landfall/cmd/landfall")
+})
+
+// natsBinary builds the NATS server once for all clusters.
+var natsBinary = sync.OnceValues(func() (string, error) { return buildProgram("nats-server", "github.com/nats-io/nats-server/v2") })
+
+// buildProgram builds a package in the temporary directory for built programs.
+func buildProgram(name, path string) (string, error) {
+	file := filepath.Join(os.Getenv(builtVariable), name)
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", file, path).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building: %w: %s", err, out)
 	}
 	return file, nil
-})
+}
 
 // builtVariable is the environment variable with the directory for built programs.
 const builtVariable = "LANDFALL_BUILT"
