@@ -1,6 +1,7 @@
 package brazecohorts
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -79,4 +80,21 @@ func TestTimesOfCohorts(t *testing.T) {
 	} {
 		assert.Equal(t, want, isoTime(text), text)
 	}
+}
+
+// A refusal of the keys says which setting is wrong, and keeps what Braze says. Other errors stay as they are.
+func TestRefusedKeysAreExplained(t *testing.T) {
+	for message, advice := range map[string]string{
+		"Invalid Partner API key for x": "the partner key does not belong to this cluster",
+		"Invalid client secret":         "Client Secret Key is not a data import key of this cluster",
+		"Partner not enabled for y":     "Client Secret Key does not allow this partner",
+		"Something else":                "Braze refuses the keys",
+	} {
+		err := explainError(fault.FromStatus(http.StatusUnauthorized, message))
+		assert.True(t, strings.HasPrefix(err.Error(), advice), err)
+		assert.ErrorContains(t, err, "(Braze says: "+message)
+		other := fault.FromStatus(http.StatusForbidden, message)
+		assert.Equal(t, error(other), explainError(other))
+	}
+	assert.NoError(t, explainError(nil))
 }

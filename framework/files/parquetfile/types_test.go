@@ -275,3 +275,19 @@ func TestValuesOfOtherWriters(t *testing.T) {
 		assert.Equal(t, []string{want}, values)
 	}
 }
+
+// A null is empty in each type of column, and not the zero of the type: 0 would be a user.
+func TestNullsAreEmpty(t *testing.T) {
+	type row struct {
+		Number *int64  `parquet:"number,optional"`
+		Short  *int32  `parquet:"short,optional"`
+		Text   *string `parquet:"text,optional"`
+	}
+	number, short, text := int64(7), int32(8), "x"
+	content := written(t, []row{{}, {Number: &number, Short: &short, Text: &text}, {}})
+	for name, want := range map[string]string{"number": "7", "short": "8", "text": "x"} {
+		values, err := readColumn(content, name)
+		require.NoError(t, err, name)
+		assert.Equal(t, []string{"", want, ""}, values, name)
+	}
+}

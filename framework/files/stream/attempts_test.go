@@ -258,3 +258,30 @@ func strictPlan(t *testing.T) *runtime.Plan {
 	require.NoError(t, err)
 	return made
 }
+
+// A call is made again after errors that may pass. Its error is that of the last attempt, or the first that does not pass.
+func TestCallsAreMadeAgain(t *testing.T) {
+	busy, wrong := fault.FromStatus(503, "busy"), fault.FromStatus(400, "wrong")
+	for name, c := range map[string]struct {
+		answers []error
+		calls   int
+		want    error
+	}{
+		"no error":                   {[]error{nil}, 1, nil},
+		"an error that passes":       {[]error{busy, busy, nil}, 3, nil},
+		"an error that stays":        {[]error{wrong, nil}, 1, wrong},
+		"one of each":                {[]error{busy, wrong, nil}, 2, wrong},
+		"as many errors as attempts": {[]error{busy, busy, busy, nil}, 3, busy},
+	} {
+		calls := 0
+		err := stream.Retry{Attempts: 3, Backoff: time.Microsecond}.Call(t.Context(), func() error {
+			calls++
+			return c.answers[calls-1]
+		})
+		assert.Equal(t, c.want, err, name)
+		assert.Equal(t, c.calls, calls, name)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	assert.ErrorIs(t, stream.Retry{}.Call(ended, func() error { return busy }), context.Canceled)
+}
