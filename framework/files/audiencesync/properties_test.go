@@ -79,6 +79,8 @@ func TestPropertiesAreSentWithChanges(t *testing.T) {
 		"the subscription's mapping": {csv, own, audiencesync.Properties{All: true}, hashed("gold"), "email; a subscription's mapping"},
 		"properties of the event":    {csv, strings.Replace(own, "context.traits.plan", "properties.plan", 1), audiencesync.Properties{All: true}, hashed("gold"), "email; a subscription's mapping"},
 		"spaces in the header":       {strings.Replace(csv, ",email,", ", email ,", 1), `[]`, audiencesync.Properties{Names: []string{"email"}}, hashed("ann@example.com"), "a column is ignored"},
+		"a listed key of NDJSON":     {strings.Replace(ndjson, `{"name":"gold"}`, `"gold"`, 1), own, audiencesync.Properties{Names: []string{"plan"}}, hashed("gold"), ""},
+		"a key that is not listed":   {strings.Replace(ndjson, `{"name":"gold"}`, `"gold"`, 1), own, audiencesync.Properties{Names: []string{"email"}}, "", "email; a subscription's mapping"},
 		"none":                       {csv, `[]`, audiencesync.Properties{}, "", "columns are ignored"},
 	} {
 		t.Run(name, func(t *testing.T) {
