@@ -27,6 +27,10 @@ type checkpoint struct {
 	LogCreated int64 `json:"log,omitempty"`
 	// Anchor is the last page that was read from that log.
 	Anchor *anchor `json:"anchor,omitempty"`
+	// Sources are the sources whose events are read; none for all, or if an earlier version wrote it.
+	Sources []string `json:"src,omitempty"`
+	// Left says from which page on events of sources are not read any more, which were among Sources before.
+	Left map[string]uint64 `json:"left,omitempty"`
 	// Counts are the numbers of verdicts by outcome.
 	Counts map[string]int64 `json:"counts,omitempty"`
 }

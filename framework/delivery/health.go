@@ -16,24 +16,25 @@ type Code string
 
 // Codes of findings.
 const (
-	CodeDisconnected Code = "disconnected"  // no connection to NATS
-	CodeUnwritable   Code = "unwritable"    // the log, its checkpoints, or letters cannot be written
-	CodeUnreadable   Code = "unreadable"    // the log cannot be read
-	CodeDiskShort    Code = "disk-short"    // less free disk space than MinFreeBytes
-	CodeLogFull      Code = "log-full"      // the log has reached its limit
-	CodeState        Code = "state"         // the ledger does not answer
-	CodeLost         Code = "lost"          // accepted events are missing from the log
-	CodeDamaged      Code = "damaged"       // files of the log are damaged
-	CodeCheckpoints  Code = "checkpoints"   // checkpoints do not match the log, so their partitions are not delivered
-	CodeNoOwner      Code = "no-owner"      // no process owns some partitions
-	CodeStalled      Code = "stalled"       // accepted events make no progress though nothing is paused
-	CodeParkedFull   Code = "parked-full"   // the limit of parked events is reached
-	CodeLettersNear  Code = "letters-near"  // the oldest dead letters will be deleted soon
-	CodePaused       Code = "paused"        // the remote asked to wait
-	CodeRetrying     Code = "retrying"      // the remote fails and is retried
-	CodeDown         Code = "down"          // the remote is down
-	CodeBudget       Code = "budget"        // a limit of the instance asks to wait
-	CodeLogin        Code = "login-missing" // an operator must log in
+	CodeDisconnected  Code = "disconnected"   // no connection to NATS
+	CodeUnwritable    Code = "unwritable"     // the log, its checkpoints, or letters cannot be written
+	CodeUnreadable    Code = "unreadable"     // the log cannot be read
+	CodeDiskShort     Code = "disk-short"     // less free disk space than MinFreeBytes
+	CodeLogFull       Code = "log-full"       // the log has reached its limit
+	CodeState         Code = "state"          // the ledger does not answer
+	CodeLost          Code = "lost"           // accepted events are missing from the log
+	CodeDamaged       Code = "damaged"        // files of the log are damaged
+	CodeCheckpoints   Code = "checkpoints"    // checkpoints do not match the log, so their partitions are not delivered
+	CodeNoOwner       Code = "no-owner"       // no process owns some partitions
+	CodeStalled       Code = "stalled"        // accepted events make no progress though nothing is paused
+	CodeParkedFull    Code = "parked-full"    // the limit of parked events is reached
+	CodeSourceRemoved Code = "source-removed" // events of a source that an instance no longer receives are not delivered
+	CodeLettersNear   Code = "letters-near"   // the oldest dead letters will be deleted soon
+	CodePaused        Code = "paused"         // the remote asked to wait
+	CodeRetrying      Code = "retrying"       // the remote fails and is retried
+	CodeDown          Code = "down"           // the remote is down
+	CodeBudget        Code = "budget"         // a limit of the instance asks to wait
+	CodeLogin         Code = "login-missing"  // an operator must log in
 )
 
 // Values of Finding.Stops.
@@ -129,6 +130,7 @@ func (r *Runner) Health(ctx context.Context) Health {
 	h.Findings = append(h.Findings, r.queue.queueFindings()...)
 	h.Findings = append(h.Findings, r.checkCache.runChecks(ctx, r.settings.Checks)...)
 	h.Findings = append(h.Findings, r.survey.partitionFindings(time.Now())...)
+	h.Findings = append(h.Findings, r.survey.leftFindings()...)
 	h.Findings = append(h.Findings, r.limitFindings()...)
 	r.eachWorker(func(w *worker) { h.Findings = append(h.Findings, w.instanceFindings(time.Now())...) })
 	slices.SortStableFunc(h.Findings, func(a, b Finding) int {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -171,6 +172,12 @@ func mergeCheckpoints(old, renamed checkpoint, exists bool) (merged checkpoint, 
 		return renamed, false, nil
 	}
 	merged = renamed
+	merged.Sources = unionOf(old.Sources, renamed.Sources) // those that the next owner does not read are left
+	if merged.Left = maps.Clone(old.Left); merged.Left != nil {
+		maps.Copy(merged.Left, renamed.Left)
+	} else {
+		merged.Left = renamed.Left
+	}
 	merged.Owner, merged.Start, merged.Low, merged.DedupeFrom = "", start, old.Low, old.DedupeFrom
 	merged.Done, merged.Partial = nil, nil
 	for _, r := range old.Done {
@@ -188,6 +195,16 @@ func mergeCheckpoints(old, renamed checkpoint, exists bool) (merged checkpoint, 
 		}
 	}
 	return merged, true, nil
+}
+
+// unionOf returns the texts of two lists; nil if one of them is empty, which stands for all.
+func unionOf(a, b []string) []string {
+	if len(a) == 0 || len(b) == 0 {
+		return nil
+	}
+	list := slices.Concat(a, b)
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // moveLetters stores the letters of an instance under another one and deletes the old ones.

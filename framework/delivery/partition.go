@@ -26,10 +26,12 @@ type partition struct {
 	number    int
 	ctx       context.Context // ends when the partition is released or abandoned
 	cancel    context.CancelFunc
-	done      chan struct{} // closed when readLoop has returned
-	initial   checkpoint    // the checkpoint at acquisition
-	logID     int64         // identity of the log that is read: when it was created
-	mapping   *mappingSlot  // records which event is being mapped
+	done      chan struct{}     // closed when readLoop has returned
+	initial   checkpoint        // the checkpoint at acquisition
+	sources   []string          // see checkpoint.Sources
+	left      map[string]uint64 // see checkpoint.Left
+	logID     int64             // identity of the log that is read: when it was created
+	mapping   *mappingSlot      // records which event is being mapped
 	recentIDs *recentIDs
 	cursor    *pageCursor // where it reads the log; set by readLog once it runs
 	mergeMu   sync.Mutex  // held while a stored letter is read and rewritten; locked before the worker's mutex
@@ -71,6 +73,7 @@ func (w *worker) newPartition(n int, cp checkpoint, revision uint64, valid time.
 	p := &partition{
 		worker: w, number: n, done: make(chan struct{}), initial: cp, revision: revision, leaseUntil: valid, renewedAt: time.Now(), evictCheckedAt: time.Now(), nextPage: cp.Low, logID: cp.LogCreated, anchor: cp.Anchor, lastRead: time.Now(),
 		eventsPerPage: 1, counts: maps.Clone(cp.Counts), letters: newLetterCopies(), recentIDs: newRecentIDs(),
+		sources: recordedSources(w.instance.Sources), left: leftSources(cp, w.instance.Sources),
 	}
 	p.owner = w.dispatcher.NewOwner(p.requestAllowanceLocked)
 	if p.counts == nil {
@@ -311,7 +314,7 @@ func (p *partition) dropFinishedPagesLocked() {
 
 // currentCheckpointLocked returns the checkpoint of the current state.
 func (p *partition) currentCheckpointLocked(owner string) checkpoint {
-	cp := checkpoint{Owner: owner, Start: p.initial.Start, Counts: maps.Clone(p.counts), LogCreated: p.logID, Anchor: p.anchor}
+	cp := checkpoint{Owner: owner, Start: p.initial.Start, Counts: maps.Clone(p.counts), LogCreated: p.logID, Anchor: p.anchor, Sources: p.sources, Left: p.left}
 	cp.setProgressLocked(p.openPages, p.nextPage)
 	cp.carryOver(p.initial, p.nextPage)
 	if cp.DedupeFrom = p.recentIDs.oldestBefore(cp.Low); p.recentIDs.isEmpty() {

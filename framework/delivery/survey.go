@@ -33,6 +33,7 @@ type survey struct {
 	mu         sync.Mutex // guards the fields below; an unownedPartition is not changed once it is among them
 	unowned    map[partitionID]*unownedPartition
 	stalled    map[partitionID]time.Time // since when partitions have made no progress
+	left       []*leftEvents             // of sources that were removed
 	unreadable error                     // why the log cannot be read; nil if it can
 	since      time.Time                 // of unreadable
 }
@@ -40,10 +41,14 @@ type survey struct {
 // watchProgress surveys the partitions of this process's instances until the Runner stops.
 func (r *Runner) watchProgress() {
 	dog := newWatchdog(r.settings.StallAfter)
+	var countedLeft time.Time
 	for pause.For(r.ctx, surveyInterval) == nil {
 		ctx, cancel := context.WithTimeout(r.ctx, surveyBudget)
 		r.surveyUnowned(ctx, time.Now())
 		r.surveyProgress(ctx, dog, time.Now())
+		if time.Since(countedLeft) >= leftInterval && r.surveyLeft(ctx) == nil {
+			countedLeft = time.Now()
+		}
 		cancel()
 	}
 }

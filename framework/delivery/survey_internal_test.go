@@ -237,3 +237,37 @@ func TestStallsBeginAfterATime(t *testing.T) {
 		assert.Equal(t, []bool{c.stalled, c.news}, []bool{stalled, news}, c.after)
 	}
 }
+
+// TestEventsOfRemovedSources checks that the events which waited when a source was taken from an instance are counted until they are deleted, or the
+// instance receives the source again.
+func TestEventsOfRemovedSources(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New(memlog.Options{}).Connect()
+		r, w := newIdleRunner(t, log, 2, Settings{}, Instance{Plan: accepts(t).Plan, Sources: []string{"app"}})
+		began := time.Now()
+		for _, subject := range []string{"ev.web.0", "ev.app.0", "ev.web.0", "ev.other.0", "ev.web.0", "ev.web.1"} {
+			_, err := log.Append(t.Context(), eventsStream, []eventlog.Write{{Subject: subject, Data: []byte("{}\n{}\n")}})
+			require.NoError(t, err)
+			time.Sleep(time.Minute)
+		}
+		p := w.own(0, checkpoint{Low: 2, Sources: []string{"app", "web"}})
+		p.nextPage = 7 // later events of other sources are read
+		cp := p.currentCheckpointLocked("me")
+		assert.Equal(t, map[string]uint64{"web": 2}, cp.Left)
+		assert.Equal(t, []string{"app"}, cp.Sources)
+		r.leases.recordWrite(eventlog.Write{Subject: checkpointSubject("main", 0), Data: cp.toMessage("", 0).Data}, 9)
+		require.NoError(t, r.surveyLeft(t.Context()))
+		list := r.survey.leftFindings()
+		require.Len(t, list, 1)
+		assert.Equal(t, CodeSourceRemoved, list[0].Code)
+		assert.Contains(t, list[0].Message, "4 events of the source web that waited are not delivered")
+		assert.Contains(t, list[0].Next, "landfall replay --instance main --since "+began.Add(2*time.Minute).UTC().Format(time.RFC3339))
+
+		assert.Equal(t, map[string]uint64{"web": 2, "app": 7}, leftSources(checkpoint{Low: 7, Sources: []string{"app"}, Left: cp.Left}, []string{"new"}), "the first page counts")
+		assert.Empty(t, leftSources(checkpoint{Low: 7, Sources: []string{"app"}, Left: cp.Left}, []string{"app", "web"}), "it is received again")
+		assert.Empty(t, leftSources(checkpoint{Low: 7, Sources: []string{"app"}, Left: cp.Left}, nil), "all are received")
+		require.NoError(t, log.PurgeSubjects(t.Context(), eventsStream, "ev.web.0"))
+		require.NoError(t, r.surveyLeft(t.Context()))
+		assert.Empty(t, r.survey.leftFindings())
+	})
+}

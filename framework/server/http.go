@@ -118,6 +118,7 @@ func (v *server) openConsole(guard *access.Guard, at *listeners) (*console.Conso
 	settings := p.consoleConfig()
 	settings.WaitForConfig = v.waitForReload
 	settings.Queue, settings.Runner = v.queue, v.runner
+	settings.LedgerSize = v.ledgerSize
 	settings.RemovedInstances, settings.MoveInstance, settings.ForgetInstance = v.removedInstances, v.moveInstance, v.forgetInstance
 	settings.Why = v.whySource()
 	settings.Syncs = v.syncs

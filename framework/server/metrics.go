@@ -20,7 +20,7 @@ func (v *server) prepareMetrics() {
 	v.eventCounter = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "landfall", Name: "events_total", Help: "Events that clients sent, by source and by outcome, the result that the response reported.",
 	}, []string{"source", "outcome"})
-	v.metrics.MustRegister(newBuildMetric(buildinfo.Read()), v.eventCounter, deliveryMetrics{v}, damageMetrics{v}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	v.metrics.MustRegister(newBuildMetric(buildinfo.Read()), v.eventCounter, deliveryMetrics{v}, damageMetrics{v}, ledgerMetrics{v}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 
 // newBuildMetric returns a metric that is always 1, with labels that describe the program.

@@ -185,7 +185,7 @@ func TestServesEvents(t *testing.T) {
 		`landfall_events_total{outcome="accepted",source="web"} 1`, `landfall_events_total{outcome="rejected",source="web"} 1`, `landfall_delivering{instance="cohorts"} 1`, `landfall_stopped{instance="cohorts"} 0`,
 		`landfall_unowned_partitions{instance="cohorts"} 0`, `landfall_paused_seconds{instance="cohorts"} 0`, `landfall_waiting{instance="cohorts"} 0`,
 		`landfall_lag_events{instance="cohorts"} 0`, `landfall_lag_seconds{instance="cohorts"} 0`, `landfall_concurrency_limit{instance="cohorts"}`, `landfall_down_seconds{instance="cohorts"} 0`, `landfall_remaining_seconds{instance="cohorts"} 0`, `landfall_parked_keys{instance="cohorts"} 0`, `landfall_durable_verdicts{instance="cohorts",outcome="delivered"} 1`,
-		"landfall_ready 1", "landfall_build_info{", `landfall_queue_bytes{stream="events"}`, "landfall_erasure_oldest_seconds 0", `landfall_partitions{instance="cohorts"} 16`,
+		"landfall_ready 1", "landfall_build_info{", `landfall_queue_bytes{stream="events"}`, "landfall_erasure_oldest_seconds 0", "landfall_ledger_bytes ", "landfall_ledger_member_files 0", `landfall_partitions{instance="cohorts"} 16`,
 	} {
 		s.shows(metrics, line, "metrics")
 	}

@@ -16,7 +16,8 @@ import (
 )
 
 type cohortsView struct {
-	HasLedger bool // an instance with a ledger exists
+	HasLedger bool        // an instance with a ledger exists
+	Ledger    *LedgerSize // nil if it is not known
 	Error     string
 	User      string
 	Found     []membershipView
@@ -51,6 +52,9 @@ func (c *Console) handleCohorts(w http.ResponseWriter, r *http.Request) {
 		view.Error = err.Error()
 	}
 	view.HasLedger = len(instances) > 0
+	if c.LedgerSize != nil {
+		view.Ledger = c.LedgerSize()
+	}
 	for _, in := range instances {
 		sizes, err := in.Ledger.Sizes(r.Context())
 		if err != nil {
@@ -114,10 +118,10 @@ func (c *Console) requestedCohort(w http.ResponseWriter, r *http.Request) (Insta
 		return Instance{}, destination.AudienceSize{}, false
 	}
 	for _, in := range instances {
-		if in.Plan.ID() != r.PathValue("instance") {
+		if in.Plan.ID() != pathID(r, "instance") {
 			continue
 		}
-		size, err := syncerOf(in).Find(r.Context(), r.PathValue("id"))
+		size, err := syncerOf(in).Find(r.Context(), pathID(r, "id"))
 		if err != nil {
 			c.renderError(w, r, http.StatusNotFound, "cohorts", "No such cohort", errorSentence(err))
 			return Instance{}, destination.AudienceSize{}, false

@@ -8,6 +8,7 @@ package console
 
 import (
 	"context"
+	"fmt"
 	"html/template"
 	"log/slog"
 	"net/http"
@@ -63,6 +64,8 @@ type Config struct {
 	// Queue and Runner deliver events; nil in a console without a queue.
 	Queue  *delivery.Queue
 	Runner *delivery.Runner
+	// LedgerSize returns the size of a ledger in files, nil for one in a database; may be nil.
+	LedgerSize func() *LedgerSize
 	// RemovedInstances returns the status of instances that are no longer in the config but still have data; may be nil.
 	RemovedInstances func() []delivery.Status
 	// Rejections and Actions return the latest rejected events and changes by operators, newest first; nil without a state that keeps them.
@@ -100,6 +103,15 @@ type Config struct {
 	Commands    *config.Commands                 // keeps the outputs of the config's commands; may be nil
 	Log         *slog.Logger                     // discards by default
 }
+
+// LedgerSize is the size of a ledger in files.
+type LedgerSize struct {
+	MemberFiles int // with the members of large audiences
+	Bytes       int64
+}
+
+// Megabytes returns the size of all files for people.
+func (s *LedgerSize) Megabytes() string { return fmt.Sprintf("%.1f MB", float64(s.Bytes)/1e6) }
 
 // HistorySource reads what all servers keep of earlier times. A function is nil if that is not kept.
 type HistorySource struct {

@@ -119,7 +119,7 @@ func (c *Console) handleErasure(w http.ResponseWriter, r *http.Request) {
 	if !c.hasErasures(w, r) {
 		return
 	}
-	receipt, err := c.Erasures.Find(r.Context(), r.PathValue("id"))
+	receipt, err := c.Erasures.Find(r.Context(), pathID(r, "id"))
 	if err != nil {
 		c.renderError(w, r, lookupStatus(err, erasure.ErrUnknown), "erasures", "No such erasure", errorSentence(err))
 		return

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -292,4 +294,22 @@ func TestTimesOfVerdictFilters(t *testing.T) {
 	}
 	assert.Equal(t, "2026-01-31T15:04:00", stampInput(want, "typed"))
 	assert.Equal(t, "typed", stampInput(time.Time{}, "typed"))
+}
+
+// TestEveryIDHasAPath checks that the segment of an id leads to the id, and that neither browsers nor routers take it for a directory.
+func TestEveryIDHasAPath(t *testing.T) {
+	mux, got := http.NewServeMux(), ""
+	mux.HandleFunc("GET /cohorts/{instance}/{id...}", func(_ http.ResponseWriter, r *http.Request) { got = pathID(r, "id") })
+	base, err := url.Parse("http://h/console")
+	require.NoError(t, err)
+	for _, id := range []string{"vip", ".", "..", "...", "~.", "~..", "~~.", "~", "~vip", "a/../b", "a//b", "a b", "%2e", "ü", "a?b#c"} {
+		target, err := url.Parse("/cohorts/i/" + segmentOf(id))
+		require.NoError(t, err)
+		got = ""
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, base.ResolveReference(target).String(), nil))
+		assert.Equal(t, http.StatusOK, w.Code, id)
+		assert.Equal(t, id, got)
+		assert.NotContains(t, []string{".", "..", "%2e", "%2E"}, segmentOf(id), id)
+	}
 }

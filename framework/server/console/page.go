@@ -66,10 +66,30 @@ func parsePages() (map[string]*template.Template, error) {
 	return pages, nil
 }
 
+// segmentOf returns an id as a segment of a path. Browsers take the segments . and .. for directories, also if they are escaped, so these ids
+// follow a tilde.
+func segmentOf(id string) string {
+	if isDots(strings.TrimLeft(id, "~")) {
+		id = "~" + id
+	}
+	return url.PathEscape(id)
+}
+
+// pathID returns the id in a segment of the request's path, which segmentOf has made.
+func pathID(r *http.Request, name string) string {
+	id := r.PathValue(name)
+	if rest, ok := strings.CutPrefix(id, "~"); ok && isDots(strings.TrimLeft(rest, "~")) {
+		return rest
+	}
+	return id
+}
+
+func isDots(text string) bool { return text == "." || text == ".." }
+
 func templateFuncs() template.FuncMap {
 	return template.FuncMap{
 		"path":     func() string { return Path },
-		"segment":  url.PathEscape,
+		"segment":  segmentOf,
 		"count":    formatCount,
 		"since":    formatSince,
 		"when":     formatWhen,

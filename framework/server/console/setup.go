@@ -212,7 +212,7 @@ func (c *Console) freeID(f configFile, slug string) string {
 
 func (c *Console) handleEditInstance(w http.ResponseWriter, r *http.Request) {
 	f, err := c.readConfigFile()
-	raw, _ := f.findInstance(r.PathValue("id"))
+	raw, _ := f.findInstance(pathID(r, "id"))
 	entry, ok := c.findDestination(raw.Get("destination").Str())
 	if !ok || err != nil {
 		c.renderEditError(w, r, err)

@@ -76,7 +76,7 @@ type syncView struct {
 // requestedSync returns the state of the sync that the URL names. If it does not exist, it responds with an error and returns false.
 func (c *Console) requestedSync(w http.ResponseWriter, r *http.Request) (syncStatus, bool) {
 	list, err := c.listSyncs(r.Context(), func(s audienceruns.Status) bool {
-		return s.Sync == r.PathValue("sync") && s.Instance == r.PathValue("instance")
+		return s.Sync == pathID(r, "sync") && s.Instance == pathID(r, "instance")
 	})
 	switch {
 	case err != nil:

@@ -56,7 +56,7 @@ func (v wizardView) Steps() (steps []wizardStep) {
 		case key == "destination":
 			s.Link = "wizard"
 		case past && v.ID != "":
-			s.Link = "wizard/at/" + url.PathEscape(v.ID) + "/" + key
+			s.Link = "wizard/at/" + segmentOf(v.ID) + "/" + key
 		}
 		steps = append(steps, s)
 	}
@@ -170,7 +170,7 @@ func (c *Console) handleWizardNew(w http.ResponseWriter, r *http.Request) {
 // wizardInstance returns the instance in the path of a request. If there is none, it responds and returns false.
 func (c *Console) wizardInstance(w http.ResponseWriter, r *http.Request) (v wizardView, f configFile, ok bool) {
 	f, err := c.readConfigFile()
-	raw, _ := f.findInstance(r.PathValue("id"))
+	raw, _ := f.findInstance(pathID(r, "id"))
 	entry, found := c.findDestination(raw.Get("destination").Str())
 	if err != nil || !found {
 		c.renderEditError(w, r, err)
@@ -232,7 +232,7 @@ func (c *Console) handleWizardConnect(w http.ResponseWriter, r *http.Request) {
 		c.renderWizard(w, r, http.StatusUnprocessableEntity, v)
 		return
 	}
-	http.Redirect(w, r, Path+"wizard/at/"+url.PathEscape(form.ID)+"/audiences", http.StatusSeeOther)
+	http.Redirect(w, r, Path+"wizard/at/"+segmentOf(form.ID)+"/audiences", http.StatusSeeOther)
 }
 
 // readConnection reads the settings of a submitted connection. A typed secret becomes a reference to the state; typed has its value by the

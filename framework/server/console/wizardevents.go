@@ -254,7 +254,7 @@ func (c *Console) handleWizardMapping(w http.ResponseWriter, r *http.Request) {
 		c.renderWizard(w, r, http.StatusUnprocessableEntity, v)
 		return
 	}
-	http.Redirect(w, r, Path+"wizard/at/"+url.PathEscape(v.ID)+"/test", http.StatusSeeOther)
+	http.Redirect(w, r, Path+"wizard/at/"+segmentOf(v.ID)+"/test", http.StatusSeeOther)
 }
 
 // hasErrors reports whether an input of the form has an error.

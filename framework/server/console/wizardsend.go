@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -101,7 +100,7 @@ func (c *Console) handleWizardOn(w http.ResponseWriter, r *http.Request) {
 		c.renderWizard(w, r, http.StatusUnprocessableEntity, v)
 		return
 	}
-	http.Redirect(w, r, fmt.Sprintf("%swizard/at/%s/done?since=%d", Path, url.PathEscape(v.ID), since.UnixMilli()), http.StatusSeeOther)
+	http.Redirect(w, r, fmt.Sprintf("%swizard/at/%s/done?since=%d", Path, segmentOf(v.ID), since.UnixMilli()), http.StatusSeeOther)
 }
 
 // wizardDone is the last page: how to send events, and whether the first one has arrived.
@@ -134,7 +133,7 @@ func (c *Console) handleWizardDone(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	done.Host, done.Waiting = c.ingestURL(r), fmt.Sprintf("%swizard/at/%s/done?part=1&since=%d", Path, url.PathEscape(v.ID), millis)
+	done.Host, done.Waiting = c.ingestURL(r), fmt.Sprintf("%swizard/at/%s/done?part=1&since=%d", Path, segmentOf(v.ID), millis)
 	for _, s := range f.root.Get("sources").Items() {
 		if v.takesSource(s.Get("id").Str()) {
 			done.Source, done.WriteKey = s.Get("id").Str(), s.Get("writeKey").Text()

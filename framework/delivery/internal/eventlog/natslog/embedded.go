@@ -31,7 +31,10 @@ type embeddedServer struct {
 	closed      bool          // it is not started again; guarded by restarting
 
 	mu      sync.Mutex
-	running *server.Server // nil during a restart and after close
+	running *server.Server  // nil during a restart and after close
+	isLast  bool            // no other server follows
+	life    context.Context // ends when the running server is stopped
+	end     context.CancelFunc
 }
 
 var errServerDown = errors.New("the server in this process is being restarted")
@@ -71,6 +74,7 @@ func (e *embeddedServer) start() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.running = s
+	e.life, e.end = context.WithCancel(context.Background())
 	return nil
 }
 
@@ -81,6 +85,7 @@ func (e *embeddedServer) stop() {
 	e.running = nil
 	e.mu.Unlock()
 	if s != nil {
+		e.end()
 		s.Shutdown()
 		s.WaitForShutdown()
 	}
@@ -156,6 +161,9 @@ func (e *embeddedServer) restartAfter(change func() error) error {
 func (e *embeddedServer) close() {
 	e.restarting.Lock()
 	defer e.restarting.Unlock()
+	e.mu.Lock()
+	e.isLast = true
+	e.mu.Unlock()
 	e.closed = true
 	if e.stopping != nil && e.stopInTime() != nil {
 		return // its files are in use

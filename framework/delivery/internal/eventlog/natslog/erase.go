@@ -17,6 +17,9 @@ import (
 // reconnectTimeout is how long the client has to connect to a server that was started again.
 const reconnectTimeout = 30 * time.Second
 
+// connectPoll is the time between two looks at whether a server that is started again accepts requests.
+const connectPoll = 20 * time.Millisecond
+
 // Erase implements eventlog.Eraser. The server in this process is stopped while the files are rewritten that have something to rewrite. The
 // servers of a cluster have files of their own: then the error is errors.ErrUnsupported.
 //
@@ -49,7 +52,7 @@ func (l *Log) waitForConnection() error {
 		if l.conn.IsClosed() {
 			return eventlog.ErrClosed
 		}
-		if err := pause.For(ctx, 20*time.Millisecond); err != nil {
+		if err := pause.For(ctx, connectPoll); err != nil {
 			return err
 		}
 	}

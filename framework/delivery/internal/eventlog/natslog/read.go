@@ -33,20 +33,28 @@ func (l *Log) First(ctx context.Context, stream, filter string, from uint64) (ev
 }
 
 func (l *Log) getMessage(ctx context.Context, stream string, seq uint64, options ...jetstream.GetMsgOpt) (eventlog.Message, error) {
-	s, err := l.streamNamed(ctx, stream)
-	if err != nil {
-		return eventlog.Message{}, err
-	}
-	return storedMessage(s.GetMsg(ctx, seq, options...))
+	return l.getStored(ctx, stream, func(ctx context.Context, s jetstream.Stream) (*jetstream.RawStreamMsg, error) {
+		return s.GetMsg(ctx, seq, options...)
+	})
+}
+
+// getStored returns a message of a stream that get reads.
+func (l *Log) getStored(ctx context.Context, stream string, get func(context.Context, jetstream.Stream) (*jetstream.RawStreamMsg, error)) (m eventlog.Message, err error) {
+	err = l.acrossRestarts(ctx, func(ctx context.Context) error {
+		s, err := l.streamNamed(ctx, stream)
+		if err == nil {
+			m, err = storedMessage(get(ctx, s))
+		}
+		return err
+	})
+	return m, err
 }
 
 // Last returns the newest message of a subject.
 func (l *Log) Last(ctx context.Context, stream, subject string) (eventlog.Message, error) {
-	s, err := l.streamNamed(ctx, stream)
-	if err != nil {
-		return eventlog.Message{}, err
-	}
-	return storedMessage(s.GetLastMsgForSubject(ctx, subject))
+	return l.getStored(ctx, stream, func(ctx context.Context, s jetstream.Stream) (*jetstream.RawStreamMsg, error) {
+		return s.GetLastMsgForSubject(ctx, subject)
+	})
 }
 
 func storedMessage(m *jetstream.RawStreamMsg, err error) (eventlog.Message, error) {
@@ -101,7 +109,15 @@ func (l *Log) orderedConsumer(ctx context.Context, stream string, q eventlog.Que
 }
 
 // Count returns the number of messages of a query that the stream has now.
-func (l *Log) Count(ctx context.Context, stream string, q eventlog.Query) (uint64, error) {
+func (l *Log) Count(ctx context.Context, stream string, q eventlog.Query) (n uint64, err error) {
+	err = l.acrossRestarts(ctx, func(ctx context.Context) error {
+		n, err = l.count(ctx, stream, q)
+		return err
+	})
+	return n, err
+}
+
+func (l *Log) count(ctx context.Context, stream string, q eventlog.Query) (uint64, error) {
 	policy, seq, since := startOf(q)
 	consumer, err := l.js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
 		FilterSubjects: q.Filters, DeliverPolicy: policy, OptStartSeq: seq, OptStartTime: since,
@@ -158,6 +174,24 @@ func (r *reader) Close() { r.messages.Stop() }
 
 // Scan calls visit for the messages of a query that the stream has now, until it returns false or an error.
 func (l *Log) Scan(ctx context.Context, stream string, q eventlog.Query, visit func(eventlog.Message) (more bool, err error)) error {
+	var refused error // what visit has returned, after which it is not called again
+	err := l.acrossRestarts(ctx, func(ctx context.Context) error {
+		return l.scan(ctx, stream, q, func(m eventlog.Message) (more bool, err error) {
+			more, refused = visit(m)
+			q.From, q.Since = m.Sequence+1, time.Time{} // where to go on after a restart
+			if refused != nil {
+				return false, nil
+			}
+			return more, nil
+		})
+	})
+	if refused != nil {
+		return refused
+	}
+	return err
+}
+
+func (l *Log) scan(ctx context.Context, stream string, q eventlog.Query, visit func(eventlog.Message) (more bool, err error)) error {
 	consumer, err := l.orderedConsumer(ctx, stream, q, scanInactivity)
 	if err != nil {
 		return namedError(err)

@@ -124,7 +124,15 @@ func (l *Log) Subjects(ctx context.Context, stream, filter string) ([]string, er
 	return list, nil
 }
 
-func (l *Log) streamInfo(ctx context.Context, stream string, options ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
+func (l *Log) streamInfo(ctx context.Context, stream string, options ...jetstream.StreamInfoOpt) (info *jetstream.StreamInfo, err error) {
+	err = l.acrossRestarts(ctx, func(ctx context.Context) error {
+		info, err = l.readStreamInfo(ctx, stream, options...)
+		return err
+	})
+	return info, err
+}
+
+func (l *Log) readStreamInfo(ctx context.Context, stream string, options ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
 	s, err := l.streamNamed(ctx, stream)
 	if err != nil {
 		return nil, err
