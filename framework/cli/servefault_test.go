@@ -30,10 +30,11 @@ func events(t testing.TB, otherwise int) int {
 }
 
 // TestKilledInALoop kills the server at least twenty times at random moments: no accepted event is lost, and every user has the
-// state of the newest event. LANDFALL_EVENTS sets the number of events.
+// state of the newest event, whichever source it came from. LANDFALL_EVENTS sets the number of events.
 func TestKilledInALoop(t *testing.T) {
 	sandbox := newBrazeSandbox(t)
-	s := newServed(t, serveConfig, "--sandbox-url", sandbox.URL)
+	s := newServed(t, severalSources(t), "--sandbox-url", sandbox.URL)
+	s.keys = []string{"wk", "ak", "ik"}
 	s.start()
 	load, n := newLoad(5000, 6), events(t, shortLoad)
 	var sending sync.RWMutex // held while the server is away, so that its new address is seen
@@ -61,6 +62,12 @@ func TestKilledInALoop(t *testing.T) {
 	assert.Zero(t, counts["dead"]+counts["parked"]+counts["unmatched"], "%v", counts)
 	load.check(t, sandbox.URL)
 	t.Logf("%d events, %d kills: %v", n, kills.Load(), counts)
+}
+
+// severalSources returns the config of a server with three sources whose events an instance gets, and one that sends none.
+func severalSources(t *testing.T) string {
+	config := replaceOnce(t, serveConfig, "{id: web, writeKey: wk}", "{id: web, writeKey: wk}, {id: app, writeKey: ak}, {id: ios.app, writeKey: ik}, {id: other, writeKey: ok}")
+	return replaceOnce(t, config, "sources: [web]", "sources: [ios.app, app, web]")
 }
 
 // sendDuringRestarts is like send while the test kills and restarts the server: a batch in progress is sent again.

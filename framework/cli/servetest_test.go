@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"maps"
 	"net"
@@ -14,7 +15,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -78,8 +78,7 @@ type served struct {
 	log        *os.File
 	cmd        *exec.Cmd
 	client     *http.Client
-	keys       []string     // the write keys of batches, in turn; wk unless it is set
-	posts      atomic.Int64 // batches
+	keys       []string // the write keys of batches; wk unless it is set
 }
 
 // freePort returns an address with a free port.
@@ -247,12 +246,12 @@ func (s *served) waitSettled(events int64) map[string]int64 {
 	return nil
 }
 
-// nextKey returns the write key of the next batch.
-func (s *served) nextKey() string {
+// keyOf returns the write key of a batch, the same one if it is sent again.
+func (s *served) keyOf(batch []byte) string {
 	if len(s.keys) == 0 {
 		return "wk"
 	}
-	return s.keys[int(s.posts.Add(1))%len(s.keys)]
+	return s.keys[int(crc32.ChecksumIEEE(batch))%len(s.keys)]
 }
 
 // tryPost sends a batch once.
@@ -261,7 +260,7 @@ func (s *served) tryPost(url string, batch []byte) bool {
 	if err != nil {
 		return false
 	}
-	request.SetBasicAuth(s.nextKey(), "")
+	request.SetBasicAuth(s.keyOf(batch), "")
 	answer, err := s.client.Do(request)
 	if err != nil {
 		time.Sleep(20 * time.Millisecond)
