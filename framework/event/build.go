@@ -97,24 +97,24 @@ func BuildObject(shape *Shape, holes bool, value func(i int) (Value, error)) (Va
 // newBuilt returns an empty built with n values. If they are few, they are allocated with it.
 func newBuilt(n int) *built {
 	switch { // in steps of the sizes that the allocator has
-	case n <= 5:
+	case n <= 4:
 		b := &struct {
 			built
-			room [5]Value
+			room [4]Value
 		}{}
 		b.values = b.room[:n:n]
 		return &b.built
-	case n <= 9:
+	case n <= 8:
 		b := &struct {
 			built
-			room [9]Value
+			room [8]Value
 		}{}
 		b.values = b.room[:n:n]
 		return &b.built
-	case n <= 15:
+	case n <= 12:
 		b := &struct {
 			built
-			room [15]Value
+			room [12]Value
 		}{}
 		b.values = b.room[:n:n]
 		return &b.built

@@ -156,43 +156,47 @@ func (s *Subscription) batchKey(payload, list event.Value) string {
 		}
 		s.names.Store(names)
 	}
-	if last := s.lastKey.Load(); last != nil && last.names == names && last.isOf(payload) { // usually the next event has the same audience
-		return last.key
+	last := s.lastKey.Load()
+	if last != nil && names.isKeyOf(*last, payload) { // usually the next event has the same audience
+		return *last
 	}
-	if len(names.keys) == 0 {
+	var buffer [128]byte
+	text := buffer[:0]
+	for _, key := range names.keys {
+		text = key.Get(payload).AppendJSON(text)
+		text = append(text, ',')
+	}
+	if len(text) == 0 {
 		return ""
 	}
-	var text []byte
-	last := &lastBatchKey{names: names}
-	for _, key := range names.keys {
+	if last != nil && *last == string(text) {
+		return *last
+	}
+	key := string(text)
+	s.lastKey.Store(&key)
+	return key
+}
+
+// isKeyOf reports whether text is the batch key of a payload, without making the payload's key. It returns false if a value is no string, or needs escapes.
+func (n *batchNames) isKeyOf(text string, payload event.Value) bool {
+	if strings.Contains(text, `\`) {
+		return false
+	}
+	for _, key := range n.keys {
 		v := key.Get(payload)
-		text = append(v.AppendJSON(text), ',')
-		if v.IsString() {
-			last.values = append(last.values, strings.Clone(v.Str()))
+		value := v.Str()
+		after, ok := strings.CutPrefix(text, `"`)
+		if !ok || !v.IsString() || strings.Contains(value, `"`) {
+			return false
 		}
-	}
-	last.key = string(text)
-	if len(last.values) == len(names.keys) {
-		s.lastKey.Store(last)
-	}
-	return last.key
-}
-
-// lastBatchKey is the batch key of an earlier payload whose fields in batch_keys were texts.
-type lastBatchKey struct {
-	names  *batchNames
-	values []string
-	key    string
-}
-
-// isOf reports whether a payload has the same values.
-func (l *lastBatchKey) isOf(payload event.Value) bool {
-	for i, key := range l.names.keys {
-		if v := key.Get(payload); !v.IsString() || v.Str() != l.values[i] {
+		if after, ok = strings.CutPrefix(after, value); !ok {
+			return false
+		}
+		if text, ok = strings.CutPrefix(after, `",`); !ok {
 			return false
 		}
 	}
-	return true
+	return text == ""
 }
 
 // Batch holds items that are delivered together. They share their plan, subscription and batch key.

@@ -74,8 +74,8 @@ type Subscription struct {
 	sample      float64 // the fraction of events that it receives
 	deletes     bool    // it receives deletions of users
 	reserved    reserved
-	names       atomic.Pointer[batchNames]   // of the previous payload
-	lastKey     atomic.Pointer[lastBatchKey] // used again if the next payload has the same
+	names       atomic.Pointer[batchNames] // of the previous payload
+	lastKey     atomic.Pointer[string]     // the previous batch key, used again if the next is equal
 }
 
 // Name returns the subscription's name in the config.
