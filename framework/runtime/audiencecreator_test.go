@@ -1,6 +1,8 @@
 package runtime_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -123,4 +125,71 @@ func TestAudiencesAreCreatedInAdvance(t *testing.T) {
 	a, err := plan.GetAudience(t.Context(), runtime.Audience{Key: "vip"})
 	require.NoError(t, err)
 	assert.Equal(t, "aud1", a.ExternalID)
+}
+
+// TestAudiencesOfEvents checks for which events an audience is created.
+func TestAudiencesOfEvents(t *testing.T) {
+	for personas, want := range map[string]bool{
+		`"computation_class":"audience","computation_key":"vip"`:                               true,
+		`"computation_class":"journey_step","computation_key":"vip"`:                           true,
+		`"computation_class":"trait","computation_key":"vip"`:                                  false,
+		`"computation_key":"vip"`:                                                              false,
+		`"computation_class":"audience","computation_key":""`:                                  false,
+		`"computation_class":"audience","computation_key":"vip","external_audience_id":"aud9"`: false,
+	} {
+		remote := sample.NewRemote()
+		audiencePlan(t, remote, nil).Run(t.Context(), events(t, `{"type":"track","event":"Audience Entered","userId":"u1","context":{"personas":{`+personas+`}}}`)[0])
+		is := len(remote.Log()) > 0 && strings.HasPrefix(remote.Log()[0], "create audience")
+		assert.Equal(t, want, is, personas)
+	}
+}
+
+// TestClaimsAtTheSameTime checks that of two processes which find no audience, the one whose claim is later creates none and sends nothing yet.
+func TestClaimsAtTheSameTime(t *testing.T) {
+	remote, state := sample.NewRemote(), &faultyState{State: destination.NewMemoryState()}
+	plan := audiencePlan(t, remote, state)
+	state.beforeSwap = func() {
+		state.beforeSwap = nil
+		_, err := state.Swap(t.Context(), "landfall/audience/vip", "", "claim 99999999999")
+		require.NoError(t, err)
+	}
+	v := plan.Run(t.Context(), events(t, enters("u1", "vip"))[0])[0]
+	assert.Equal(t, "retry 423 another process is creating the audience vip 1s", fmt.Sprint(v.Outcome, " ", v.Status, " ", v.Reason, " ", v.RetryAfter))
+	_, created, err := plan.CreateAudience(t.Context(), runtime.Audience{Key: "vip"})
+	require.ErrorContains(t, err, "another process")
+	assert.False(t, created)
+	assert.Empty(t, remote.Log())
+}
+
+// TestAudiencesAreLookedUp checks that an audience is looked up at the remote by the id that is given, or stored, with the settings of the config.
+func TestAudiencesAreLookedUp(t *testing.T) {
+	plugin := sample.Plugin()
+	plugin.GetAudience = func(_ context.Context, in destination.AudienceInput) (string, error) {
+		if in.ExternalID != "aud1" {
+			return "", errors.New("unknown: " + in.ExternalID + " " + in.Name + " " + in.AudienceSettings.Get("owner").Str())
+		}
+		return in.ExternalID, nil
+	}
+	in := instanceOf(`{"id":"i","settings":{"key":"k"},"audiences":{"vip":{"name":"Best","settings":{"owner":"anna"}}},"subscriptions":[{"name":"a","action":"syncAudience"}]}`)
+	host := runtime.Host{Transport: sandbox.Transport(sample.NewRemote()), State: destination.NewMemoryState()}
+	plan, err := runtime.New(plugin, sampleDefinition(t), in, host)
+	require.NoError(t, err)
+	want := runtime.Audience{Key: "vip", Name: "Given", ExternalID: "aud1"}
+	made, created, err := plan.CreateAudience(t.Context(), runtime.Audience{Key: "vip", Name: "Given"})
+	require.NoError(t, err)
+	assert.True(t, created)
+	assert.Equal(t, want, made)
+	found, err := plan.GetAudience(t.Context(), runtime.Audience{Key: "vip", Name: "Given"})
+	require.NoError(t, err)
+	assert.Equal(t, want, found)
+	_, err = plan.GetAudience(t.Context(), runtime.Audience{Key: "vip", ExternalID: "aud8"})
+	require.EqualError(t, err, "unknown: aud8 Best anna")
+	_, err = plan.GetAudience(t.Context(), runtime.Audience{Key: "other", ExternalID: "aud1"})
+	require.ErrorContains(t, err, "Owner is required")
+	plugin.GetAudience = nil
+	plan, err = runtime.New(plugin, sampleDefinition(t), in, host)
+	require.NoError(t, err)
+	found, err = plan.GetAudience(t.Context(), runtime.Audience{Key: "vip", ExternalID: "aud8"})
+	require.NoError(t, err, "the remote cannot look it up")
+	assert.Equal(t, "aud8", found.ExternalID)
 }

@@ -206,6 +206,9 @@ actions: {send: {title: Send, fields: {}, request: {url: https://crm.example}}}
 		}
 		require.NoError(t, err)
 		login := plan.Login()
+		hosted, err := runtime.New(plugin, d, instance, runtime.Host{Token: func(context.Context, string, string) (string, error) { return "t", nil }})
+		require.NoError(t, err)
+		assert.Equal(t, c.auth != "", hosted.Login() != nil, "the host has tokens, unless the config says how to log in")
 		assert.Equal(t, []string{c.id, c.secret, "https://eu.crm.example/token"}, []string{login.ClientID, login.ClientSecret, login.Spec.TokenURL})
 	}
 }
@@ -226,6 +229,11 @@ func TestAuthThatDoesNotFit(t *testing.T) {
 	assert.NoError(t, load("oauth-managed", `{"id":"a","auth":{"accessToken":"t"},"subscriptions":[]}`, runtime.Host{}))
 	assert.NoError(t, load("oauth-managed", `{"id":"a","subscriptions":[]}`, runtime.Host{Token: func(context.Context, string, string) (string, error) { return "t", nil }}))
 	assert.NoError(t, load("custom", `{"id":"a","subscriptions":[]}`, runtime.Host{}))
+	const oauth = `oauth2, authorizeUrl: "https://crm.example/a", tokenUrl: "https://crm.example/t"`
+	for _, auth := range []string{"", `"auth":{"clientSecret":"s"},`} {
+		assert.ErrorContains(t, load(oauth, `{"id":"a",`+auth+`"subscriptions":[]}`, runtime.Host{}), "needs the OAuth client that you have registered with Crm: auth: {clientId: …")
+	}
+	assert.NoError(t, load(oauth, `{"id":"a","auth":{"clientId":"c"},"subscriptions":[]}`, runtime.Host{}))
 	assert.ErrorContains(t, load("custom", `{"id":"a","auth":{"clientId":"c"},"subscriptions":[]}`, runtime.Host{}), "/auth Crm does not use an access token: remove auth")
 }
 

@@ -173,6 +173,29 @@ actions:
 	}
 }
 
+// TestBatchSizeAboveThatOfTheRequest checks the warning of a batch_size that is larger than the batches of a definition's request.
+func TestBatchSizeAboveThatOfTheRequest(t *testing.T) {
+	definition := `
+name: Lists
+slug: lists
+mode: cloud
+authentication: {scheme: none}
+actions:
+  send:
+    title: Send
+    fields: {batch_size: {label: Batch Size, type: integer, maximum: 500}}
+    request: {url: "https://api.example.com/", batch: {size: 100}, body: {"@path": $.items}}
+`
+	for size, warns := range map[int]bool{100: false, 101: true, 5000: true} {
+		warnings := newLists(t, definition, fmt.Sprintf(`"mapping":{"batch_size":%d}`, size), runtime.Host{}).Warnings().Err()
+		if !warns {
+			assert.NoError(t, warnings, size)
+			continue
+		}
+		assert.ErrorContains(t, warnings, fmt.Sprintf("is %d, but the maximum of send is 100: batches have 100", size))
+	}
+}
+
 // TestRequestsKnowBatches checks that a request knows a batch of one event from an event by itself.
 func TestRequestsKnowBatches(t *testing.T) {
 	const definition = `

@@ -27,6 +27,7 @@ import (
 type faultyState struct {
 	destination.State
 	failGet, failPut, failSwap error
+	beforeSwap                 func() // may be nil
 }
 
 func (s *faultyState) Get(ctx context.Context, key string) (string, bool, error) {
@@ -46,6 +47,9 @@ func (s *faultyState) Put(ctx context.Context, key, value string) error {
 func (s *faultyState) Swap(ctx context.Context, key, old, value string) (bool, error) {
 	if s.failSwap != nil {
 		return false, s.failSwap
+	}
+	if s.beforeSwap != nil {
+		s.beforeSwap()
 	}
 	return s.State.Swap(ctx, key, old, value)
 }

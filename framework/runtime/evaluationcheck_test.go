@@ -81,3 +81,23 @@ func TestConstantsThatFail(t *testing.T) {
 		}
 	}
 }
+
+// TestConstantsOfABranchThatFail checks that a constant which fails only for events of one branch is a warning, at any depth of the branch.
+func TestConstantsOfABranchThatFail(t *testing.T) {
+	registry, err := destination.NewRegistry([]destination.Plugin{messagesPlugin()})
+	require.NoError(t, err)
+	const fails, exists = `{"@expr":"sum([\"a\"])"}`, `{"@if":{"exists":{"@path":"$.properties.a"},"then":`
+	for directive, place := range map[string]string{
+		exists + fails + `,"else":"x"}}`:                                            "/@if/then/@expr",
+		exists + exists + fails + `}},"else":"x"}}`:                                 "/@if/then/@if/then/@expr",
+		exists + `"x","else":{"@json":{"mode":"encode","value":[` + fails + `]}}}}`: "/@if/else",
+	} {
+		text := `{"destinations":[{"id":"m","destination":"messages","settings":{},"subscriptions":[{"action":"send","subscribe":"type = \"track\"","mapping":{"name":"n","id":"i","code":` + directive + `}}]}]}`
+		plan, err := loadText(t, registry, text)
+		require.NoError(t, err, directive)
+		found := problemLines(plan.Warnings().Err())
+		if assert.Len(t, found, 1, directive) {
+			assert.Contains(t, found[0], "mapping/code"+strings.TrimSuffix(place, "/@expr")+" fails for every event that takes this branch: ")
+		}
+	}
+}

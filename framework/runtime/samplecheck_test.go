@@ -54,6 +54,8 @@ func sendMessage(ctx context.Context, call destination.Call[settings, message]) 
 	all, _ := m.Get("all").Bool()
 	_, dated := event.ParseTime(m.Get("when").Str())
 	switch {
+	case has("all") && !all && m.Get("name").Str() == "unknown":
+		return nil, fault.FromStatus(404, "no such name")
 	case !has("id") && !has("mail"):
 		return nil, fault.Invalid("no identifier").Because(fault.CauseNoIdentifier)
 	case all && has("to"):
@@ -97,10 +99,12 @@ func TestSubscriptionsAllOfWhosePayloadsAreRefused(t *testing.T) {
 		return []string{"/destinations/0/subscriptions/0/mapping " + text + ", so every event is refused"}
 	}
 	for mapping, want := range map[string][]string{
-		`{"name":"n"}`:                                                                      refused("no identifier"),
-		`{"name":"n","id":"","mail":null}`:                                                  refused("no identifier"),
-		`{"name":"n","mail":{"@path":"$.traits.email"}}`:                                    nil,
-		`{` + id + `}`:                                                                      nil,
+		`{"name":"n"}`: refused("no identifier"),
+		`{"name":"n","all":{"@path":"$.properties.all"}}`:       refused("no identifier"),
+		`{"name":"unknown","all":{"@path":"$.properties.all"}}`: nil, // another name may be known
+		`{"name":"n","id":"","mail":null}`:                      refused("no identifier"),
+		`{"name":"n","mail":{"@path":"$.traits.email"}}`:        nil,
+		`{` + id + `}`: nil,
 		`{` + id + `,"all":true,"to":[{"id":"a"}]}`:                                         refused("all and to"),
 		`{` + id + `,"all":true,"to":{"@path":"$.properties.to"}}`:                          nil,
 		`{` + id + `,"all":true,"to":[{"id":{"@path":"$.userId"}}]}`:                        refused("all and to"),

@@ -110,7 +110,7 @@ func TestLogsThatFail(t *testing.T) {
 }
 
 // TestDoubtsOfInstancesThatAreOff checks that a user who may be in an audience, as the answer to an exit was lost, is not called erased while the instance
-// cannot send another one, for want of its ledger as well.
+// cannot send another one: it is turned off, or has no ledger.
 func TestDoubtsOfInstancesThatAreOff(t *testing.T) {
 	w := newWorld(t)
 	doubt := []destination.Change{{Identity: "external_id:gone-1", At: time.Now().Add(-time.Minute)}}

@@ -72,6 +72,7 @@ func TestReservedSequences(t *testing.T) {
 			d.writeBlock("EVENTS", 3, nil, append([]testRecord{{seq: 1 | tombstoneBit}}, messages(5, 6)...)...)
 			d.writeBlock("EVENTS", 4, nil, messages(7)...)
 		}, false, []string{"1.blk", "3.blk", "4.blk", "5.blk"}, 15, 7},
+		"the first blocks were trimmed": {"EVENTS", func(d testDir) { d.writeBlock("EVENTS", 7, nil, messages(50, 51)...) }, true, []string{"7.blk"}, 0, 0},
 		"others were deleted": {"DEAD", func(d testDir) {
 			d.writeBlock("DEAD", 1, nil, testRecord{seq: 1, subject: "dead.a"})
 			d.writeBlock("DEAD", 3, nil, testRecord{seq: 5, subject: "dead.a"})
