@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/event/incoming"
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/explain"
@@ -76,6 +77,9 @@ func (c *explainCommand) run(ctx context.Context) error {
 	e = times.complete(e)
 	if text := times.warning(); text != "" {
 		c.warn(text)
+	}
+	if reason := incoming.Refusal(e); reason != "" {
+		c.warn("a server would refuse this event when it arrives: " + reason + "; landfall run takes it")
 	}
 	stories := []explain.Trace{}
 	for _, in := range list {

@@ -205,6 +205,13 @@ func mergeObjects(under, over event.Value) event.Value {
 	return event.NewObject(members)
 }
 
+// Refusal returns why the server refuses an event that was completed with Complete, or "" if it accepts it. Files, forms and pipelines may
+// have such events.
+func Refusal(e event.Event) string {
+	v := e.Value()
+	return checkEvent(v.Get("type").Str(), v)
+}
+
 // checkEvent returns what is wrong with an event of a type, or "".
 func checkEvent(kind string, v event.Value) string {
 	has := func(name string) bool {

@@ -146,3 +146,19 @@ func TestWhyATimeIsReplaced(t *testing.T) {
 		})
 	}
 }
+
+// TestRefusalOfCompletedEvents checks that an event from a file is refused as one of a request is, unless what it lacks was completed.
+func TestRefusalOfCompletedEvents(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"event":"A","userId":7}`:                     "",
+		`{"type":"page","anonymousId":"a"}`:            "",
+		`{"event":"A"}`:                                "userId or anonymousId should be a string: one of them is needed",
+		`{"event":"A","userId":"u","integrations":[]}`: "integrations should be an object but is an array",
+		`{"type":"nope","userId":"u"}`:                 `type should be track, identify, page, screen, group or alias but is "nope"`,
+		`{"userId":"u"}`:                               "type should be track, identify, page, screen, group or alias but is missing",
+	} {
+		e, err := event.Parse([]byte(text))
+		require.NoError(t, err)
+		assert.Equal(t, want, incoming.Refusal(incoming.Complete(e, time.Now(), 0)), text)
+	}
+}

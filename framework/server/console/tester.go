@@ -29,11 +29,13 @@ type eventTest struct {
 	Problem string // why the event cannot be read
 	// ReplacedTime is why the event's timestamp was replaced, or "".
 	ReplacedTime string
-	Problems     fault.Problems
-	Sections     []explanationSection
-	SentTo       Target // "" if nothing was sent
-	Confirm      bool   // ask for confirmation before sending to the real endpoint
-	Hosts        []string
+	// Refusal is why the server would refuse the event when it arrives, or "".
+	Refusal  string
+	Problems fault.Problems
+	Sections []explanationSection
+	SentTo   Target // "" if nothing was sent
+	Confirm  bool   // ask for confirmation before sending to the real endpoint
+	Hosts    []string
 }
 
 // explanationSection explains an event for each subscription of one instance.
@@ -93,6 +95,7 @@ func (c *Console) runTest(ctx context.Context, t *eventTest, do string, load fun
 	cfg, problems := load()
 	if cfg != nil {
 		e, t.ReplacedTime = incoming.CompleteWithReason(e, time.Now(), cfg.Server.MaxFuture)
+		t.Refusal = incoming.Refusal(e)
 	}
 	sections, err := c.explainEvent(ctx, cfg, problems, e, to)
 	if t.Problems = fault.ProblemsOf(err); err != nil {
