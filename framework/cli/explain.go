@@ -103,7 +103,7 @@ func (c *explainCommand) readEvent() (event.Event, error) {
 		return event.Event{}, usageErrorf("%v", err)
 	}
 	defer input.Close()
-	text, err := io.ReadAll(io.LimitReader(textfile.NewReader(input, ""), event.MaxBytes+1))
+	text, err := io.ReadAll(io.LimitReader(textfile.NewReader(input), event.MaxBytes+1))
 	if err == nil && !utf8.Valid(text) {
 		err = errors.New("is not valid UTF-8: save the file as UTF-8")
 	}

@@ -21,7 +21,7 @@ func eachLine(file string, stdin io.Reader, do func(line string, number int) err
 		return err
 	}
 	defer in.Close()
-	lines := textfile.NewLines(textfile.NewReader(in, ""))
+	lines := textfile.NewLines(textfile.NewReader(in))
 	for {
 		line, err := lines.Next()
 		if errors.Is(err, io.EOF) {

@@ -50,7 +50,7 @@ func newMatch(s streams) *cobra.Command {
 // eachEvent calls do for every event on standard input. If a line is not an event, or do fails on it, eachEvent reports the line number,
 // continues with the next line, and returns failed at the end.
 func eachEvent(s streams, do func(raw []byte, e event.Event, out *bufio.Writer) error) error {
-	lines := textfile.NewLongLines(textfile.NewReader(s.in, ""), event.MaxBytes)
+	lines := textfile.NewLongLines(textfile.NewReader(s.in), event.MaxBytes)
 	out := bufio.NewWriter(s.out)
 	wrong := 0
 	var reading error

@@ -9,6 +9,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/state"
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // openedState is a state that a command has opened.
@@ -36,7 +37,7 @@ func (s streams) openStateOrEmpty(ctx context.Context, cfg *config.Config, data,
 		return openedState{Store: store}, err
 	}
 	fmt.Fprintf(s.err, "note: %v\n", missing)
-	dir, err := os.MkdirTemp("", "landfall-empty-*")
+	dir, err := textfile.TemporaryDir("landfall-empty-*")
 	if err != nil {
 		return openedState{}, err
 	}

@@ -111,7 +111,7 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 		work.Parallel = 1 // requests are shown, or have an effect on each other, in their order
 	}
 	runner := stream.New(work)
-	if err := runner.Run(ctx, textfile.NewReader(reading, "")); err != nil {
+	if err := runner.Run(ctx, textfile.NewReader(reading)); err != nil {
 		return describeReadError(file, err)
 	}
 	if text := times.warning(); text != "" {

@@ -25,7 +25,7 @@ func (z *zeros) Read(p []byte) (int, error) {
 func TestEndlessLine(t *testing.T) {
 	for _, before := range []string{"", "first\nsecond\n", "first\rsecond\r"} {
 		source := &zeros{}
-		lines := textfile.NewLines(textfile.NewReader(io.MultiReader(strings.NewReader(before), source), ""))
+		lines := textfile.NewLines(textfile.NewReader(io.MultiReader(strings.NewReader(before), source)))
 		for range strings.FieldsFunc(before, func(r rune) bool { return r == '\n' || r == '\r' }) {
 			line, err := lines.Next()
 			require.NoError(t, err)
@@ -45,7 +45,7 @@ func TestLongLinesThatEnd(t *testing.T) {
 	for range 30 {
 		inputs = append(inputs, bytes.NewReader(line))
 	}
-	lines := textfile.NewLongLines(textfile.NewReader(io.MultiReader(inputs...), ""), 2<<20)
+	lines := textfile.NewLongLines(textfile.NewReader(io.MultiReader(inputs...)), 2<<20)
 	for {
 		line, err := lines.Next()
 		if errors.Is(err, io.EOF) {

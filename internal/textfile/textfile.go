@@ -106,11 +106,16 @@ func Open(r io.Reader, name string) (io.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	return open(r, chosen, name != "", "give its encoding with --encoding utf-16le or utf-16be, or save it as UTF-8")
+}
+
+// open is Open for a known encoding; explicit says that it was named. advice is for a text in UTF-16 without a byte order mark.
+func open(r io.Reader, chosen namedEncoding, explicit bool, advice string) (io.Reader, error) {
 	input, err := decompress(bufio.NewReaderSize(r, bufferSize))
 	if err != nil {
 		return nil, err
 	}
-	text, err := decodeText(input, chosen, name != "")
+	text, err := decodeText(input, chosen, explicit, advice)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +152,7 @@ func decompress(input *bufio.Reader) (*bufio.Reader, error) {
 	return input, nil
 }
 
-func decodeText(input *bufio.Reader, chosen namedEncoding, explicit bool) (io.Reader, error) {
+func decodeText(input *bufio.Reader, chosen namedEncoding, explicit bool, advice string) (io.Reader, error) {
 	begin, _ := input.Peek(8)
 	if err := checkFormat(begin); err != nil {
 		return nil, err
@@ -168,7 +173,7 @@ func decodeText(input *bufio.Reader, chosen namedEncoding, explicit bool) (io.Re
 	case err != nil && marked16:
 		return nil, &FormatError{"text in UTF-16", "leave out --encoding " + chosen.name}
 	case err != nil:
-		return nil, &FormatError{"text in UTF-16 without a byte order mark", "give its encoding with --encoding utf-16le or utf-16be, or save it as UTF-8"}
+		return nil, &FormatError{"text in UTF-16 without a byte order mark", advice}
 	case len(rest) < len(begin) && chosen.encoding != nil:
 		return nil, &FormatError{"text in UTF-8", "leave out --encoding " + chosen.name}
 	}
@@ -220,19 +225,19 @@ func compressedError(format string, err error) error {
 	return &CorruptError{format, err}
 }
 
-// NewReader is like Open, but reads nothing until the first Read, which returns the error of Open.
-func NewReader(r io.Reader, name string) io.Reader { return &lazyReader{input: r, name: name} }
+// NewReader is like Open without an encoding, for a command that has no flag for one. It reads nothing until the first Read, which returns the
+// error of Open.
+func NewReader(r io.Reader) io.Reader { return &lazyReader{input: r} }
 
 type lazyReader struct {
 	input io.Reader
-	name  string
 	text  io.Reader
 	err   error
 }
 
 func (l *lazyReader) Read(p []byte) (int, error) {
 	if l.text == nil && l.err == nil {
-		l.text, l.err = Open(l.input, l.name)
+		l.text, l.err = open(l.input, namedEncoding{}, false, "save it as UTF-8")
 	}
 	if l.err != nil {
 		return 0, l.err

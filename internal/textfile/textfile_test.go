@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -66,8 +68,9 @@ func TestOpenRefusesByName(t *testing.T) {
 	} {
 		_, err := textfile.Open(strings.NewReader(c.file), c.encoding)
 		assert.EqualError(t, err, c.want)
-		_, err = io.ReadAll(textfile.NewReader(strings.NewReader(c.file), c.encoding))
-		assert.EqualError(t, err, c.want)
+		if _, err = io.ReadAll(textfile.NewReader(strings.NewReader(c.file))); c.encoding == "" && !strings.Contains(c.want, "--encoding") {
+			assert.EqualError(t, err, c.want)
+		}
 	}
 	for _, name := range append(textfile.Encodings(), "") {
 		assert.NoError(t, textfile.CheckEncoding(name), name)
@@ -139,4 +142,16 @@ func TestIncompleteLineIsNotReturned(t *testing.T) {
 	assert.Equal(t, "a", line.Text)
 	_, err = lines.Next()
 	assert.ErrorIs(t, err, broken)
+}
+
+// TestCommandsWithoutAnEncoding checks that a reader of a command which has no flag for the encoding does not advise it.
+func TestCommandsWithoutAnEncoding(t *testing.T) {
+	_, err := io.ReadAll(textfile.NewReader(strings.NewReader("i\x00d\x00")))
+	require.EqualError(t, err, "the file is text in UTF-16 without a byte order mark: save it as UTF-8")
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "none"))
+	_, err = textfile.Unnamed("landfall")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	assert.Regexp(t, "^no temporary file can be created: .*: there is no directory .*none: set TMPDIR to a directory that can be written$", err.Error())
+	_, err = textfile.TemporaryDir("landfall")
+	require.ErrorIs(t, err, fs.ErrNotExist)
 }
