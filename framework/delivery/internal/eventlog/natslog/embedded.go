@@ -28,11 +28,10 @@ type embeddedServer struct {
 	restarting  sync.Mutex    // held during a restart; locked before mu
 	stopping    chan struct{} // closed when the server has stopped; nil unless it is being stopped for a restart; guarded by restarting
 	stopTimeout time.Duration // how long a restart waits for that
-	closed      bool          // it is not started again; guarded by restarting
 
 	mu      sync.Mutex
 	running *server.Server  // nil during a restart and after close
-	isLast  bool            // no other server follows
+	isLast  bool            // no other server follows; changed with both locks
 	life    context.Context // ends when the running server is stopped
 	end     context.CancelFunc
 }
@@ -141,7 +140,7 @@ func (e *embeddedServer) restart() error { return e.restartAfter(nil) }
 func (e *embeddedServer) restartAfter(change func() error) error {
 	e.restarting.Lock()
 	defer e.restarting.Unlock()
-	if e.closed {
+	if e.isLast {
 		return eventlog.ErrClosed
 	}
 	if err := e.stopInTime(); err != nil {
@@ -164,7 +163,6 @@ func (e *embeddedServer) close() {
 	e.mu.Lock()
 	e.isLast = true
 	e.mu.Unlock()
-	e.closed = true
 	if e.stopping != nil && e.stopInTime() != nil {
 		return // its files are in use
 	}

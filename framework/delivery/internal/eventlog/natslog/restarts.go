@@ -3,6 +3,7 @@ package natslog
 import (
 	"context"
 
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/internal/pause"
 )
 
@@ -41,7 +42,9 @@ func (e *embeddedServer) awaitLife(ctx context.Context) (context.Context, error)
 		switch {
 		case isRunning:
 			return life, nil
-		case isLast || pause.For(ctx, connectPoll) != nil:
+		case isLast:
+			return nil, eventlog.ErrClosed
+		case pause.For(ctx, connectPoll) != nil:
 			return nil, errServerDown
 		}
 	}

@@ -54,5 +54,5 @@ func TestReadsGoOnAfterARestart(t *testing.T) {
 	require.ErrorIs(t, log.Scan(t.Context(), "EVENTS", eventlog.Query{}, func(eventlog.Message) (bool, error) { return true, failed }), failed)
 	log.Close()
 	_, err = log.Get(t.Context(), "EVENTS", 3)
-	require.ErrorIs(t, err, errServerDown)
+	require.ErrorIs(t, err, eventlog.ErrClosed)
 }
