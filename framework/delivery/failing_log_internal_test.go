@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,7 +31,7 @@ type failingLog struct {
 	failAt int // the number of the call that fails; 0 for none
 	failed string
 
-	failAppend bool // nothing can be written
+	failAppend atomic.Bool // nothing can be written
 }
 
 // failure returns the error of a call, nil for all but one.
@@ -67,7 +68,7 @@ func (l *failingLog) Prepare(ctx context.Context, streams []eventlog.StreamConfi
 }
 
 func (l *failingLog) Append(ctx context.Context, stream string, writes []eventlog.Write) (uint64, error) {
-	if err := l.failure("Append", stream); err != nil || l.failAppend {
+	if err := l.failure("Append", stream); err != nil || l.failAppend.Load() {
 		return 0, cmp.Or(err, errLogFails)
 	}
 	return l.Log.Append(ctx, stream, writes)

@@ -29,7 +29,7 @@ func TestWhichPartitionsAreAcquired(t *testing.T) {
 		"the lease of another has expired":  {stored: &checkpoint{Low: 1, Owner: "other"}, age: 45 * time.Second, acquired: true},
 		"it does not match the log":         {stored: &checkpoint{Low: 9}},
 		"the log cannot be read":            {stored: &checkpoint{Low: 1}, change: func(_ *worker, log *failingLog) { log.arm(1) }},
-		"the checkpoint cannot be written":  {stored: &checkpoint{Low: 1}, change: func(w *worker, log *failingLog) { log.failAppend = true }},
+		"the checkpoint cannot be written":  {stored: &checkpoint{Low: 1}, change: func(w *worker, log *failingLog) { log.failAppend.Store(true) }},
 		"the instance is stopped meanwhile": {stored: &checkpoint{Low: 1}, change: func(w *worker, _ *failingLog) { w.stopping = true }},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestWhichPartitionsAreAcquired(t *testing.T) {
 			}
 			p := r.acquirePartition(w, 0)
 			log.arm(0)
-			log.failAppend = false
+			log.failAppend.Store(false)
 			assert.Equal(t, c.acquired, p != nil, name)
 			assert.Equal(t, c.acquired, w.partitions[0] != nil, name)
 			if !c.acquired {

@@ -45,6 +45,40 @@ func TestIdleLanesAreForgotten(t *testing.T) {
 	})
 }
 
+// TestFailedLanesAreForgotten checks that a lane whose tasks the host has taken after failures is kept for as long as these may delay others, and no longer.
+func TestFailedLanesAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := New[string](Config{MinBackoff: time.Second, MaxBackoff: time.Minute, RetryFor: 10 * time.Minute}, failing{})
+		d.Add(&Task[string]{Value: "a", Key: "a", MaxBatch: 1})
+		require.NoError(t, d.Wait(t.Context(), func(held, _ int) bool { return held == 0 }))
+		lanes := func() int {
+			synctest.Wait()
+			d.Lock()
+			defer d.Unlock()
+			return len(d.lanes)
+		}
+		assert.Equal(t, 1, lanes())
+		time.Sleep(3 * time.Minute)
+		assert.Zero(t, lanes())
+		d.Stop()
+	})
+}
+
+// failing is a host whose remote fails, and which takes the tasks that have failed for too long.
+type failing struct{}
+
+func (failing) Send(b *Batch[string]) {
+	results := make([]Result, len(b.Tasks))
+	for i := range results {
+		results[i].Outcome = Retry
+	}
+	go b.Done(results)
+}
+
+func (failing) Finished(*Task[string], Result)                {}
+func (failing) Retried(*Task[string], Result)                 {}
+func (failing) Exhausted(tasks []*Task[string], _ Result) int { return len(tasks) }
+
 // TestIdleGroupsAreForgotten checks that a lane forgets the groups which have nothing to send if there are many, and never one that has.
 func TestIdleGroupsAreForgotten(t *testing.T) {
 	group := func(tasks int) *group[string] {

@@ -1,0 +1,111 @@
+package dispatch_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/landfall-dev/landfall/framework/dispatch"
+)
+
+// TestUnsentTasksGoFirst checks that tasks which could not be sent go before others of their lane that have become due meanwhile, even if those came earlier.
+func TestUnsentTasksGoFirst(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: 5 * time.Second}, func(t *testing.T, s *scripted) {
+		refused := false
+		s.answer = func(values []string) []dispatch.Result {
+			results := make([]dispatch.Result, len(values))
+			if !refused {
+				refused = true
+				for i := range results {
+					results[i] = dispatch.Result{Outcome: dispatch.NotSent, RetryAfter: 10 * time.Second}
+				}
+			}
+			return results
+		}
+		lingers := in("lane", "b", "b", 10)
+		lingers.Group.Key = "b"
+		s.Add(lingers)
+		s.Add(in("lane", "a1", "a1", 2))
+		s.Add(in("lane", "a2", "a2", 2))
+		s.wait(t)
+		assert.Equal(t, []string{"[a1 a2]", "[a1 a2]", "[b]"}, s.requests)
+		assert.Equal(t, 10*time.Second, s.finished["a1"])
+	})
+}
+
+// TestWaitsOfATaskDelayNoOthers checks that a task which the remote asks to send later, while it accepts others of the batch, waits alone.
+func TestWaitsOfATaskDelayNoOthers(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Millisecond}, func(t *testing.T, s *scripted) {
+		s.answer = func(values []string) []dispatch.Result {
+			results := fail(values, func(v string) bool { return v == "bad" && time.Since(s.began) < time.Minute })
+			for i := range results {
+				if results[i].Outcome == dispatch.Retry {
+					results[i].RetryAfter = time.Minute
+				}
+			}
+			return results
+		}
+		s.Add(in("lane", "a", "bad", 2))
+		s.Add(in("lane", "b", "good", 2))
+		s.sleep(time.Second)
+		s.Add(in("lane", "c", "later", 1))
+		s.wait(t)
+		assert.Equal(t, time.Second, s.finished["later"])
+		assert.GreaterOrEqual(t, s.finished["bad"], time.Minute)
+	})
+}
+
+// TestPolledTasksDoNotLinger checks that a task whose operation is asked for again does not wait for others to share a batch with.
+func TestPolledTasksDoNotLinger(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Hour, MinBackoff: time.Second, MaxBackoff: time.Second}, func(t *testing.T, s *scripted) {
+		s.answer = func(values []string) []dispatch.Result {
+			results := make([]dispatch.Result, len(values))
+			if len(values) == 2 {
+				results[1].Outcome = dispatch.Pending
+			}
+			return results
+		}
+		s.Add(in("lane", "a", "a", 2))
+		s.Add(in("lane", "b", "b", 2))
+		s.wait(t)
+		assert.Equal(t, []string{"[a b]", "[b]"}, s.requests)
+		assert.Less(t, s.finished["b"], time.Minute)
+	})
+}
+
+// TestFailingTasksOfAnOwner checks which tasks a host gets that makes space: those of the owner that have a key and whose lane fails, and not those of a lane that
+// is busy or works.
+func TestFailingTasksOfAnOwner(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Millisecond, MinBackoff: time.Hour, MaxBackoff: time.Hour}, func(t *testing.T, s *scripted) {
+		s.answer = func(values []string) []dispatch.Result { return failAll(values, func(string) bool { return true }) }
+		mine, other := s.NewOwner(nil), s.NewOwner(nil)
+		add := func(o *dispatch.Owner[string], lane, key, value string) {
+			one := in(lane, key, value, 10)
+			one.Owner = o
+			s.Add(one)
+		}
+		add(mine, "fails", "a", "a1")
+		add(mine, "fails", "a", "a2")
+		add(mine, "fails", "", "keyless")
+		add(other, "fails", "b", "b")
+		s.sleep(time.Minute)
+		s.latency = time.Hour
+		add(mine, "busy", "c", "busy")
+		s.sleep(time.Minute)
+		s.Lock()
+		taken := mine.TakeFailingLocked()
+		s.Unlock()
+		if assert.Len(t, taken, 1) {
+			assert.Equal(t, []string{"a1", "a2"}, valuesOf(taken[0]))
+		}
+		assert.Equal(t, 3, s.Stats().Held)
+		s.Lock()
+		assert.Empty(t, mine.TakeFailingLocked(), "they are gone")
+		mine.CloseLocked()
+		other.CloseLocked()
+		s.Unlock()
+		s.sleep(2 * time.Hour)
+		assert.Zero(t, s.Stats().Held)
+	})
+}
