@@ -204,6 +204,28 @@ func TestEventsWithoutTasks(t *testing.T) {
 	})
 }
 
+// TestEventsWithoutTasksDoNotWait checks that events which concern no subscription are finished although a later one of their page waits for space.
+func TestEventsWithoutTasksDoNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answered := make(chan struct{})
+		r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{MaxInFlight: 1}, answeringInstance(t, func() error { <-answered; return nil }))
+		p, ended := w.own(0, checkpoint{Low: 1}), make(chan error)
+		data := `{"type":"page"}` + "\n" + `{"type":"track","userId":"a"}` + "\n" + `{"type":"page"}` + "\n" + `{"type":"track","userId":"b"}` + "\n"
+		go func() {
+			ended <- p.handlePage(newLogPage(eventlog.Message{Subject: "ev.web.0", Sequence: 1, Data: []byte(data)}, 0, r.queue.feeds.seed))
+		}()
+		time.Sleep(time.Second)
+		w.mu.Lock()
+		assert.Equal(t, map[string]int64{countUnmatched: 2, countEvents: 2}, p.counts)
+		w.mu.Unlock()
+		close(answered)
+		require.NoError(t, <-ended)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		assert.Equal(t, map[string]int64{countUnmatched: 2, countEvents: 4, countDelivered: 2}, p.counts)
+	})
+}
+
 // TestStoppedEvents checks that an event which has stopped the process becomes a dead letter of the subscriptions that it may match, or of the one that a replay
 // asks for.
 func TestStoppedEvents(t *testing.T) {
@@ -211,7 +233,7 @@ func TestStoppedEvents(t *testing.T) {
 	e, err := event.Parse([]byte(`{"type":"track","userId":"a"}`))
 	require.NoError(t, err)
 	for only, want := range map[string]int{"": 1, "all": 1, "other": 0} {
-		r := &pageReader{partition: w.own(0, checkpoint{}), page: &page{}, onlySubscription: only, source: "web"}
+		r := &pageReader{partition: w.own(0, checkpoint{}), page: &page{}, onlySubscription: only, events: []parsedEvent{2: {source: "web"}}}
 		list := r.refuseStopped(2, e)
 		require.Len(t, list, want, only)
 		for _, one := range list {
@@ -250,9 +272,12 @@ func TestRequestsOfErasedUsersAreNotRecorded(t *testing.T) {
 				time.Sleep(time.Second)
 				return failing
 			})
-			_, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, settings, in)
+			r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, settings, in)
 			p := w.own(0, checkpoint{Low: 1})
 			p.addTasks(t, "u:a", 1, 0, false)
+			time.Sleep(500 * time.Millisecond)
+			synctest.Wait()
+			assert.Equal(t, erased, r.IsSendingErased())
 			time.Sleep(5 * time.Second)
 			synctest.Wait()
 			require.Len(t, records, 1)

@@ -109,3 +109,66 @@ func TestFailingTasksOfAnOwner(t *testing.T) {
 		assert.Zero(t, s.Stats().Held)
 	})
 }
+
+// TestOwnersEndWithWhatWaits checks that nothing of an owner that has ended is sent any more: neither what is queued, nor what waits for a retry or behind that.
+func TestOwnersEndWithWhatWaits(t *testing.T) {
+	for name, end := range map[string]func(o *dispatch.Owner[string]){"drained": (*dispatch.Owner[string]).Drain, "closed": (*dispatch.Owner[string]).Close} {
+		withHost(t, dispatch.Config{Linger: time.Millisecond, MinBackoff: time.Minute, MaxBackoff: time.Minute}, func(t *testing.T, s *scripted) {
+			s.answer = func(values []string) []dispatch.Result {
+				return fail(values, func(v string) bool { return v == "bad" })
+			}
+			o := s.NewOwner(nil)
+			add := func(lane, key, value string, size int) {
+				one := in(lane, key, value, size)
+				one.Owner = o
+				s.Add(one)
+			}
+			add("lane", "a", "bad", 2)
+			add("lane", "b", "good", 2)
+			s.sleep(time.Second)
+			add("lane", "a", "behind", 2)
+			add("queued", "c", "queued", 2)
+			s.Lock()
+			assert.Equal(t, 1, o.RetryingLocked())
+			s.Unlock()
+			end(o)
+			s.Lock()
+			assert.Zero(t, o.RetryingLocked())
+			s.Unlock()
+			s.sleep(time.Hour)
+			assert.Equal(t, []string{"[bad good]"}, s.requests, name)
+			assert.Zero(t, s.Stats().Held, name)
+		})
+	}
+}
+
+// TestPausesInARow checks that each pause ends by itself, also one that begins after another has ended.
+func TestPausesInARow(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Millisecond}, func(t *testing.T, s *scripted) {
+		for _, name := range []string{"a", "b", "c"} {
+			began := time.Now()
+			s.Pause(time.Minute)
+			s.Add(in(name, name, name, 1))
+			s.wait(t)
+			assert.Equal(t, time.Minute, time.Since(began))
+		}
+	})
+}
+
+// TestLanesThatAwaitTheirTurnFail checks that a lane whose wait is over still counts as failing until it was sent again.
+func TestLanesThatAwaitTheirTurnFail(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Millisecond, MaxBatches: 1, MinBackoff: time.Second, MaxBackoff: time.Second}, func(t *testing.T, s *scripted) {
+		s.answer = func(values []string) []dispatch.Result {
+			return failAll(values, func(v string) bool { return v == "bad" && time.Since(s.began) < time.Minute })
+		}
+		s.Add(in("fails", "a", "bad", 1))
+		s.sleep(500 * time.Millisecond)
+		s.latency = time.Hour
+		s.Add(in("busy", "b", "busy", 1))
+		s.sleep(10 * time.Second)
+		assert.True(t, s.Stats().Failing)
+		s.latency = 0
+		s.wait(t)
+		assert.False(t, s.Stats().Failing)
+	})
+}
