@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
 )
 
 // TestCheckpointsAreComparedWithTheLog checks which checkpoints match a log of four pages, stored at seconds 101 to 104 after it was created at 100, and
@@ -58,6 +59,29 @@ func TestCheckpointsAreComparedWithTheLog(t *testing.T) {
 	}
 }
 
+// TestRepairsAreNotGuessed lets each call fail while a checkpoint is compared with a log that has other events than those that were delivered.
+func TestRepairsAreNotGuessed(t *testing.T) {
+	q, _ := newMemoryQueue(t, Config{Partitions: 1})
+	for range 4 {
+		_, err := q.store.Append(t.Context(), eventsStream, []eventlog.Write{{Subject: "ev.web.0", Data: []byte("{}")}})
+		require.NoError(t, err)
+	}
+	log := &failingLog{Log: q.store.(*memlog.Log)}
+	q.store = log
+	c := storedCheckpoint{checkpoint: checkpoint{Low: 4, LogCreated: 100, Anchor: &anchor{3, 50}}}
+	calls := 0
+	for failAt := 1; failAt < 20; failAt++ {
+		log.arm(failAt)
+		if _, err := q.verifyCheckpoint(t.Context(), c, logView{created: 100, first: 1, last: 4}); err == nil {
+			break
+		} else if assert.ErrorIs(t, err, errLogFails) {
+			calls++
+		}
+	}
+	log.arm(0)
+	assert.GreaterOrEqual(t, calls, 3)
+}
+
 // TestRepairedCheckpointsKeepWhatIsFinished checks that a repair forgets what a checkpoint says beyond the log, and nothing else.
 func TestRepairedCheckpointsKeepWhatIsFinished(t *testing.T) {
 	q, now := newMemoryQueue(t, Config{Partitions: 1})
@@ -93,6 +117,21 @@ func TestFirstMessageAfterATime(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want, seq, second)
 	}
+}
+
+// TestSubjectsOfCheckpoints checks that only messages of an instance and a partition are taken for checkpoints.
+func TestSubjectsOfCheckpoints(t *testing.T) {
+	q, _ := newMemoryQueue(t, Config{Partitions: 1})
+	for _, subject := range []string{"book.a=2Eb.7", "book.i.0", "book.i.x", "book.i.0.1", "book.3"} {
+		_, err := q.store.Append(t.Context(), checkpointsStream, []eventlog.Write{{Subject: subject, Data: []byte(`{"low":4}`)}})
+		require.NoError(t, err)
+	}
+	seen := map[partitionID]uint64{}
+	require.NoError(t, q.eachCheckpoint(t.Context(), allCheckpoints, func(c storedCheckpoint) error {
+		seen[partitionID{c.instance, c.partition}] = c.checkpoint.Low
+		return nil
+	}))
+	assert.Equal(t, map[partitionID]uint64{{"a.b", 7}: 4, {"i", 0}: 4}, seen)
 }
 
 // TestOwnersOfCheckpoints checks that the owner is read without decoding the rest, whatever its name has.

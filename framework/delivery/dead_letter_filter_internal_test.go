@@ -9,11 +9,13 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 func TestDeadLetterFilterMatches(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	letter := &DeadLetter{ID: "7-0-abc", Subscription: "VIP", Reason: "Status 400: Unknown Field", At: at, Event: []byte(`{"userId":"u1","anonymousId":"a1"}`)}
+	letter := &DeadLetter{ID: "7-0-abc", Subscription: "VIP", Cause: fault.CauseIncomplete, Reason: "Status 400: Unknown Field", At: at, Event: []byte(`{"userId":"u1","anonymousId":"a1"}`)}
 	for name, c := range map[string]struct {
 		filter DeadLetterFilter
 		want   bool
@@ -24,6 +26,11 @@ func TestDeadLetterFilterMatches(t *testing.T) {
 		"its subscription":          {DeadLetterFilter{Subscription: "VIP"}, true},
 		"another subscription":      {DeadLetterFilter{Subscription: "vip"}, false},
 		"a part of its reason":      {DeadLetterFilter{Reason: "unknown FIELD"}, true},
+		"its cause":                 {DeadLetterFilter{Cause: fault.CauseIncomplete}, true},
+		"another cause":             {DeadLetterFilter{Cause: fault.CauseInvalidEvent}, false},
+		"one of its ids":            {DeadLetterFilter{IDs: []string{"1", "7-0-abc"}}, true},
+		"none of its ids":           {DeadLetterFilter{IDs: []string{"1"}}, false},
+		"an empty list of ids":      {DeadLetterFilter{IDs: []string{}}, false},
 		"another reason":            {DeadLetterFilter{Reason: "status 401"}, false},
 		"since its time":            {DeadLetterFilter{Since: at}, true},
 		"since later":               {DeadLetterFilter{Since: at.Add(1)}, false},

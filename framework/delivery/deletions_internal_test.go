@@ -228,6 +228,36 @@ func TestPagesAreTrimmedWithTheirCopies(t *testing.T) {
 	assert.False(t, q.monitor.isOnHold(), "the hold of a backup does not last in the queue that was restored from it")
 }
 
+// TestErrorsOfVisitors checks that the error of a function which visits the log is reported, whether the page is in the log or was rewritten, and that it visits no
+// more pages than it wants.
+func TestErrorsOfVisitors(t *testing.T) {
+	q, _ := newMemoryQueue(t, Config{Partitions: 1})
+	for range 4 {
+		require.NoError(t, q.Append(t.Context(), []NewEvent{{Source: "web", Key: "u", Raw: []byte("{}x")}}))
+	}
+	require.NoError(t, q.store.Prepare(t.Context(), []eventlog.StreamConfig{rewrittenConfig()}))
+	for _, seq := range []uint64{1, 3} {
+		m, err := q.store.Get(t.Context(), eventsStream, seq)
+		require.NoError(t, err)
+		_, err = q.store.Append(t.Context(), rewrittenStream, []eventlog.Write{rewrittenWrite(m, m.Data)})
+		require.NoError(t, err)
+		require.NoError(t, q.store.Delete(t.Context(), eventsStream, seq))
+	}
+	for _, fails := range []bool{false, true} {
+		for last := uint64(1); last <= 4; last++ {
+			var seen []uint64
+			err := q.scanEvents(t.Context(), eventlog.Query{Filters: []string{"ev.>"}}, func(m eventlog.Message) (bool, error) {
+				if seen = append(seen, m.Sequence); m.Sequence == last && fails {
+					return true, errLogFails
+				}
+				return m.Sequence < last, nil
+			})
+			assert.Equal(t, fails, errors.Is(err, errLogFails), last)
+			assert.Equal(t, []uint64{1, 2, 3, 4}[:last], seen)
+		}
+	}
+}
+
 // TestRewrittenPagesThatCannotBeRead checks that a copy without the place of its page is an error.
 func TestRewrittenPagesThatCannotBeRead(t *testing.T) {
 	page := eventlog.Message{Subject: "ev.web.3", Sequence: 7, Time: time.Unix(1000, 5).UTC(), Header: map[string]string{"A": "b"}}

@@ -226,3 +226,32 @@ func TestLettersAreReplacedOneByOne(t *testing.T) {
 	}))
 	assert.Equal(t, 5, n)
 }
+
+// countingShredder has another number of servers for each stream, and can fail to compact one.
+type countingShredder struct {
+	memoryShredder
+	servers map[string]int
+}
+
+func (s countingShredder) CompactServers(_ context.Context, stream string) (int, error) {
+	if s.servers[stream] == 0 {
+		return 0, errLogFails
+	}
+	return s.servers[stream], nil
+}
+
+// TestServersThatWereCompacted checks that an erasure counts the servers on which nothing is left of any stream, and fails if one cannot be compacted.
+func TestServersThatWereCompacted(t *testing.T) {
+	q, _ := newMemoryQueue(t, Config{Partitions: 1})
+	for least := range 4 {
+		servers := map[string]int{eventsStream: 5, parkStream: 5, deadStream: 5, rewrittenStream: 5}
+		servers[[]string{eventsStream, parkStream, deadStream, rewrittenStream}[least]] = least
+		n, err := q.eraseOnCluster(t.Context(), countingShredder{memoryShredder{q.store}, servers}, &eraseOf)
+		assert.Equal(t, least, n)
+		if least == 0 {
+			assert.ErrorIs(t, err, errLogFails)
+		} else {
+			assert.NoError(t, err)
+		}
+	}
+}

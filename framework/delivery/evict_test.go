@@ -15,6 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/internal/testsize"
 )
 
 // If one group that the remote does not accept fills the partition, its users are evicted and the others are delivered. In the
@@ -35,7 +36,7 @@ func TestFailingEventsAreEvicted(t *testing.T) {
 	settings := quick
 	settings.MaxInFlight = 50
 	runner := startRunner(t, q, settings, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
-	const users, each = 20, 150
+	users, each := 20, testsize.Of(150, 80)
 	for n := range each {
 		batch := []delivery.NewEvent{newEvent("fine", n, `,"group":"fine"`)}
 		for u := range users {
@@ -51,7 +52,8 @@ func TestFailingEventsAreEvicted(t *testing.T) {
 	remote.mu.Lock()
 	well = true
 	remote.mu.Unlock()
-	waitForCounts(t, runner, map[string]int64{"events": (users + 1) * each, "delivered": (users + 1) * each, "parked": 0})
+	all := int64((users + 1) * each)
+	waitForCounts(t, runner, map[string]int64{"events": all, "delivered": all, "parked": 0})
 	stopRunner(t, runner)
 	for user, list := range remote.taken {
 		require.Len(t, list, each, user)

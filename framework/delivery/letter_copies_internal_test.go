@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -79,6 +80,36 @@ func TestLetterThatIsReplayedTwiceIsCountedOnce(t *testing.T) {
 		r.Stop(context.WithoutCancel(t.Context()))
 		q.Close()
 	}
+}
+
+// TestReplaysOfEventsWithoutLetters checks that replayed events which have no letter do not hold up those of their partition that have one.
+func TestReplaysOfEventsWithoutLetters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sent atomic.Int32
+		q, r := deliverTo(t, Settings{}, answeringInstance(t, func() error {
+			if sent.Add(1)%2 == 1 {
+				return fault.FromStatus(400, "never")
+			}
+			return nil
+		}))
+		for _, user := range []string{"a", "b", "c", "d"} {
+			appendEvent(t, q, user)
+		}
+		counts := func() []int64 {
+			time.Sleep(time.Minute)
+			c := r.Status()[0].Counts
+			return []int64{c[countReplayed], c[countDelivered], c[countDead]}
+		}
+		require.Equal(t, []int64{0, 2, 2}, counts())
+		for round := int64(1); round <= 3; round++ {
+			n, err := q.Replay(t.Context(), ReplayRequest{Instance: "main"})
+			require.NoError(t, err)
+			require.Equal(t, 4, n)
+			c := counts()
+			require.Equal(t, 4*round, c[0])
+			require.Equal(t, 4+4*round, c[1]+c[2])
+		}
+	})
 }
 
 // What is settled is remembered as long as there may be another copy, and no longer.

@@ -65,6 +65,38 @@ func TestLostPagesAreFound(t *testing.T) {
 	assert.Empty(t, q.Problems())
 }
 
+// TestLossesAreNotGuessed lets each call fail while missing pages are looked for: what cannot be read is no loss.
+func TestLossesAreNotGuessed(t *testing.T) {
+	for name, remove := range map[string]func(q *Queue) error{
+		"inside":   func(q *Queue) error { return q.store.Delete(t.Context(), eventsStream, 3) },
+		"at start": func(q *Queue) error { return q.store.PurgeBefore(t.Context(), eventsStream, 3) },
+	} {
+		log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
+		q, err := Open(t.Context(), Config{Partitions: 1}.On(log))
+		require.NoError(t, err)
+		for range 5 {
+			require.NoError(t, q.Append(t.Context(), []NewEvent{{Source: "web", Key: "u", Raw: []byte(`{}`)}}))
+		}
+		require.NoError(t, q.monitor.checkLog(t.Context()))
+		require.NoError(t, remove(q))
+		calls := 0
+		for failAt := 1; failAt < 20; failAt++ {
+			log.arm(failAt)
+			if err = q.monitor.checkLog(t.Context()); err == nil {
+				break
+			}
+			calls++
+			require.ErrorIs(t, err, errLogFails)
+			assert.Empty(t, q.Problems(), "%s, call %d", name, failAt)
+		}
+		log.arm(0)
+		require.NoError(t, err)
+		assert.GreaterOrEqual(t, calls, 4, name)
+		assert.Len(t, q.Problems(), 1, name)
+		q.Close()
+	}
+}
+
 // TestTheEndOfTheLogIsGone checks when a log that ends before it did counts as shorter: at once, but on a cluster after a time, as a new leader may not know the end.
 func TestTheEndOfTheLogIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -261,6 +261,25 @@ func TestFeedIsPatientForAMoment(t *testing.T) {
 	})
 }
 
+// TestInstancesThatGoOnAreWaitedFor checks that an instance which has waited for its remote is waited for again once it reads on.
+func TestInstancesThatGoOnAreWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFeedFixture(t)
+		fast, other := f.feeds.newCursor(0, []string{"ev.*.0"}, 1), f.feeds.newCursor(0, []string{"ev.*.0"}, 1)
+		defer fast.close()
+		defer other.close()
+		for range 40 {
+			f.add("ev.a.0", 100_000)
+		}
+		f.take(other, 1)
+		other.setBlocked()
+		f.take(other, 1)
+		began := time.Now()
+		f.take(fast, 40)
+		assert.Equal(t, feedPatience, time.Since(began))
+	})
+}
+
 // An idle instance far back in the log reads its own sources only.
 func TestIdleInstanceReadsItsSourcesOnly(t *testing.T) {
 	f := newFeedFixture(t)

@@ -120,8 +120,8 @@ func TestWaitingToPark(t *testing.T) {
 		later func(ctx context.Context, cancel func(), q *Queue, r *Runner) // after ten seconds; nil if it does not wait
 		fails bool
 	}{
-		"no key is parked":     {begin: func(p *partition) { p.parked = parkedKeys{} }},
-		"events can be parked": {begin: func(p *partition) { p.worker.runner.limits.parkingFullSince = time.Time{} }},
+		"no key is parked":     {begin: func(p *partition) { p.parked, p.nextPage = parkedKeys{}, 3 }},
+		"events can be parked": {begin: func(p *partition) { p.worker.runner.limits.parkingFullSince, p.nextPage = time.Time{}, 3 }},
 		"a command waits":      {begin: func(p *partition) { p.nextPage = 2 }},
 		"it was applied before, and events can be parked later": {
 			begin: func(p *partition) { p.nextPage = 3 }, later: func(_ context.Context, _ func(), _ *Queue, r *Runner) { r.updateParkingLimit(0, false, time.Now()) },
@@ -235,4 +235,16 @@ func TestOutcomesAreCountedTogether(t *testing.T) {
 		assert.Nil(t, p.openPages)
 		assert.True(t, p.hasRead)
 	}
+}
+
+// TestPagesOfOtherSources checks that a page without an event of the instance's sources counts as read.
+func TestPagesOfOtherSources(t *testing.T) {
+	r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{}, Instance{Plan: accepts(t).Plan, Sources: []string{"app"}})
+	p := w.own(0, checkpoint{Low: 3})
+	for _, seq := range []uint64{5, 2} {
+		require.NoError(t, p.handlePage(pageOf(r, seq, time.Now(), "a")))
+		assert.EqualValues(t, 6, p.nextPage, "an earlier page does not set it back")
+	}
+	assert.Empty(t, p.openPages)
+	assert.InDelta(t, 15.0/16*15/16, p.eventsPerPage, 1e-9)
 }

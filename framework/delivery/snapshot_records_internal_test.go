@@ -74,3 +74,45 @@ func TestRestoredRecords(t *testing.T) {
 type brokenWriter struct{}
 
 func (*brokenWriter) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
+
+// replacingLog is a log in which the messages of a subject are replaced while the stream is read, so that a scan misses them.
+type replacingLog struct {
+	*failingLog
+	missed string
+}
+
+func (l *replacingLog) Scan(ctx context.Context, stream string, q eventlog.Query, visit func(eventlog.Message) (bool, error)) error {
+	return l.failingLog.Scan(ctx, stream, q, func(m eventlog.Message) (bool, error) {
+		if m.Subject == l.missed {
+			return true, nil
+		}
+		return visit(m)
+	})
+}
+
+func (l *replacingLog) Subjects(ctx context.Context, stream, filter string) ([]string, error) {
+	list, err := l.failingLog.Subjects(ctx, stream, filter)
+	return append(list, "dead.i.0.gone"), err
+}
+
+// TestRecordsThatAScanMisses checks that a message which is replaced while the records are written is written as well, and that one which is deleted is not.
+func TestRecordsThatAScanMisses(t *testing.T) {
+	q, _ := newMemoryQueue(t, Config{Partitions: 1})
+	for _, id := range []string{"a", "b", "c"} {
+		require.NoError(t, q.dead.publishRecords(t.Context(), []record{{"dead.i.0." + id, []byte(id)}}))
+	}
+	log := &replacingLog{&failingLog{Log: q.store.(*memlog.Log)}, "dead.i.0.b"}
+	q.store = log
+	var saved bytes.Buffer
+	require.NoError(t, q.writeRecords(t.Context(), deadStream, &saved))
+	other, _ := newMemoryQueue(t, Config{Partitions: 1})
+	require.NoError(t, other.restoreRecords(t.Context(), deadStream, bytes.NewReader(saved.Bytes())))
+	subjects, err := other.store.Subjects(t.Context(), deadStream, ">")
+	require.NoError(t, err)
+	assert.ElementsMatch(t, []string{"dead.i.0.a", "dead.i.0.b", "dead.i.0.c"}, subjects)
+	for call := 1; call <= 5; call++ { // of the scan, its end, the subjects, and the missed ones
+		log.arm(call)
+		assert.ErrorIs(t, q.writeRecords(t.Context(), deadStream, io.Discard), errLogFails, call)
+	}
+	log.arm(0)
+}

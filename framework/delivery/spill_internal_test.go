@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
+	"github.com/landfall-dev/landfall/framework/dispatch"
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
@@ -92,6 +94,34 @@ func TestHotKeysAreSpilled(t *testing.T) {
 				want = c.tasks - 1 // the first one stays
 			}
 			assert.Equal(t, []any{want, int64(want), c.tasks + 1 - want}, []any{letters, p.counts[countParked], p.taskCount}, name)
+		})
+	}
+}
+
+// TestErasedEventsAreNotParked checks that events of a user who is erased meanwhile are skipped where others are spilled, parked or evicted, and that their key is
+// not parked if nothing is left of it.
+func TestErasedEventsAreNotParked(t *testing.T) {
+	for name, act := range map[string]func(p *partition){
+		"spilled": func(p *partition) { assert.True(t, p.spillHotKeysLocked(time.Hour)) },
+		"evicted": func(p *partition) {
+			p.worker.parkTasksLocked(p.owner.TakeBehindLocked(func(dispatch.Chain[*task]) bool { return true })[0], evictedVerdict, kindEvicted)
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var erasing atomic.Bool
+			erased := func(v event.Value) bool { return erasing.Load() && v.Get("userId").Str() == "gone" }
+			r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{Erased: erased, MaxInFlight: 64}, accepts(t))
+			p := w.own(0, checkpoint{Low: 1})
+			w.dispatcher.Pause(time.Hour)
+			p.addTasks(t, "gone", 3, 0, false)
+			erasing.Store(true)
+			w.mu.Lock()
+			act(p)
+			w.mu.Unlock()
+			synctest.Wait()
+			assert.Empty(t, p.parked.keys, name)
+			assert.Equal(t, []int64{2, 0}, []int64{p.counts[countSkipped], p.counts[countParked]}, name)
+			assert.Empty(t, lettersOf(t, r.queue, DeadLetterFilter{}), name)
 		})
 	}
 }

@@ -6,12 +6,14 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/internal/testsize"
@@ -34,11 +36,12 @@ func hotEvents(user string, from, n int) []delivery.NewEvent {
 }
 
 // Hot users, with many events that a slow remote accepts one by one, delay no others. Each of their events is delivered in order,
-// and the partition stays within its limits.
+// and the partition stays within its limits. TestHotUsersSurviveCrashesInOrder spills on disk.
 func TestHotUsersDelayNoOthers(t *testing.T) {
 	for _, keys := range []int{1, 3} {
-		t.Run(fmt.Sprint(keys), func(t *testing.T) {
-			q := onePartition(t, t.TempDir())
+		synctest.Test(t, func(t *testing.T) {
+			q, err := delivery.Open(t.Context(), delivery.Config{Partitions: 1}.On(memlog.New(memlog.Options{}).Connect()))
+			require.NoError(t, err)
 			defer q.Close()
 			remote := newRemote(t)
 			remote.answer = func(changes []change) (*destination.MultiStatus, error) {

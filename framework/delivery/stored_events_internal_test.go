@@ -184,6 +184,21 @@ func TestInstancesInUseAreNotMoved(t *testing.T) {
 		calls++
 	}
 	assert.Equal(t, 3, calls)
+	for name, move := range map[string]func() error{
+		"forget": func() error { _, err := r.ForgetInstance(t.Context(), "none"); return err },
+		"rename": func() error { _, err := r.RenameInstance(t.Context(), "none", "either"); return err },
+	} {
+		calls = 0
+		for failAt := 1; failAt < 20; failAt++ {
+			log.arm(failAt)
+			if err := move(); err == nil {
+				break
+			} else if assert.ErrorIs(t, err, errLogFails, name) {
+				calls++
+			}
+		}
+		assert.GreaterOrEqual(t, calls, 6, name)
+	}
 	log.arm(0)
 	moved, err = r.ForgetInstance(t.Context(), "new")
 	require.NoError(t, err)

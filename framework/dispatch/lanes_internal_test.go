@@ -40,6 +40,7 @@ func TestIdleLanesAreForgotten(t *testing.T) {
 		synctest.Wait()
 		d.Lock()
 		assert.Empty(t, d.lanes)
+		assert.Empty(t, d.timers)
 		d.Unlock()
 		d.Stop()
 	})

@@ -77,7 +77,7 @@ func TestPolledTasksDoNotLinger(t *testing.T) {
 // TestFailingTasksOfAnOwner checks which tasks a host gets that makes space: those of the owner that have a key and whose lane fails, and not those of a lane that
 // is busy or works.
 func TestFailingTasksOfAnOwner(t *testing.T) {
-	withHost(t, dispatch.Config{Linger: time.Millisecond, MinBackoff: time.Hour, MaxBackoff: time.Hour}, func(t *testing.T, s *scripted) {
+	withHost(t, dispatch.Config{Linger: 1000 * time.Hour, MinBackoff: time.Hour, MaxBackoff: time.Hour}, func(t *testing.T, s *scripted) {
 		s.answer = func(values []string) []dispatch.Result { return failAll(values, func(string) bool { return true }) }
 		mine, other := s.NewOwner(nil), s.NewOwner(nil)
 		add := func(o *dispatch.Owner[string], lane, key, value string) {
@@ -89,9 +89,12 @@ func TestFailingTasksOfAnOwner(t *testing.T) {
 		add(mine, "fails", "a", "a2")
 		add(mine, "fails", "", "keyless")
 		add(other, "fails", "b", "b")
+		s.Flush()
 		s.sleep(time.Minute)
 		s.latency = time.Hour
 		add(mine, "busy", "c", "busy")
+		s.Flush()
+		add(mine, "works", "d", "lingers")
 		s.sleep(time.Minute)
 		s.Lock()
 		taken := mine.TakeFailingLocked()
@@ -99,7 +102,7 @@ func TestFailingTasksOfAnOwner(t *testing.T) {
 		if assert.Len(t, taken, 1) {
 			assert.Equal(t, []string{"a1", "a2"}, valuesOf(taken[0]))
 		}
-		assert.Equal(t, 3, s.Stats().Held)
+		assert.Equal(t, 4, s.Stats().Held)
 		s.Lock()
 		assert.Empty(t, mine.TakeFailingLocked(), "they are gone")
 		mine.CloseLocked()
@@ -170,5 +173,66 @@ func TestLanesThatAwaitTheirTurnFail(t *testing.T) {
 		s.latency = 0
 		s.wait(t)
 		assert.False(t, s.Stats().Failing)
+	})
+}
+
+// TestKeysTakeTurns checks that the next task of a key goes behind those of the other keys of its lane.
+func TestKeysTakeTurns(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Millisecond}, func(t *testing.T, s *scripted) {
+		s.latency = time.Second
+		for _, one := range []string{"a1", "a2", "b1", "b2", "c1"} {
+			s.Add(in("lane", one[:1], one, 1))
+		}
+		s.wait(t)
+		assert.Equal(t, []string{"[a1]", "[b1]", "[c1]", "[a2]", "[b2]"}, s.requests)
+	})
+}
+
+// TestRunsAmongOthers checks a batch with a run and tasks that have none, one of them without a key: each gets its own result and counts its own attempts.
+func TestRunsAmongOthers(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Millisecond, MinBackoff: time.Second, MaxBackoff: time.Second}, func(t *testing.T, s *scripted) {
+		failed := false
+		s.answer = func(values []string) []dispatch.Result {
+			first := !failed
+			failed = true
+			return fail(values, func(v string) bool { return first && v[0] == 'r' })
+		}
+		list := []*task{in("lane", "", "keyless", 10), together(in("lane", "r", "r1", 10)), together(in("lane", "r", "r2", 10)), together(in("lane", "r", "r3", 10)), in("lane", "b", "b", 10)}
+		for _, one := range list {
+			s.Add(one)
+		}
+		s.wait(t)
+		assert.Equal(t, []string{"[keyless r1 r2 r3 b]", "[r1 r2 r3]"}, s.requests)
+		for i, want := range []int{1, 2, 2, 2, 1} {
+			assert.Equal(t, want, list[i].Attempts(), list[i].Value)
+		}
+	})
+}
+
+// TestNothingIsTakenFromARun checks that tasks which are being sent along with the first one of their key are not taken from it.
+func TestNothingIsTakenFromARun(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Millisecond}, func(t *testing.T, s *scripted) {
+		s.latency = time.Minute
+		o := s.NewOwner(nil)
+		add := func(value string) {
+			one := together(in("lane", "k", value, 2))
+			one.Owner = o
+			s.Add(one)
+		}
+		add("1")
+		add("2")
+		s.sleep(time.Second)
+		take := func() [][]*task {
+			s.Lock()
+			defer s.Unlock()
+			return o.TakeBehindLocked(func(dispatch.Chain[string]) bool { return true })
+		}
+		assert.Empty(t, take())
+		add("3")
+		if taken := take(); assert.Len(t, taken, 1) {
+			assert.Equal(t, []string{"3"}, valuesOf(taken[0]))
+		}
+		s.wait(t)
+		assert.Len(t, s.finished, 2)
 	})
 }
