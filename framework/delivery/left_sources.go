@@ -69,22 +69,43 @@ func (l *leftEvents) finding() Finding {
 	}
 }
 
-// surveyLeft counts the events that instances of this process have left.
-func (r *Runner) surveyLeft(ctx context.Context) error {
-	found := map[[2]string]*leftEvents{}
+// leftPages are the pages of a partition from which on an instance has left the events of a source.
+type leftPages struct {
+	instance, source string
+	partition        int
+	from             uint64
+}
+
+// findLeft returns the pages that instances of this process have left, as their checkpoints say.
+func (r *Runner) findLeft() (list []leftPages) {
 	for _, id := range r.instanceIDs() {
 		for n := range r.queue.partitions {
 			seen, ok := r.leases.latestOf(checkpointSubject(id, n))
 			if !ok || !bytes.Contains(seen.data, []byte(`"left"`)) {
 				continue
 			}
-			for source, from := range parseCheckpoint(seen.data).Left {
-				if err := r.countLeft(ctx, found, id, source, n, from); err != nil {
-					return err
-				}
+			left := parseCheckpoint(seen.data).Left
+			for _, source := range slices.Sorted(maps.Keys(left)) {
+				list = append(list, leftPages{id, source, n, left[source]})
 			}
 		}
 	}
+	return list
+}
+
+// surveyLeft counts the events that instances of this process have left, if there are others than before, and now and then.
+func (r *Runner) surveyLeft(ctx context.Context, now time.Time) error {
+	pages := r.findLeft()
+	if slices.Equal(pages, r.survey.leftPages) && now.Sub(r.survey.leftCounted) < leftInterval {
+		return nil
+	}
+	found := map[[2]string]*leftEvents{}
+	for _, p := range pages {
+		if err := r.countLeft(ctx, found, p); err != nil {
+			return err
+		}
+	}
+	r.survey.leftPages, r.survey.leftCounted = pages, now
 	list := slices.SortedFunc(maps.Values(found), func(a, b *leftEvents) int {
 		return cmp.Or(cmp.Compare(a.instance, b.instance), cmp.Compare(a.source, b.source))
 	})
@@ -101,11 +122,11 @@ func (r *Runner) surveyLeft(ctx context.Context) error {
 	return nil
 }
 
-// countLeft adds the events of a partition that were left from a page on. They are followed by pages without any of them.
-func (r *Runner) countLeft(ctx context.Context, found map[[2]string]*leftEvents, id, source string, n int, from uint64) error {
-	key, only, passed := [2]string{id, source}, map[string]bool{source: true}, 0
-	partition := "." + strconv.Itoa(n)
-	query := eventlog.Query{Filters: []string{"ev." + subjectToken(source) + partition, "ev." + mixedToken + partition}, From: max(from, 1)}
+// countLeft adds the events of pages that were left. They are followed by pages without any of them.
+func (r *Runner) countLeft(ctx context.Context, found map[[2]string]*leftEvents, p leftPages) error {
+	key, only, passed := [2]string{p.instance, p.source}, map[string]bool{p.source: true}, 0
+	partition := "." + strconv.Itoa(p.partition)
+	query := eventlog.Query{Filters: []string{"ev." + subjectToken(p.source) + partition, "ev." + mixedToken + partition}, From: max(p.from, 1)}
 	return r.queue.store.Scan(ctx, eventsStream, query, func(m eventlog.Message) (more bool, err error) {
 		count := 0
 		for _, events := range newLogPage(m, 0, maphash.Seed{}).eventsFrom(only) {
@@ -118,7 +139,7 @@ func (r *Runner) countLeft(ctx context.Context, found map[[2]string]*leftEvents,
 		passed = 0
 		l := found[key]
 		if l == nil {
-			l = &leftEvents{instance: id, source: source, oldest: m.Time}
+			l = &leftEvents{instance: p.instance, source: p.source, oldest: m.Time}
 			found[key] = l
 		}
 		l.count += count

@@ -30,6 +30,9 @@ type unownedPartition struct {
 
 // survey is the result of the last look at all partitions.
 type survey struct {
+	leftPages   []leftPages // that left was counted from; used by watchProgress only
+	leftCounted time.Time   // when; used by watchProgress only
+
 	mu         sync.Mutex // guards the fields below; an unownedPartition is not changed once it is among them
 	unowned    map[partitionID]*unownedPartition
 	stalled    map[partitionID]time.Time // since when partitions have made no progress
@@ -41,13 +44,12 @@ type survey struct {
 // watchProgress surveys the partitions of this process's instances until the Runner stops.
 func (r *Runner) watchProgress() {
 	dog := newWatchdog(r.settings.StallAfter)
-	var countedLeft time.Time
 	for pause.For(r.ctx, surveyInterval) == nil {
 		ctx, cancel := context.WithTimeout(r.ctx, surveyBudget)
 		r.surveyUnowned(ctx, time.Now())
 		r.surveyProgress(ctx, dog, time.Now())
-		if time.Since(countedLeft) >= leftInterval && r.surveyLeft(ctx) == nil {
-			countedLeft = time.Now()
+		if err := r.surveyLeft(ctx, time.Now()); err != nil {
+			r.log.Debug("counting the events of removed sources", "error", err)
 		}
 		cancel()
 	}
