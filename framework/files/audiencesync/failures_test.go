@@ -106,8 +106,15 @@ func TestDiffNamesUsers(t *testing.T) {
 	assert.Equal(t, []any{1, 3, 3, "vip"}, []any{report.Unchanged, report.Members, report.Rows, report.Name})
 	assert.Zero(t, sent)
 	stop := errors.New("enough")
-	_, err = k.Diff(t.Context(), vip.ID, users(t, k, 2, 3), func(string, string) error { return stop })
-	assert.ErrorIs(t, err, stop)
+	for _, which := range []string{"missing", "extra"} {
+		_, err = k.Diff(t.Context(), vip.ID, users(t, k, 2, 3), func(kind, _ string) error {
+			if kind == which {
+				return stop
+			}
+			return nil
+		})
+		assert.ErrorIs(t, err, stop, which)
+	}
 	var none *audiencesync.NoUsersError
 	_, err = k.Diff(t.Context(), vip.ID, fileOf(t, k, `""`), func(string, string) error { return nil })
 	assert.ErrorAs(t, err, &none)
