@@ -26,6 +26,12 @@ type audienceRow struct {
 	purged  sql.NullInt64 // no membership from before it counts
 	decided sql.NullInt64 // no membership counts as older than it
 	merged  int64         // last row of the unmerged writes that was merged
+	latest  int64         // a later time, in µs, is that of a clock that was ahead when it was recorded; 0 for no limit
+}
+
+// isFuture reports whether a time was recorded with a clock that was ahead. What happens now is newer than that.
+func (a *audienceRow) isFuture(micros sql.NullInt64) bool {
+	return a.latest > 0 && micros.Valid && micros.Int64 > a.latest
 }
 
 // memberRow is one row of the table members.
@@ -43,7 +49,7 @@ type memberRow struct {
 // toRecord returns the row as a Record. A change that was sent and is not recorded supersedes older ones.
 func (e *memberRow) toRecord(a *audienceRow) destination.Record {
 	r := e.recorded(a)
-	if sent := timeOf(e.sent); e.doubt && e.sent.Valid && sent.After(r.At) {
+	if sent := timeOf(e.sent); e.doubt && e.sent.Valid && sent.After(r.At) && !a.isFuture(e.sent) {
 		r.At = sent
 	}
 	return r
@@ -52,8 +58,12 @@ func (e *memberRow) toRecord(a *audienceRow) destination.Record {
 // recorded returns what is recorded of a row, as the audience's last purge and sync decide it. A row from before the purge is not a
 // member, but the remote may still have it as one until its exit is sent. Both also decide identities that have no row.
 func (e *memberRow) recorded(a *audienceRow) destination.Record {
-	r := destination.Record{Known: e.at.Valid, Member: e.member, At: timeOf(e.at), Uncertain: e.doubt}
-	if a.purged.Valid && (!e.at.Valid || e.at.Int64 < a.purged.Int64) {
+	at := e.at
+	if a.isFuture(at) {
+		at = sql.NullInt64{}
+	}
+	r := destination.Record{Known: e.at.Valid, Member: e.member, At: timeOf(at), Uncertain: e.doubt}
+	if a.purged.Valid && (!at.Valid || at.Int64 < a.purged.Int64) {
 		r = destination.Record{Known: true, At: timeOf(a.purged), Uncertain: e.doubt || e.member}
 	}
 	if decided := timeOf(a.decided); a.decided.Valid && (!r.Known || r.At.Before(decided)) {
@@ -140,6 +150,7 @@ func (l *Ledger) findAudience(ctx context.Context, q querier, id, lock string) (
 	a := &audienceRow{}
 	err := q.QueryRowContext(ctx, `SELECT id, name, members, purged, decided, COALESCE(merged, 0) FROM audiences WHERE instance = $1 AND audience = $2 `+lock,
 		l.instance, toSQL.Replace(id)).Scan(&a.id, &a.name, &a.members, &a.purged, &a.decided, &a.merged)
+	a.latest = time.Now().Add(l.store.maxAhead).UnixMicro()
 	return a, err
 }
 

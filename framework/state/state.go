@@ -124,7 +124,11 @@ func openStore(ctx context.Context, d dialect, location string) (*Store, error) 
 		s.hot.SetMaxOpenConns(1)
 		s.files = newMemberFiles(fileDir{location + memberFilesSuffix})
 	}
-	if err := s.migrateSchema(ctx); err != nil {
+	err = s.migrateSchema(ctx)
+	if err == nil {
+		err = s.limitMarks(ctx, time.Now())
+	}
+	if err != nil {
 		_ = s.closeConnections()
 		return nil, openError(location, err)
 	}

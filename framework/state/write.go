@@ -78,7 +78,7 @@ func (c *ledgerUpdate) applyChange(ch *destination.Change, now sql.NullInt64) {
 		c.members--
 	}
 	e.member, e.at, e.delivered, e.confirmed = ch.Member, at, now, sql.NullInt64{}
-	if !e.sent.Valid || at.Int64 >= e.sent.Int64 { // otherwise a later change was sent, and its outcome is unknown
+	if !e.sent.Valid || at.Int64 >= e.sent.Int64 || c.isFuture(e.sent) { // otherwise a later change was sent, and its outcome is unknown
 		e.doubt, e.sent = false, sql.NullInt64{}
 	}
 }
