@@ -122,6 +122,8 @@ func TestCommandsOfARunningServer(t *testing.T) {
 		{args: "replay --instance mian --since 2026-01-01", code: 2, errs: `there is no instance "mian" in the config, which has main, other`},
 		{args: "replay --instance main --since 2026-01-01 --until 2026-01-02 --subscribe type=track --subscription Users", out: []string{"3 events since 2026-01-01T00:00:00Z are delivered to main again\n"},
 			request: `POST /admin/replay  {"instance":"main","subscription":"Users","subscribe":"type=track","since":"2026-01-01T00:00:00Z","until":"2026-01-02T00:00:00Z"}`},
+		{args: "replay --instance main --since 2026-01-01 --source web --source app", out: []string{"3 events of web, app since 2026-01-01T00:00:00Z are delivered to main again\n"},
+			request: `POST /admin/replay  {"instance":"main","sources":["web","app"],"since":"2026-01-01T00:00:00Z"}`},
 		{args: "replay --instance main --since 2026-01-01 --json", request: "POST /admin/replay", out: []string{`{"events":3,"instance":"main","since":"2026-01-01T00:00:00Z"}`}},
 		{args: "resume main", request: "POST /admin/resume instance=main", out: []string{"main: resumed\n"}},
 		{args: "resume main --json", request: "POST /admin/resume instance=main", out: []string{`{"resumed":"main","waited":true}`}},

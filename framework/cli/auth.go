@@ -65,6 +65,7 @@ func testConfig(ctx context.Context, s streams, path, data string, t *target, as
 		return err
 	}
 	defer func() { _ = instances.Close(context.WithoutCancel(ctx), list) }() // the plans log it
+	s.warnConfig(cfg, list...)
 	return testAll(ctx, s, list, asJSON)
 }
 

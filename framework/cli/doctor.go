@@ -123,6 +123,16 @@ func (c *doctorCommand) checkConfig() *config.Config {
 		c.addFinding("config", isProblem, "landfall validate "+c.config, "%v", problems.Err())
 		return nil
 	}
+	problems, warnings := checkConfig(c.config, cfg, c.catalog())
+	for _, p := range problems {
+		c.addFinding("config", isProblem, "landfall validate "+c.config, "%v", p)
+	}
+	for _, w := range warnings {
+		c.addFinding("config", isWarning, "", "%v", w)
+	}
+	if len(problems) > 0 {
+		return cfg
+	}
 	c.addFinding("config", isOK, "", "%s: %s, %s", c.config, fault.Count(len(cfg.Instances), "destination"), fault.Count(len(cfg.Sources), "source"))
 	return cfg
 }

@@ -127,6 +127,7 @@ func (l *loginCommand) withState(ctx context.Context, f func(context.Context) er
 	if err != nil {
 		return err
 	}
+	l.warnConfig(cfg, all...)
 	for _, in := range all {
 		if in.Plan.Login() != nil {
 			l.list = append(l.list, in)

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,7 +25,8 @@ func newReplay(s streams) *cobra.Command {
 		Long: "Reads events that the server has accepted and still stores, and delivers them to an instance again, in their order and\n" +
 			"after the events that wait. The ledger prevents that an event older than the last one sent for a user is sent again.",
 		Example: "  landfall replay --since 2h --instance braze-main\n" +
-			"  landfall replay --since 2026-11-01 --instance braze-main --subscribe 'event = \"Audience Entered\"'",
+			"  landfall replay --since 2026-11-01 --instance braze-main --subscribe 'event = \"Audience Entered\"'\n" +
+			"  landfall replay --since 2026-11-01 --instance braze-main --source web",
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
 	}
 	c.addFlags(cmd)
@@ -32,6 +34,7 @@ func newReplay(s streams) *cobra.Command {
 	f.StringVar(&c.asked.Instance, "instance", "", "the `ID` of the instance to deliver to (required)")
 	f.StringVar(&c.since, "since", "", "events accepted since this `TIME`: a date, or an age such as 2h (required)")
 	f.StringVar(&c.until, "until", "", "events accepted before this `TIME`")
+	f.StringArrayVar(&c.asked.Sources, "source", nil, "only events of the source with this `ID`; may be repeated")
 	f.StringVar(&c.asked.Subscribe, "subscribe", "", "only events that this `FQL` query matches")
 	f.StringVar(&c.asked.Subscription, "subscription", "", "deliver only for the subscription with this `NAME`")
 	return cmd
@@ -63,6 +66,10 @@ func (c *replayCommand) run(ctx context.Context) error {
 		c.printJSON(map[string]any{"events": n, "instance": c.asked.Instance, "since": c.asked.Since})
 		return nil
 	}
-	fmt.Fprintf(c.out, "%s since %s %s delivered to %s again\n", fault.Count(n, "event"), c.asked.Since.Format(time.RFC3339), fault.Plural(n, "is", "are"), c.asked.Instance)
+	of := ""
+	if len(c.asked.Sources) > 0 {
+		of = " of " + strings.Join(c.asked.Sources, ", ")
+	}
+	fmt.Fprintf(c.out, "%s%s since %s %s delivered to %s again\n", fault.Count(n, "event"), of, c.asked.Since.Format(time.RFC3339), fault.Plural(n, "is", "are"), c.asked.Instance)
 	return nil
 }

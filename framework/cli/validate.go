@@ -113,13 +113,27 @@ func (c *validateCommand) checkText(path string, text []byte) (problems, warning
 	}
 	catalog, err := c.loadCatalog()
 	if err != nil {
-		return fault.ProblemsOf(err), nil
+		return append(problems, fault.ProblemsOf(err)...), nil
 	}
+	found, warnings := checkConfig(path, cfg, catalog)
+	problems = append(problems, found...)
+	left, err := c.removedLedgers(cfg)
+	if err != nil {
+		warnings = append(warnings, fault.Problem{File: path, Message: "the local state cannot be read: " + err.Error()})
+	}
+	for _, text := range left {
+		warnings = append(warnings, fault.Problem{File: path, Message: text})
+	}
+	return problems, warnings
+}
+
+// checkConfig finds the mistakes in a config that only its destinations show, and its warnings.
+func checkConfig(path string, cfg *config.Config, catalog instances.Catalog) (problems, warnings fault.Problems) {
+	warnings = cfg.Warnings()
 	registry, err := catalog.RegistryFor(cfg)
 	if err != nil {
-		return fault.ProblemsOf(err), nil
+		return fault.ProblemsOf(err), warnings
 	}
-	warnings = cfg.Warnings()
 	h := instances.Options{Target: &instances.Target{DryRun: true}, Catalog: catalog}
 	cfg, unsealed := h.OpenSecrets(context.Background(), cfg)
 	problems = append(problems, unsealed...)
@@ -141,13 +155,6 @@ func (c *validateCommand) checkText(path string, text []byte) (problems, warning
 		if text := server.CheckCertificate(cfg.ResolvePath(cert), cfg.ResolvePath(cfg.Server.TLSKey)); text != "" {
 			warnings = append(warnings, cfg.Document.Locate(fault.Problems{{File: path, Pointer: "/tls", Message: text}})...)
 		}
-	}
-	left, err := c.removedLedgers(cfg)
-	if err != nil {
-		warnings = append(warnings, fault.Problem{File: path, Message: "the local state cannot be read: " + err.Error()})
-	}
-	for _, text := range left {
-		warnings = append(warnings, fault.Problem{File: path, Message: text})
 	}
 	return problems, warnings
 }

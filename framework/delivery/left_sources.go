@@ -64,8 +64,8 @@ func (l *leftEvents) finding() Finding {
 	return Finding{
 		Code: CodeSourceRemoved, Instance: l.instance, Since: l.oldest,
 		Message: fmt.Sprintf("%s of the source %s that waited %s not delivered, since the instance no longer receives this source", count, l.source, fault.Plural(l.count, "is", "are")),
-		Next: fmt.Sprintf("to deliver them, add the source to the config and to the instance again, and run landfall replay --instance %s --since %s; otherwise they are deleted after delivery.retention",
-			l.instance, l.oldest.UTC().Format(time.RFC3339)),
+		Next: fmt.Sprintf("to deliver them, add the source to the config and to the instance again, and run landfall replay --instance %s --source %s --since %s; otherwise they are deleted after delivery.retention",
+			l.instance, l.source, l.oldest.UTC().Format(time.RFC3339)),
 	}
 }
 

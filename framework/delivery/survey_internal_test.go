@@ -261,7 +261,7 @@ func TestEventsOfRemovedSources(t *testing.T) {
 		require.Len(t, list, 1)
 		assert.Equal(t, CodeSourceRemoved, list[0].Code)
 		assert.Contains(t, list[0].Message, "4 events of the source web that waited are not delivered")
-		assert.Contains(t, list[0].Next, "landfall replay --instance main --since "+began.Add(2*time.Minute).UTC().Format(time.RFC3339))
+		assert.Contains(t, list[0].Next, "landfall replay --instance main --source web --since "+began.Add(2*time.Minute).UTC().Format(time.RFC3339))
 
 		assert.Equal(t, map[string]uint64{"web": 2, "app": 7}, leftSources(checkpoint{Low: 7, Sources: []string{"app"}, Left: cp.Left}, []string{"new"}), "the first page counts")
 		assert.Empty(t, leftSources(checkpoint{Low: 7, Sources: []string{"app"}, Left: cp.Left}, []string{"app", "web"}), "it is received again")

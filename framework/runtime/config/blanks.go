@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -15,20 +16,43 @@ import (
 // empty, and a name that has a default.
 var mayBeBlank = regexp.MustCompile(`^/destinations/[0-9]+/(settings|audiences|subscriptions|name)(/|$)`)
 
-// checkBlanks adds a problem for each other text that is blank, such as a variable of a deployment that has no value, unless it has a problem
-// already. The schema reports empty texts.
-func (r *reader) checkBlanks(v event.Value, place string) {
+// mayHaveLines matches the pointers of texts that may have several lines, such as queries and private keys.
+var mayHaveLines = regexp.MustCompile(`^(/audienceSyncs/[0-9]+/query|/destinations/[0-9]+/auth/.*)$`)
+
+// checkTexts adds a problem for each other text that is blank, such as a variable of a deployment that has no value, or that contains a control
+// character, unless it has a problem already. The schema reports empty texts.
+func (r *reader) checkTexts(v event.Value, place string) {
 	if mayBeBlank.MatchString(place) {
 		return
 	}
-	if text := v.Str(); text != "" && strings.TrimSpace(text) == "" && !r.hasProblem(place) {
-		r.problems.Add(place, "is blank: give a value, or leave it out")
+	if text := v.Str(); text != "" && !r.hasProblem(place) {
+		if strings.TrimSpace(text) == "" {
+			r.problems.Add(place, "is blank: give a value, or leave it out")
+		} else {
+			r.checkControls(text, place)
+		}
 	}
 	for key, m := range v.Members() {
-		r.checkBlanks(m, place+fault.PointerKey(key))
+		r.checkTexts(m, place+fault.PointerKey(key))
 	}
 	for i, item := range v.Items() {
-		r.checkBlanks(item, place+"/"+strconv.Itoa(i))
+		r.checkTexts(item, place+"/"+strconv.Itoa(i))
+	}
+}
+
+// checkControls adds a problem for a text with a control character. Ids, keys, URLs and paths with one never match what clients, remotes and the
+// system use.
+func (r *reader) checkControls(text, place string) {
+	multiline := mayHaveLines.MatchString(place)
+	i := strings.IndexFunc(text, func(c rune) bool { return unicode.IsControl(c) && !(multiline && strings.ContainsRune("\t\r\n", c)) })
+	if i < 0 {
+		return
+	}
+	switch c := []rune(text[i:])[0]; c {
+	case '\n', '\r':
+		r.problems.Add(place, "contains a line break, which cannot be used here: write it on one line")
+	default:
+		r.problems.Add(place, "contains the control character %U, which cannot be used here: remove it", c)
 	}
 }
 
@@ -36,12 +60,16 @@ func (r *reader) hasProblem(place string) bool {
 	return slices.ContainsFunc(r.problems, func(p fault.Problem) bool { return p.Pointer == place })
 }
 
-// resolveFilled is resolveSecrets for a text that must not be blank. advice says what to do about one that is.
+// resolveFilled is resolveSecrets for a text that must not be blank or contain control characters. advice says what to do about one that is blank.
 func (r *reader) resolveFilled(v event.Value, place, advice string) string {
 	before := len(r.problems)
 	text := r.resolveSecrets(v, place).Str()
-	if strings.TrimSpace(text) == "" && v.Str() != "" && len(r.problems) == before {
+	switch {
+	case len(r.problems) > before:
+	case strings.TrimSpace(text) == "" && v.Str() != "":
 		r.problems.Add(place, "is empty: %s", advice)
+	default:
+		r.checkControls(text, place)
 	}
 	return text
 }

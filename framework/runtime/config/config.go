@@ -180,7 +180,7 @@ func parse(name string, text []byte, env Env, fromFile bool) (*Config, fault.Pro
 	if value.Get("destinations").Kind() == event.Array {
 		r.readConfig(value)
 	}
-	r.checkBlanks(value, "")
+	r.checkTexts(value, "")
 	if len(r.problems) > 0 {
 		return r.config, doc.Locate(r.problems)
 	}
@@ -199,7 +199,7 @@ type reader struct {
 func (r *reader) readConfig(v event.Value) {
 	r.config.Definitions, r.config.Data = v.Get("definitions").Str(), v.Get("data").Str()
 	r.config.StateURL = r.resolveFilled(v.Get("state").Get("url"), "/state/url", "set a URL, or leave state.url out for the state in the data directory")
-	if problem := checkStateURL(r.config.StateURL); problem != "" {
+	if problem := checkStateURL(r.config.StateURL); problem != "" && !r.hasProblem("/state/url") {
 		r.problems.Add("/state/url", "%s", problem)
 	}
 	r.config.StateKey = r.resolveFilled(v.Get("state").Get("key"), "/state/key", "set a key, which landfall auth key makes, or leave state.key out")

@@ -48,6 +48,33 @@ func TestEmptyKeysAndIDs(t *testing.T) {
 	}
 }
 
+// TestControlCharactersAreProblems checks that texts which can never match because of a control character are problems, also those of variables,
+// and that queries and credentials may have several lines.
+func TestControlCharactersAreProblems(t *testing.T) {
+	const nul, line = " contains the control character U+0000, which cannot be used here: remove it", " contains a line break, which cannot be used here: write it on one line"
+	values := config.Env{Lookup: func(name string) (string, bool) {
+		return map[string]string{"NUL": "a\x00", "LINES": "a\nb"}[name], true
+	}}
+	for text, want := range map[string]string{
+		`sources: [{id: "web\0"}]` + webhookInstance:                                                        "f:1:16: /sources/0/id" + nul,
+		`sources: [{id: web, writeKey: "k\u0085"}]` + webhookInstance:                                       "f:1:31: /sources/0/writeKey contains the control character U+0085, which cannot be used here: remove it",
+		`sources: [{id: web, writeKey: "${NUL}"}]` + webhookInstance:                                        "f:1:31: /sources/0/writeKey" + nul,
+		`sources: [{id: web, writeKey: "${LINES}"}]` + webhookInstance:                                      "f:1:31: /sources/0/writeKey" + line,
+		`state: {url: "postgres://a\0/b"}` + webhookInstance:                                                "f:1:14: /state/url" + nul,
+		`data: "d\x7f"` + webhookInstance:                                                                   "f:1:7: /data contains the control character U+007F, which cannot be used here: remove it",
+		`definitions: "d\n"` + webhookInstance:                                                              "f:1:14: /definitions" + line,
+		`tls: {cert: "a\0", key: b}` + webhookInstance:                                                      "f:1:13: /tls/cert" + nul,
+		`destinations: [{id: "a\tb", destination: webhook, subscriptions: []}]`:                             "f:1:21: /destinations/0/id contains the control character U+0009, which cannot be used here: remove it",
+		`destinations: [{id: a, destination: webhook, auth: {accessToken: "${NUL}"}, subscriptions: []}]`:   "f:1:66: /destinations/0/auth/accessToken" + nul,
+		`destinations: [{id: a, destination: webhook, auth: {accessToken: "${LINES}"}, subscriptions: []}]`: "",
+		`audienceSyncs: [{id: a, from: "sqlite:a", query: "SELECT 1\n\t, 2", every: 1h}]` + webhookInstance: "",
+		`audienceSyncs: [{id: a, from: "sqlite:a", query: "SELECT 1\0", every: 1h}]` + webhookInstance:      "f:1:50: /audienceSyncs/0/query" + nul,
+	} {
+		_, problems := config.Parse("f", []byte(text), values)
+		assert.Equal(t, want, problems.Error(), text)
+	}
+}
+
 // TestTextsWithoutEffect checks the warnings for variables that are not replaced, and for origins that no page has.
 func TestTextsWithoutEffect(t *testing.T) {
 	c, problems := config.Parse("f", []byte(`data: "${DATA}/a"

@@ -200,8 +200,25 @@ type ReplayRequest struct {
 	Instance     string    `json:"instance"`
 	Subscription string    `json:"subscription,omitempty"` // deliver to this subscription only
 	Subscribe    string    `json:"subscribe,omitempty"`    // FQL filter for the events
+	Sources      []string  `json:"sources,omitempty"`      // ids of the sources whose events to deliver; none for all of the instance
 	Since        time.Time `json:"since"`
 	Until        time.Time `json:"until,omitzero"`
+}
+
+// chooseSources returns the sources of a replay. received are the sources of the instance, none for all.
+func (r *ReplayRequest) chooseSources(received []string) ([]string, error) {
+	if len(r.Sources) == 0 {
+		return received, nil
+	}
+	for _, id := range r.Sources {
+		switch {
+		case id == "":
+			return nil, errors.New("the id of a source is empty")
+		case len(received) > 0 && !slices.Contains(received, id):
+			return nil, fmt.Errorf("%s does not receive events of the source %q%s", r.Instance, id, fault.DidYouMean(id, received))
+		}
+	}
+	return r.Sources, nil
 }
 
 func (s *Server) handleReplay(w http.ResponseWriter, r *http.Request) {
@@ -210,9 +227,14 @@ func (s *Server) handleReplay(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, fmt.Errorf("the body is not a valid replay request: %w", err))
 		return
 	}
-	sources, ok := s.Sources(request.Instance)
+	received, ok := s.Sources(request.Instance)
 	if !ok {
 		writeError(w, http.StatusBadRequest, fmt.Errorf("there is no instance %q", request.Instance))
+		return
+	}
+	sources, err := request.chooseSources(received)
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err)
 		return
 	}
 	if names := s.Subscriptions(request.Instance); request.Subscription != "" && !slices.Contains(names, request.Subscription) {

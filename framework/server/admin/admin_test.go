@@ -108,6 +108,7 @@ func TestReplayOfUnknownInstanceIsRejected(t *testing.T) {
 		`{"instance":"crn"}`:                          `there is no instance \"crn\"`,
 		`{"instance":"crm","subscription":"VIPs"}`:    `crm has no subscription \"VIPs\" (did you mean \"VIP\"?)`,
 		`{"instance":"crm","subscribe":"event is A"}`: `"error"`,
+		`{"instance":"crm","sources":[""]}`:           `the id of a source is empty`,
 	} {
 		r := httptest.NewRequest(http.MethodPost, "/admin/replay", strings.NewReader(body))
 		r.Header.Set("Authorization", "Bearer the-token")

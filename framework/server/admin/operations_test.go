@@ -83,6 +83,7 @@ func TestReplayOfStoredEvents(t *testing.T) {
 	}{
 		"the instance's sources": {admin.ReplayRequest{}, 3},
 		"a query":                {admin.ReplayRequest{Subscribe: `userId = "u3"`, Subscription: "All"}, 1},
+		"one source":             {admin.ReplayRequest{Sources: []string{"web"}}, 3},
 		"until the past":         {admin.ReplayRequest{Until: time.Now().Add(-time.Hour)}, 0},
 	} {
 		before := time.Now()
@@ -94,6 +95,9 @@ func TestReplayOfStoredEvents(t *testing.T) {
 		require.NoError(t, err, name)
 		assert.Equal(t, c.want, n, name)
 	}
+	_, err := o.Replay(t.Context(), admin.ReplayRequest{Instance: "crm", Sources: []string{"web", "wbe"}})
+	assert.Equal(t, http.StatusBadRequest, statusOf(t, err))
+	require.ErrorContains(t, err, `crm does not receive events of the source "wbe" (did you mean "web"?)`)
 	assert.Contains(t, o.log.String(), "action=events.replay")
 	assert.Contains(t, o.log.String(), "by_query=true count=1")
 }
