@@ -20,8 +20,9 @@ const (
 	hurriedBytes     = 2 << 20               // bytes of groups that are transferred at once; a group of that size is not journaled
 	transferInterval = 50 * time.Millisecond // between the starts of transfers
 	transferRetry    = 100 * time.Millisecond
-	transferTimeout  = 10 * time.Second
-	journalIdle      = time.Second // after which an empty journal is purged
+	transferTimeout  = 10 * time.Second // of each write of a transfer
+	lookTimeout      = 2 * time.Second  // for a look at what the log has of a transfer
+	journalIdle      = time.Second      // after which an empty journal is purged
 )
 
 // journal makes groups of events durable before they are in the log: each group is one message of the journal's stream, and is transferred to
@@ -235,8 +236,6 @@ func (j *journal) nextGroups() (groups []journalGroup, closed bool) {
 
 // transfer writes groups to the log. The last message has the id of the last group.
 func (j *journal) transfer(groups []journalGroup) error {
-	ctx, cancel := context.WithTimeout(context.Background(), transferTimeout)
-	defer cancel()
 	n := 0
 	for i := range groups {
 		n += len(groups[i].records)
@@ -251,7 +250,7 @@ func (j *journal) transfer(groups []journalGroup) error {
 	if j.queue.writesSingly(step) && !slices.ContainsFunc(groups, func(g journalGroup) bool { return g.unsure }) {
 		step = 1
 	}
-	return j.writeTransfer(ctx, groups[len(groups)-1].id, messages, step)
+	return j.writeTransfer(groups[len(groups)-1].id, messages, step)
 }
 
 // noteResult removes groups that were transferred.

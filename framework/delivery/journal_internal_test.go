@@ -29,6 +29,9 @@ type faultyLog struct {
 	dir  string
 	dead atomic.Bool // the process was killed: nothing is written
 	fail atomic.Pointer[func(stream string, writes []eventlog.Write) (before, after error)]
+
+	unanswered atomic.Bool // a write that fails after it was stored waits until its context ends
+	unreadable atomic.Bool // Info fails
 }
 
 func (l *faultyLog) Dir() string { return l.dir }
@@ -46,7 +49,18 @@ func (l *faultyLog) Append(ctx context.Context, stream string, writes []eventlog
 		after = failure
 	}
 	last, err := l.Log.Append(ctx, stream, writes)
+	if after != nil && l.unanswered.Load() {
+		<-ctx.Done()
+		after = ctx.Err()
+	}
 	return last, errors.Join(err, after)
+}
+
+func (l *faultyLog) Info(ctx context.Context, stream string) (eventlog.Info, error) {
+	if l.unreadable.Load() {
+		return eventlog.Info{}, errInjected
+	}
+	return l.Log.Info(ctx, stream)
 }
 
 func (l *faultyLog) PurgeBefore(ctx context.Context, stream string, seq uint64) error {

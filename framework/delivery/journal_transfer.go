@@ -17,11 +17,13 @@ const maxSingle = 32
 // writesSingly reports whether n messages that need not be written together are written one by one.
 func (q *Queue) writesSingly(n int) bool { return n <= 1 || q.hasDisk() && n <= maxSingle }
 
-// unfinishedTransfer is a transfer of which the log has only the first messages. It is completed before another one begins, with the same messages.
+// unfinishedTransfer is a transfer of which the log has only the first messages, or may have. It is completed before another one begins, with the same
+// messages.
 type unfinishedTransfer struct {
-	last   string            // id of its last group; "" if there is none
-	first  uint64            // its first message in the log
-	newest *eventlog.Message // its last message in the log; nil while the transfer goes on
+	last    string            // id of its last group; "" if there is none
+	first   uint64            // its first message in the log; 0 if none is known
+	newest  *eventlog.Message // its last message in the log; nil if none is known, and while the transfer goes on
+	doubted time.Time         // since when answers to its writes were lost, so that the log may have further messages; zero if none was
 }
 
 // noteEarlier notes a message of the log, if it belongs to the transfer. The messages are noted from the newest on.
@@ -53,26 +55,39 @@ func (u *unfinishedTransfer) written(last string, messages []eventlog.Write) int
 }
 
 // writeTransfer writes the messages of a transfer, step of them together: one or all. last is the id of its last group.
-func (j *journal) writeTransfer(ctx context.Context, last string, messages []eventlog.Write, step int) error {
+func (j *journal) writeTransfer(last string, messages []eventlog.Write, step int) error {
 	n := len(messages)
 	addHeader(&messages[n-1], journalHeader, last)
-	u := j.unfinished
+	u, whole, err := j.resumed(last, messages)
+	if whole {
+		j.setUnfinished(unfinishedTransfer{})
+	}
+	if whole || err != nil {
+		return err
+	}
+	newest := uint64(0) // the last message in the log
 	done := u.written(last, messages)
-	if done == 0 {
-		u = unfinishedTransfer{last: last}
+	if done > 0 {
+		newest = u.newest.Sequence
+	} else {
+		u.first = 0
 	}
 	for done < n {
 		part := messages[done:min(done+step, n)]
 		if done+step < n {
 			addHeader(&part[0], partHeader, last)
 		}
-		seq, whole, err := j.writePart(ctx, last, part)
+		began := time.Now()
+		seq, whole, err := j.writePart(last, part, newest)
 		switch {
-		case err != nil && done > 0:
-			u.newest = &eventlog.Message{Subject: messages[done-1].Subject, Data: bytes.Clone(messages[done-1].Data)}
-			j.setUnfinished(u)
-			return err
 		case err != nil:
+			if u.newest = nil; done > 0 {
+				u.newest = &eventlog.Message{Subject: messages[done-1].Subject, Data: bytes.Clone(messages[done-1].Data), Sequence: newest}
+			}
+			if u.doubted.IsZero() && !errors.Is(err, ErrFull) {
+				u.doubted = began
+			}
+			j.setUnfinished(u)
 			return err
 		case whole:
 			done = n
@@ -80,30 +95,57 @@ func (j *journal) writeTransfer(ctx context.Context, last string, messages []eve
 			u.first = seq
 			j.setUnfinished(u)
 		}
+		newest = seq
 		done += step
 	}
 	j.setUnfinished(unfinishedTransfer{})
 	return nil
 }
 
-// writePart writes messages of a transfer and returns the sequence of the last one, and whether the whole transfer is in the log. If the answer is lost,
-// it looks for them there.
-func (j *journal) writePart(ctx context.Context, last string, messages []eventlog.Write) (seq uint64, whole bool, err error) {
+// resumed returns what the log has of a transfer, and whether that is the whole transfer. It looks there if answers were lost.
+func (j *journal) resumed(last string, messages []eventlog.Write) (u unfinishedTransfer, whole bool, err error) {
+	u = j.unfinished
+	if u.last != last {
+		return unfinishedTransfer{last: last}, false, nil
+	}
+	if u.doubted.IsZero() {
+		return u, false, nil
+	}
+	known, begun, err := j.lookInLog(u.doubted)
+	if err == nil && begun.written(last, messages) > 0 {
+		begun.doubted = u.doubted
+		u = begun
+	}
+	return u, err == nil && known == last, err
+}
+
+// writePart writes messages of a transfer and returns the sequence of the last one, and whether the whole transfer is in the log. newest is the last
+// message that the log had of it before. If the answer is lost, it looks for them there.
+func (j *journal) writePart(last string, messages []eventlog.Write, newest uint64) (seq uint64, whole bool, err error) {
 	began := time.Now()
 	_, isPart := messages[0].Header[partHeader]
+	ctx, cancel := context.WithTimeout(context.Background(), transferTimeout)
+	defer cancel()
 	seq, err = j.queue.writeEvents(ctx, messages)
 	if err == nil || errors.Is(err, ErrFull) {
 		return seq, !isPart, err
 	}
-	known, begun, failed := j.lastInLog(ctx, began)
+	known, begun, failed := j.lookInLog(began)
 	switch {
 	case failed != nil:
 	case known == last:
 		return 0, true, nil
-	case isPart && begun.written(last, messages) > 0:
+	case isPart && begun.written(last, messages) > 0 && begun.newest.Sequence > newest:
 		return begun.newest.Sequence, false, nil
 	}
 	return 0, false, err
+}
+
+// lookInLog is lastInLog after a write that was not answered, which may have taken all its time.
+func (j *journal) lookInLog(since time.Time) (id string, begun unfinishedTransfer, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
+	defer cancel()
+	return j.lastInLog(ctx, since)
 }
 
 func addHeader(w *eventlog.Write, name, value string) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -93,4 +94,67 @@ func TestWrittenPart(t *testing.T) {
 	assert.Equal(t, 2, (&unfinishedTransfer{last: "x.2"}).groupsIn(groups))
 	assert.Zero(t, (&unfinishedTransfer{last: "x.4"}).groupsIn(groups))
 	assert.Zero(t, (&unfinishedTransfer{}).groupsIn(slices.Concat(groups, []journalGroup{{}})))
+}
+
+// TestAnswersThatAreLostForAWhile stores a message of a transfer whose answer is lost, because it takes too long or while the log cannot be read either.
+// The log has each event once all the same, also if more events were accepted meanwhile.
+func TestAnswersThatAreLostForAWhile(t *testing.T) {
+	for name, late := range map[string]bool{"the answer is late": true, "the log cannot be read": false} {
+		for _, losing := range []int{0, 1, 5} {
+			t.Run(fmt.Sprint(name, losing), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					q, log := openFaulty(t, memlog.New(memlog.Options{}))
+					defer q.Close()
+					written := 0
+					log.failWith(func(stream string, writes []eventlog.Write) (error, error) {
+						if stream != eventsStream {
+							return nil, nil
+						}
+						if written++; written != losing+1 {
+							return nil, nil
+						}
+						log.unanswered.Store(late)
+						log.unreadable.Store(!late)
+						return nil, errInjected
+					})
+					want := map[string][]string{}
+					for part := range 2 {
+						var list []NewEvent
+						for i := range 30 {
+							user := fmt.Sprint("user", i)
+							list = append(list, eventOf(user, part))
+							want[user] = append(want[user], fmt.Sprint(user, "-", part))
+						}
+						require.NoError(t, q.Append(t.Context(), list))
+						time.Sleep(transferInterval)
+					}
+					time.Sleep(transferTimeout)
+					log.unreadable.Store(false)
+					require.NoError(t, q.settle(t.Context()))
+					assert.Equal(t, want, storedEvents(t, q))
+				})
+			})
+		}
+	}
+}
+
+// TestEqualMessagesOfATransfer fails to write the second of two messages that have the same events: the first one is not taken for it.
+func TestEqualMessagesOfATransfer(t *testing.T) {
+	q, log := openFaulty(t, memlog.New(memlog.Options{}))
+	defer q.Close()
+	failures := 0
+	log.failWith(func(stream string, writes []eventlog.Write) (before, after error) {
+		if _, isPart := writes[0].Header[partHeader]; !isPart {
+			return nil, nil
+		}
+		if failures++; failures == 2 {
+			return errInjected, nil
+		}
+		return nil, nil
+	})
+	large := NewEvent{Source: "web", Key: "u:a", Raw: fmt.Appendf(nil, `{"userId":"a","messageId":"%0*d"}`, pageBytes, 0)}
+	other := NewEvent{Source: "web", Key: "u:b", Raw: []byte(`{"userId":"b"}`)}
+	require.NoError(t, q.Append(t.Context(), []NewEvent{large, large, other}))
+	require.Eventually(t, func() bool { return q.settle(t.Context()) == nil }, 30*time.Second, time.Millisecond)
+	assert.Equal(t, 2, len(storedEvents(t, q)["a"]))
 }
