@@ -150,11 +150,11 @@ func (c *pageCursor) unread() (messages uint64, idle bool) {
 	return c.pending, false
 }
 
-// isAt reports whether the cursor goes on with a message of the log.
-func (c *pageCursor) isAt(seq uint64) bool {
+// isBeyond reports whether the cursor has passed a message of the log.
+func (c *pageCursor) isBeyond(seq uint64) bool {
 	c.partition.mu.Lock()
 	defer c.partition.mu.Unlock()
-	return c.next == max(seq, 1)
+	return c.next > max(seq, 1)
 }
 
 // close leaves the feed. It does nothing if c is nil.

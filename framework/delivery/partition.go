@@ -140,7 +140,8 @@ func (p *partition) readLog() error {
 	}
 }
 
-// openCursor moves the partition's cursor to the first page that is not read yet, or that has messageIds to remember.
+// openCursor moves the partition's cursor to the first page that is not read yet, or that has messageIds to remember. A cursor that is still before that
+// page reads messageIds, and goes on.
 func (p *partition) openCursor() *pageCursor {
 	w := p.worker
 	w.mu.Lock()
@@ -149,7 +150,7 @@ func (p *partition) openCursor() *pageCursor {
 	if p.recentIDs.isEmpty() && p.initial.DedupeFrom > 0 {
 		from = min(from, p.initial.DedupeFrom)
 	}
-	if p.cursor == nil || !p.cursor.isAt(from) {
+	if p.cursor == nil || p.cursor.isBeyond(from) {
 		p.cursor.close()
 		p.cursor = w.runner.queue.feeds.newCursor(p.number, p.logSubjects(), from)
 	}

@@ -62,20 +62,24 @@ func TestPagesThatAreReadAgain(t *testing.T) {
 	})
 }
 
-// TestCheckpointWithoutIDs checks that a partition which has not read the messageIds again that it remembered goes on saying where they are.
+// TestCheckpointWithoutIDs checks that a partition which has not read the messageIds again that it remembered goes on saying where they are, and that it
+// reads all of them, also if reading fails on the way.
 func TestCheckpointWithoutIDs(t *testing.T) {
 	r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{}, accepts(t))
 	p := w.own(0, checkpoint{Low: 7, DedupeFrom: 4, Start: 2})
 	cursor := p.openCursor()
-	assert.True(t, cursor.isAt(4))
+	assert.EqualValues(t, 4, cursor.next)
 	assert.Same(t, cursor, p.openCursor(), "it goes on where it is")
 	cp := p.currentCheckpointLocked("me")
 	assert.Equal(t, []uint64{7, 4, 2}, []uint64{cp.Low, cp.DedupeFrom, cp.Start})
-	assert.False(t, p.recentIDs.addID(1, 6, 0))
-	assert.EqualValues(t, 6, p.currentCheckpointLocked("me").DedupeFrom)
+	assert.False(t, p.recentIDs.addID(1, 4, 0))
+	assert.EqualValues(t, 4, p.currentCheckpointLocked("me").DedupeFrom)
+	for cursor.next = 5; cursor.next <= 7; cursor.next++ {
+		assert.Same(t, cursor, p.openCursor(), "the pages from %d on have messageIds, too", cursor.next)
+	}
 	other := p.openCursor()
 	assert.NotSame(t, cursor, other)
-	assert.True(t, other.isAt(7))
+	assert.EqualValues(t, 7, other.next)
 	p.cursor.close()
 	assert.Zero(t, r.queue.feeds.partitions[0].cursors, "the first one was closed")
 }
