@@ -14,6 +14,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server"
 	"github.com/landfall-dev/landfall/framework/server/backup"
+	"github.com/landfall-dev/landfall/framework/state"
 )
 
 type backupCommand struct{ queueClient }
@@ -67,6 +68,9 @@ func (c *backupCommand) openArchive(ctx context.Context) (io.ReadCloser, error) 
 		return c.client.Backup(ctx)
 	}
 	store, err := instances.OpenExistingState(ctx, c.cfg, c.data, c.sandbox)
+	if missing := (*state.MissingError)(nil); errors.As(err, &missing) && missing.File != "" { // the queue is there: it was used without a ledger
+		store, err = instances.OpenState(ctx, c.cfg, c.data, c.sandbox)
+	}
 	if err != nil {
 		return nil, err
 	}

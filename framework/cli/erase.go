@@ -38,7 +38,13 @@ func newErase(s streams) *cobra.Command {
 			"identifiers are erased, so give all that belong to the user and to no other user.",
 		Example: "  landfall erase --user u_1042 --user ann@example.com\n  landfall erase --file requests.csv --suppress --yes\n  landfall erase list --pending\n" +
 			"  landfall erase show 20261129-k3v9x2m4qa --json",
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.withState(cmd.Context(), c.requestErasures) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			users, err := c.readUsers()
+			if err != nil {
+				return err
+			}
+			return c.withState(cmd.Context(), func(ctx context.Context) error { return c.requestErasures(ctx, users) })
+		},
 	}
 	c.addFlags(cmd)
 	c.addConfirmFlags(cmd)
@@ -84,30 +90,28 @@ func (c *eraseCommand) desk() erasure.Desk {
 	return erasure.Desk{Store: c.store, Config: func() *config.Config { return c.cfg }}
 }
 
-// readUsers returns the users of the flags.
+// readUsers returns the users of the flags, at least one.
 func (c *eraseCommand) readUsers() ([]erasure.User, error) {
 	var list []erasure.User
 	if len(c.users) > 0 {
 		list = append(list, erasure.User{Identifiers: c.users})
 	}
-	if c.file == "" {
-		return list, nil
+	if c.file != "" {
+		lines, err := readIdentifierLines(c.file, c.in)
+		if err != nil {
+			return nil, err
+		}
+		for _, identifiers := range lines {
+			list = append(list, erasure.User{Identifiers: identifiers})
+		}
 	}
-	lines, err := readIdentifierLines(c.file, c.in)
-	for _, identifiers := range lines {
-		list = append(list, erasure.User{Identifiers: identifiers})
+	if len(list) == 0 {
+		return nil, usageErrorf("say which users: --user ID, or --file with one user per line")
 	}
-	return list, err
+	return list, nil
 }
 
-func (c *eraseCommand) requestErasures(ctx context.Context) error {
-	users, err := c.readUsers()
-	if err != nil {
-		return err
-	}
-	if len(users) == 0 {
-		return usageErrorf("say which users: --user ID, or --file with one user per line")
-	}
+func (c *eraseCommand) requestErasures(ctx context.Context, users []erasure.User) error {
 	if err := orderError(c.desk().Check(users)); err != nil {
 		return err
 	}
