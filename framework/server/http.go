@@ -52,7 +52,7 @@ func (v *server) listenUntil(ctx context.Context, at *listeners) error {
 	} else {
 		start(v.newHTTPServer(private), netutil.LimitListener(at.admin, maxAdminConnections), (*http.Server).Serve)
 	}
-	events := v.newHTTPServer(ingestPort)
+	events := v.newHTTPServer(withoutPath(ingestPort, v.ingest))
 	start(events, v.readProxyHeaders(v.limitClients(events, at.ingest)), v.serveIngest)
 	if v.certificates != nil {
 		if err := v.certificates.start(reloading, at.ingest.Addr()); err != nil {
@@ -173,6 +173,17 @@ func (v *server) ingestRoutes(private http.Handler, at *listeners) *http.ServeMu
 	}
 	v.handleEvents(mux)
 	return mux
+}
+
+// withoutPath passes requests whose target is *, as HTTP/2 without TLS begins, to events, which says what is wrong; a ServeMux answers with no text.
+func withoutPath(routes, events http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.RequestURI == "*" {
+			events.ServeHTTP(w, r)
+			return
+		}
+		routes.ServeHTTP(w, r)
+	})
 }
 
 // movedTo returns a handler that answers 404 and names the admin listener. It shows the address only if that is on this machine.

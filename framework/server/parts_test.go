@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -27,6 +28,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/access"
 	"github.com/landfall-dev/landfall/framework/server/history"
+	"github.com/landfall-dev/landfall/framework/server/ingest"
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
@@ -299,4 +301,26 @@ func TestErrorsOfOptions(t *testing.T) {
 	var wrong OptionError
 	assert.ErrorAs(t, optionErrorf("wrong: %w", errNoQueue), &wrong)
 	assert.ErrorIs(t, optionErrorf("wrong: %w", errNoQueue), errNoQueue)
+}
+
+// TestTargetsWithoutAPath checks that clients which begin with HTTP/2 without TLS, or request *, get an answer that says what is wrong.
+func TestTargetsWithoutAPath(t *testing.T) {
+	routes := http.NewServeMux()
+	routes.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) })
+	handler := withoutPath(routes, ingest.New(ingest.Config{}))
+	for _, c := range []struct {
+		method, target string
+		proto, want    int
+		text           string
+	}{
+		{"PRI", "*", 2, http.StatusHTTPVersionNotSupported, `"error":"without TLS, send HTTP/1.1"`},
+		{"POST", "*", 1, http.StatusNotFound, `"error":"unknown path: send events to`},
+		{"GET", "/healthz", 1, http.StatusAccepted, ""},
+	} {
+		r := &http.Request{Method: c.method, RequestURI: c.target, URL: &url.URL{Path: c.target}, ProtoMajor: c.proto, Header: http.Header{}, Host: "x"}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		assert.Equal(t, c.want, w.Code, c.target)
+		assert.Contains(t, w.Body.String(), c.text)
+	}
 }

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"os"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/landfall-dev/landfall/framework/event"
 )
@@ -32,7 +34,7 @@ func (q *request) readBody() (body event.Value, refused *refusal) {
 	if q.r.ContentLength > int64(limit) {
 		return body, q.tooLarge()
 	}
-	encoding := strings.ToLower(strings.TrimSpace(q.r.Header.Get("Content-Encoding")))
+	encoding := strings.ToLower(strings.TrimSpace(strings.Join(q.r.Header.Values("Content-Encoding"), ",")))
 	zipped := encoding == "gzip" || encoding == "x-gzip"
 	if !zipped && encoding != "" && encoding != "identity" {
 		return body, &refusal{outcome: "refused", status: http.StatusUnsupportedMediaType, message: "unsupported Content-Encoding: use gzip or none"}
@@ -45,7 +47,25 @@ func (q *request) readBody() (body event.Value, refused *refusal) {
 		return body, refused
 	}
 	q.work = len(raw)
+	if refused = q.checkCharset(raw); refused != nil {
+		return body, refused
+	}
 	return q.parseBody(raw)
+}
+
+// checkCharset refuses a text that is in the other character set which its Content-Type names, since its letters would be lost. Clients that name
+// one and send UTF-8 are accepted.
+func (q *request) checkCharset(raw []byte) *refusal {
+	contentType := q.r.Header.Get("Content-Type")
+	if !strings.Contains(contentType, "=") { // almost all requests
+		return nil
+	}
+	_, parameters, err := mime.ParseMediaType(contentType)
+	charset := strings.ToLower(parameters["charset"])
+	if err != nil || charset == "" || charset == "utf-8" || charset == "utf8" || utf8.Valid(raw) {
+		return nil
+	}
+	return &refusal{outcome: "refused", status: http.StatusUnsupportedMediaType, message: "the body is not UTF-8, and no other charset is supported: send it as UTF-8"}
 }
 
 // receiveRaw reads the body as it was sent. In an uncompressed body it looks for the write key early, so that a long request with an

@@ -121,3 +121,33 @@ func TestBodiesWithAByteOrderMark(t *testing.T) {
 	assert.Equal(t, 400, w.Code)
 	assert.Contains(t, w.Body.String(), "the text is UTF-16: save it as UTF-8")
 }
+
+// TestCharsetsAndEncodings checks that bodies in another character set or encoding than the headers of a supported one say are refused, and that
+// a charset which is not true does no harm.
+func TestCharsetsAndEncodings(t *testing.T) {
+	const utf, latin = "{\"userId\":\"u\",\"name\":\"é\"}", "{\"userId\":\"u\",\"name\":\"\xe9\"}"
+	for _, c := range []struct {
+		contentType, body string
+		encodings         []string
+		want              int
+	}{
+		{"application/json; charset=utf-8", utf, nil, 200},
+		{"application/json; charset=ISO-8859-1", utf, nil, 200},
+		{"application/json; charset=ISO-8859-1", latin, nil, 415},
+		{`text/plain;charset="windows-1252"`, latin, nil, 415},
+		{"application/json; charset=UTF-8", latin, nil, 200}, // each byte becomes U+FFFD, as without a charset
+		{"application/json", latin, nil, 200},
+		{"multipart/form-data; boundary=x", latin, nil, 200},
+		{"application/json; charset=", utf, nil, 200},
+		{"", utf, []string{"identity"}, 200},
+		{"", utf, []string{"identity", "gzip"}, 415},
+		{"", utf, []string{"gzip", "gzip"}, 415},
+		{"", utf, []string{"gzip, gzip"}, 415},
+	} {
+		w := post(handler(&sink{}), "/v1/page", c.body, func(r *http.Request) {
+			r.Header.Set("Content-Type", c.contentType)
+			r.Header["Content-Encoding"] = c.encodings
+		})
+		assert.Equal(t, c.want, w.Code, "%+v: %s", c, w.Body)
+	}
+}
