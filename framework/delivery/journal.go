@@ -21,7 +21,6 @@ const (
 	transferInterval = 50 * time.Millisecond // between the starts of transfers
 	transferRetry    = 100 * time.Millisecond
 	transferTimeout  = 10 * time.Second // of each write of a transfer
-	lookTimeout      = 2 * time.Second  // for a look at what the log has of a transfer
 	journalIdle      = time.Second      // after which an empty journal is purged
 )
 

@@ -32,6 +32,7 @@ type faultyLog struct {
 
 	unanswered atomic.Bool // a write that fails after it was stored waits until its context ends
 	unreadable atomic.Bool // Info fails
+	slow       atomic.Bool // Get takes a millisecond
 }
 
 func (l *faultyLog) Dir() string { return l.dir }
@@ -61,6 +62,13 @@ func (l *faultyLog) Info(ctx context.Context, stream string) (eventlog.Info, err
 		return eventlog.Info{}, errInjected
 	}
 	return l.Log.Info(ctx, stream)
+}
+
+func (l *faultyLog) Get(ctx context.Context, stream string, seq uint64) (eventlog.Message, error) {
+	if l.slow.Load() {
+		time.Sleep(time.Millisecond)
+	}
+	return l.Log.Get(ctx, stream, seq)
 }
 
 func (l *faultyLog) PurgeBefore(ctx context.Context, stream string, seq uint64) error {

@@ -30,7 +30,7 @@ func (j *journal) recoverGroups(ctx context.Context) error {
 	if info.Messages == 0 {
 		return nil
 	}
-	known, unfinished, err := j.lastInLog(ctx, info.FirstTime)
+	known, unfinished, err := j.lastInLog(ctx, info.FirstTime.Add(-clockTolerance))
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (j *journal) recoverGroups(ctx context.Context) error {
 	return err
 }
 
-// lastInLog returns the id of the last group that is in the log, according to the messages that were stored after since; "" if none says so. Then
+// lastInLog returns the id of the last group that is in the log, according to the messages that were stored since a time; "" if none says so. Then
 // groups of which the log has events may be transferred again, and these events are skipped as duplicates. It also returns the transfer that was
 // begun after that group.
 func (j *journal) lastInLog(ctx context.Context, since time.Time) (id string, begun unfinishedTransfer, err error) {
@@ -68,7 +68,7 @@ func (j *journal) lastInLog(ctx context.Context, since time.Time) (id string, be
 		if err != nil {
 			return "", begun, err
 		}
-		if m.Time.Before(since.Add(-clockTolerance)) {
+		if m.Time.Before(since) {
 			return "", begun, nil
 		}
 		if id := m.Header[journalHeader]; id != "" {

@@ -14,6 +14,12 @@ import (
 // the disk once for each of them. For an atomic batch it waits about fifteen times, and writes the messages twice.
 const maxSingle = 32
 
+// A look at what the log has of a transfer.
+const (
+	lookTimeout = 2 * time.Second
+	lookBack    = time.Second // how much earlier than the write the log's time of it may be
+)
+
 // writesSingly reports whether n messages that need not be written together are written one by one.
 func (q *Queue) writesSingly(n int) bool { return n <= 1 || q.hasDisk() && n <= maxSingle }
 
@@ -141,11 +147,12 @@ func (j *journal) writePart(last string, messages []eventlog.Write, newest uint6
 	return 0, false, err
 }
 
-// lookInLog is lastInLog after a write that was not answered, which may have taken all its time.
+// lookInLog is lastInLog for a write since a time that was not answered, which may have taken all its time. It does not look further back, where there
+// may be many messages.
 func (j *journal) lookInLog(since time.Time) (id string, begun unfinishedTransfer, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
 	defer cancel()
-	return j.lastInLog(ctx, since)
+	return j.lastInLog(ctx, since.Add(-lookBack))
 }
 
 func addHeader(w *eventlog.Write, name, value string) {

@@ -138,6 +138,31 @@ func TestAnswersThatAreLostForAWhile(t *testing.T) {
 	}
 }
 
+// TestLostAnswerAfterManyMessages loses the answer to a transfer while the log is slow and has many messages that no transfer has written: the transfer
+// is completed all the same.
+func TestLostAnswerAfterManyMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, log := openFaulty(t, memlog.New(memlog.Options{}))
+		defer q.Close()
+		for i := range 3000 {
+			require.NoError(t, q.Append(t.Context(), []NewEvent{eventOf("early", i)}))
+		}
+		time.Sleep(time.Minute)
+		log.slow.Store(true)
+		log.failWith(func(stream string, writes []eventlog.Write) (before, after error) {
+			if writes[0].Header[partHeader] != "" && log.unanswered.CompareAndSwap(false, true) {
+				return nil, errInjected
+			}
+			return nil, nil
+		})
+		require.NoError(t, q.Append(t.Context(), []NewEvent{eventOf("a", 0), eventOf("b", 0), eventOf("c", 0)}))
+		time.Sleep(transferTimeout + lookTimeout)
+		require.NoError(t, q.settle(t.Context()))
+		found := storedEvents(t, q)
+		assert.Equal(t, [][]string{{"a-0"}, {"b-0"}, {"c-0"}}, [][]string{found["a"], found["b"], found["c"]})
+	})
+}
+
 // TestEqualMessagesOfATransfer fails to write the second of two messages that have the same events: the first one is not taken for it.
 func TestEqualMessagesOfATransfer(t *testing.T) {
 	q, log := openFaulty(t, memlog.New(memlog.Options{}))
