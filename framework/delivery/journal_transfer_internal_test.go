@@ -74,7 +74,7 @@ func completeTransfer(t *testing.T, crash bool, failing int, before, after error
 	}
 	defer q.Close()
 	log.failWith(func(string, []eventlog.Write) (error, error) { return nil, nil })
-	require.Eventually(t, func() bool { return q.Append(t.Context(), later) == nil }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return q.Append(t.Context(), later) == nil && q.journal.settle(t.Context()) == nil }, 30*time.Second, time.Millisecond)
 	assert.Equal(t, want, storedEvents(t, q))
 	assert.Zero(t, q.journal.firstUnfinished())
 	assert.Empty(t, q.journal.waiting)
