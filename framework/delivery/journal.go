@@ -245,7 +245,7 @@ func (j *journal) transfer(groups []journalGroup) error {
 	}
 	messages, used := packInto(j.packed, records, j.queue.mixesSources())
 	j.packed = keptBuffer(used)
-	step := len(messages)
+	step := min(len(messages), maxMessages)
 	if j.queue.writesSingly(step) && !slices.ContainsFunc(groups, func(g journalGroup) bool { return g.unsure }) {
 		step = 1
 	}

@@ -60,7 +60,7 @@ func (u *unfinishedTransfer) written(last string, messages []eventlog.Write) int
 	})
 }
 
-// writeTransfer writes the messages of a transfer, step of them together: one or all. last is the id of its last group.
+// writeTransfer writes the messages of a transfer, step of them together. last is the id of its last group.
 func (j *journal) writeTransfer(last string, messages []eventlog.Write, step int) error {
 	n := len(messages)
 	addHeader(&messages[n-1], journalHeader, last)
@@ -81,7 +81,7 @@ func (j *journal) writeTransfer(last string, messages []eventlog.Write, step int
 	for done < n {
 		part := messages[done:min(done+step, n)]
 		if done+step < n {
-			addHeader(&part[0], partHeader, last)
+			addHeader(&part[step-1], partHeader, last)
 		}
 		began := time.Now()
 		seq, whole, err := j.writePart(last, part, newest)
@@ -98,7 +98,7 @@ func (j *journal) writeTransfer(last string, messages []eventlog.Write, step int
 		case whole:
 			done = n
 		case u.first == 0:
-			u.first = seq
+			u.first = seq - uint64(len(part)-1)
 			j.setUnfinished(u)
 		}
 		newest = seq
@@ -129,7 +129,7 @@ func (j *journal) resumed(last string, messages []eventlog.Write) (u unfinishedT
 // message that the log had of it before. If the answer is lost, it looks for them there.
 func (j *journal) writePart(last string, messages []eventlog.Write, newest uint64) (seq uint64, whole bool, err error) {
 	began := time.Now()
-	_, isPart := messages[0].Header[partHeader]
+	_, isPart := messages[len(messages)-1].Header[partHeader]
 	ctx, cancel := context.WithTimeout(context.Background(), transferTimeout)
 	defer cancel()
 	seq, err = j.queue.writeEvents(ctx, messages)

@@ -80,6 +80,47 @@ func completeTransfer(t *testing.T, crash bool, failing int, before, after error
 	assert.Empty(t, q.journal.waiting)
 }
 
+// TestTransferOfManyPartitionsIsCompleted fails at the second batch of a transfer, before or after it is stored, and then crashes. The log has each event
+// once.
+func TestTransferOfManyPartitionsIsCompleted(t *testing.T) {
+	const partitions = maxMessages + 50
+	for _, failure := range []struct{ before, after error }{{before: errInjected}, {after: errInjected}} {
+		store := memlog.New(memlog.Options{})
+		open := func() (*Queue, *faultyLog) {
+			log := &faultyLog{Log: store.Connect(), dir: t.TempDir()}
+			q, err := Open(t.Context(), Config{Dir: log.dir, MinFreeBytes: 1, Partitions: partitions, store: log})
+			require.NoError(t, err)
+			return q, log
+		}
+		q, log := open()
+		batches, failed := 0, make(chan struct{})
+		log.failWith(func(stream string, writes []eventlog.Write) (error, error) {
+			if stream != eventsStream {
+				return nil, nil
+			}
+			if batches++; batches == 2 {
+				log.dead.Store(true)
+				close(failed)
+				return failure.before, failure.after
+			}
+			return nil, nil
+		})
+		want := map[string][]string{}
+		var list []NewEvent
+		for i := range 10 * partitions {
+			user := fmt.Sprint("user", i)
+			list = append(list, eventOf(user, 0))
+			want[user] = []string{user + "-0"}
+		}
+		require.NoError(t, q.Append(t.Context(), list))
+		<-failed
+		q.Close()
+		q, _ = open()
+		assert.Equal(t, want, storedEvents(t, q), failure)
+		q.Close()
+	}
+}
+
 // TestWrittenPart looks for the newest message of an unfinished transfer among the messages of the transfer.
 func TestWrittenPart(t *testing.T) {
 	messages := packMessages([]record{{"ev.a.1", []byte("1")}, {"ev.a.2", []byte("1")}, {"ev.a.3", []byte("3")}}, false)
