@@ -224,3 +224,13 @@ func TestEqualMessagesOfATransfer(t *testing.T) {
 	require.Eventually(t, func() bool { return q.settle(t.Context()) == nil }, 30*time.Second, time.Millisecond)
 	assert.Equal(t, 2, len(storedEvents(t, q)["a"]))
 }
+
+// TestMessagesWrittenSingly checks how many messages are written one by one: few, with a disk.
+func TestMessagesWrittenSingly(t *testing.T) {
+	q, _ := openFaulty(t, memlog.New(memlog.Options{}))
+	defer q.Close()
+	memory, _ := newMemoryQueue(t, Config{})
+	for n, want := range map[int][]bool{0: {true, true}, 1: {true, true}, 2: {true, false}, maxSingle: {true, false}, maxSingle + 1: {false, false}} {
+		assert.Equal(t, want, []bool{q.writesSingly(n), memory.writesSingly(n)}, n)
+	}
+}

@@ -48,11 +48,8 @@ func (c *pageCursor) nextPage(ctx context.Context) (*logPage, error) {
 			continue
 		}
 		c.leads = true
-		err := c.feed.readPageLocked(ctx)
+		c.feed.readPageLocked(ctx)
 		c.leads = false
-		if err != nil && ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
 	}
 	return nil, ctx.Err()
 }

@@ -141,9 +141,8 @@ func (f *pageFeed) passLeadLocked() {
 
 func (f *pageFeed) noteMoveLocked() { notify(f.moved) }
 
-// readPageLocked reads the next page for all cursors. It unlocks the mutex meanwhile. An error that is not that of ctx is also the failure of
-// the feed.
-func (f *pageFeed) readPageLocked(ctx context.Context) error {
+// readPageLocked reads the next page for all cursors. It unlocks the mutex meanwhile. An error is the failure of the feed unless ctx has ended.
+func (f *pageFeed) readPageLocked(ctx context.Context) {
 	f.leading = true
 	m, pending, err := f.nextMessageLocked(ctx)
 	if err == nil {
@@ -157,7 +156,6 @@ func (f *pageFeed) readPageLocked(ctx context.Context) error {
 		f.closeReaderLocked()
 		f.retireLocked()
 	}
-	return err
 }
 
 // nextMessageLocked opens the reader if that is not done yet, and returns the next message. It unlocks the mutex meanwhile.

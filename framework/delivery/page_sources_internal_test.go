@@ -218,13 +218,17 @@ func TestEventsOfSources(t *testing.T) {
 	assert.Equal(t, all[0].id, all[3].id)
 }
 
-// refusingLog notes which pages it has when earlier versions are refused.
+// refusingLog notes which pages it has when earlier versions are refused. It may fail to refuse them.
 type refusingLog struct {
 	eventlog.Log
 	refused []uint64 // the pages that there were
+	fails   error
 }
 
 func (l *refusingLog) Prepare(ctx context.Context, configs []eventlog.StreamConfig) error {
+	if l.fails != nil {
+		return l.fails
+	}
 	err := l.Log.Prepare(ctx, configs)
 	for _, c := range configs {
 		if c.RefuseEarlier {
@@ -271,6 +275,29 @@ func TestEarlierVersionsAreRefused(t *testing.T) {
 		}
 		assert.Len(t, found.Events, 12)
 	}
+}
+
+// TestEarlierVersionsCannotBeRefused checks that no page of several sources is written, and no such replay, until the log refuses earlier versions.
+func TestEarlierVersionsCannotBeRefused(t *testing.T) {
+	log := &refusingLog{Log: memlog.New(memlog.Options{}).Connect()}
+	q, err := Open(t.Context(), Config{Partitions: 1, store: log})
+	require.NoError(t, err)
+	defer q.Close()
+	two := []NewEvent{{Source: "web", Raw: []byte(`{"n":1}`)}, {Source: "app", Raw: []byte(`{"n":2}`)}}
+	for i := range two {
+		require.NoError(t, q.Append(t.Context(), two[i:i+1]))
+	}
+	log.fails = errInjected
+	require.ErrorIs(t, q.Append(t.Context(), two), errInjected)
+	_, err = q.Replay(t.Context(), ReplayRequest{Instance: "main"})
+	require.ErrorIs(t, err, errInjected)
+	require.NoError(t, q.Append(t.Context(), two[:1]), "of one source")
+	info, err := log.Info(t.Context(), eventsStream)
+	require.NoError(t, err)
+	assert.EqualValues(t, 3, info.LastSeq)
+	log.fails = nil
+	require.NoError(t, q.Append(t.Context(), two))
+	assert.Equal(t, []uint64{3}, log.refused, "it is tried again")
 }
 
 // TestReplaysOfScatteredEvents replays every other of many small events: the header with their origins has a limit.

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
 	"github.com/landfall-dev/landfall/internal/testsize"
 )
 
@@ -114,4 +115,51 @@ func TestSnapshotsOfEarlierVersions(t *testing.T) {
 
 	list[3].Format = "shards"
 	assert.ErrorContains(t, RestoreSnapshots(t.Context(), Config{Dir: t.TempDir()}, list, open), `the format "shards" needs a later version`)
+}
+
+// snapshotLog is a log in memory with empty snapshots. It may not know what is in the stream of rewritten pages.
+type snapshotLog struct {
+	*memlog.Log
+	unknown error
+}
+
+func (l *snapshotLog) Info(ctx context.Context, stream string) (eventlog.Info, error) {
+	if stream == rewrittenStream && l.unknown != nil {
+		return eventlog.Info{}, l.unknown
+	}
+	return l.Log.Info(ctx, stream)
+}
+
+func (l *snapshotLog) Snapshot(_ context.Context, stream string, _ io.Writer) (eventlog.Snapshot, error) {
+	return eventlog.Snapshot{Name: stream}, nil
+}
+
+func (l *snapshotLog) Restore(context.Context, eventlog.Snapshot, io.Reader) error { return nil }
+
+// TestSnapshotsOfRewrittenPages checks that a backup has the rewritten pages unless there are none, also if it is not known whether there are any.
+func TestSnapshotsOfRewrittenPages(t *testing.T) {
+	log := &snapshotLog{Log: memlog.New(memlog.Options{}).Connect()}
+	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 1}.On(log))
+	require.NoError(t, err)
+	defer q.Close()
+	others := []string{checkpointsStream, parkStream, deadStream, eventsStream}
+	check := func(want ...string) {
+		t.Helper()
+		list, err := q.Snapshots(t.Context(), func(string) (io.Writer, error) { return io.Discard, nil })
+		require.NoError(t, err)
+		var names []string
+		for _, s := range list {
+			names = append(names, s.Name)
+		}
+		assert.Equal(t, append(others, want...), names)
+	}
+	check()
+	require.NoError(t, log.Prepare(t.Context(), []eventlog.StreamConfig{rewrittenConfig()}))
+	check()
+	log.unknown = errLogFails
+	check(rewrittenStream)
+	log.unknown = nil
+	_, err = log.Append(t.Context(), rewrittenStream, []eventlog.Write{rewrittenWrite(eventlog.Message{Subject: "ev.web.0", Sequence: 1}, []byte("{}"))})
+	require.NoError(t, err)
+	check(rewrittenStream)
 }

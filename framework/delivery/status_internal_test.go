@@ -73,8 +73,8 @@ func TestFindingsOfAStatus(t *testing.T) {
 		{Finding{Instance: "main", Stops: StopsDelivery}, true, false}, {Finding{Instance: "other", Stops: StopsDelivery}, false, true},
 	} {
 		s := Status{Instance: "main"}
-		s.addFindings(Health{Findings: []Finding{c.finding, {Instance: "other", Stops: StopsBoth}}})
-		assert.Equal(t, []bool{c.shown, c.delivers}, []bool{len(s.Findings) == 1, s.Delivering}, c)
+		s.addFindings(Health{Findings: []Finding{{Code: "first"}, c.finding, {Instance: "other", Stops: StopsBoth}, {Instance: "main"}}})
+		assert.Equal(t, []bool{c.shown, c.delivers}, []bool{len(s.Findings) == 3, s.Delivering}, c)
 	}
 }
 

@@ -122,6 +122,47 @@ func TestFirstUnreadPage(t *testing.T) {
 	log.arm(2)
 	_, err := r.firstUnread(t.Context(), p, 1)
 	assert.ErrorIs(t, err, errLogFails)
+
+	add := func(sources string, n int) {
+		for range n {
+			_, err := log.Append(t.Context(), eventsStream, []eventlog.Write{{Subject: "ev." + mixedToken + ".0", Header: map[string]string{sourcesHeader: sources}, Data: []byte("{}\n{}\n")}})
+			require.NoError(t, err)
+		}
+	}
+	add("other,old", 3)
+	assert.Zero(t, first(6), "they are of other sources")
+	add("other,web", 1)
+	assert.EqualValues(t, 9, first(6))
+	add("other,old", maxPassedPages)
+	assert.Zero(t, first(10))
+	add("app,old", 1)
+	assert.EqualValues(t, 10+maxPassedPages, first(10))
+	add("other,old", maxPassedPages+5)
+	from := uint64(10 + maxPassedPages + 1)
+	assert.Equal(t, from+maxPassedPages, first(from), "the search has a limit")
+	log.arm(6)
+	_, err = r.firstUnread(t.Context(), p, from)
+	assert.ErrorIs(t, err, errLogFails, "of a page that follows others")
+}
+
+// TestOwnEventsOfAMessage checks how many events of a message an instance gets; a command counts as one.
+func TestOwnEventsOfAMessage(t *testing.T) {
+	lines := []byte("{}\n{}\n{}\n")
+	_, some := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{}, Instance{Plan: accepts(t).Plan, Sources: []string{"app", "web"}})
+	_, all := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{}, accepts(t))
+	mixed := func(sources string) eventlog.Message {
+		return eventlog.Message{Subject: "ev." + mixedToken + ".0", Header: map[string]string{sourcesHeader: sources}, Data: lines}
+	}
+	for _, c := range []struct {
+		m         eventlog.Message
+		some, all int
+	}{
+		{mixed("app,other,web"), 2, 3}, {mixed("other*3"), 0, 3}, {mixed("app"), 3, 3}, {eventlog.Message{Subject: "ev.other.0", Data: lines}, 0, 3},
+		{eventlog.Message{Subject: "ctl.main.0", Header: map[string]string{opHeader: opReplayEvents, sourceHeader: "other"}, Data: lines}, 3, 3},
+		{eventlog.Message{Subject: "ctl.main.0", Header: map[string]string{opHeader: opDrop}, Data: lines}, 1, 1},
+	} {
+		assert.Equal(t, []int{c.some, c.all}, []int{some.ownEvents(&c.m), all.ownEvents(&c.m)}, c.m)
+	}
 }
 
 // TestProgressOfPartitions checks when a partition counts as stalled: it has events to deliver and no reason to wait, also if its reader does not know of them.

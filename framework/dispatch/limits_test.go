@@ -209,3 +209,21 @@ func TestRunsEnd(t *testing.T) {
 		})
 	}
 }
+
+// TestStatsOfASuspendedLane checks that a lane whose wait is over counts as failing until its tasks are sent.
+func TestStatsOfASuspendedLane(t *testing.T) {
+	withHost(t, dispatch.Config{MinBackoff: time.Second, MaxBackoff: time.Second}, func(t *testing.T, s *scripted) {
+		s.answer = func(values []string) []dispatch.Result {
+			return fail(values, func(string) bool { return len(s.requests) == 1 })
+		}
+		s.Add(in("a", "k", "v", 1))
+		s.sleep(100 * time.Millisecond)
+		s.Suspend()
+		s.sleep(time.Hour)
+		stats := s.Stats()
+		assert.Equal(t, []any{true, 0, 0}, []any{stats.Failing, stats.Retrying, stats.InFlight})
+		s.Unsuspend()
+		s.wait(t)
+		assert.False(t, s.Stats().Failing)
+	})
+}
