@@ -81,11 +81,11 @@ func TestDecisionsByFreeSpace(t *testing.T) {
 	assert.GreaterOrEqual(t, total, free)
 	least := defaultMinFree(dir)
 	assert.True(t, least > 0 && least <= total)
+	q.config.Dir, q.config.MinFreeBytes = dir, free*8
 	assert.Equal(t, []bool{true, true, true, true}, []bool{q.canDeleteSafely(), q.canPark(), q.hasSpareSpace(1 << 60), q.diskNeeded() == 0}, "without a disk, there is no limit")
 	require.NoError(t, q.checkDiskSpace())
 
 	q.store = diskLog{q.store.(*memlog.Log), dir}
-	q.config.Dir = dir
 	for _, c := range []struct {
 		least                     int64
 		remove, park, spare, trim bool
