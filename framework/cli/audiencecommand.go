@@ -223,7 +223,7 @@ func (k *audienceCommand) printReport(r audiencesync.Report, err error) error {
 	}
 	switch {
 	case errors.Is(err, context.Canceled):
-		return errors.New("interrupted: run the command again to continue")
+		return errInterrupted
 	case err != nil:
 		return err
 	}

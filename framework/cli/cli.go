@@ -12,6 +12,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -146,9 +147,19 @@ func executeCommand(ctx context.Context, args []string, s streams) int {
 	case errors.As(err, &wrong), errors.As(err, &option), errors.As(err, &address):
 		fmt.Fprintf(s.err, "%s: %s\nSee: %s --help\n", s.programName(), errorText(err), command.CommandPath())
 		return exitMisuse
+	case isInterruption(ctx, err):
+		err = errInterrupted
 	}
 	fmt.Fprintf(s.err, "%s: %s\n", s.programName(), errorText(err))
 	return exitFailed
+}
+
+// errInterrupted is the error of a command that a signal ended. Every command can be repeated.
+var errInterrupted = errors.New("interrupted: run the command again to continue")
+
+// isInterruption reports whether a command failed because a signal canceled its context. Then a transaction has been rolled back.
+func isInterruption(ctx context.Context, err error) bool {
+	return errors.Is(ctx.Err(), context.Canceled) && (errors.Is(err, context.Canceled) || errors.Is(err, sql.ErrTxDone))
 }
 
 // errorText returns the text of an error, with those of files and of the state in words of their own.

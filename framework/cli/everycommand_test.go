@@ -88,6 +88,33 @@ func TestMistakesEndEveryCommand(t *testing.T) {
 	})
 }
 
+// TestInterruptedCommands checks that a command which a signal ends says so, instead of what it could not do because of that.
+func TestInterruptedCommands(t *testing.T) {
+	dir := t.TempDir()
+	config, file, event := filepath.Join(dir, "landfall.yaml"), filepath.Join(dir, "users.csv"), filepath.Join(dir, "event.json")
+	require.NoError(t, os.WriteFile(config, []byte(serveConfig), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte("external_id\nu1\n"), 0o600))
+	require.NoError(t, os.WriteFile(event, []byte(`{"type":"track"}`), 0o600))
+	for _, sandbox := range []string{"", "sandbox"} {
+		store, err := state.OpenSandbox(t.Context(), filepath.Join(dir, "landfall-data"), sandbox)
+		require.NoError(t, err)
+		require.NoError(t, store.Close())
+	}
+	interrupted, cancel := context.WithCancel(t.Context())
+	cancel()
+	shown := 0
+	for name, text := range argumentsOfCommands() {
+		line := name + " " + strings.NewReplacer("FILE", file, "EVENT", event).Replace(text) + " --config " + config
+		_, _, errs := commandHere(interrupted, strings.Fields(line)...)
+		assert.NotContains(t, errs, "context canceled", line)
+		assert.NotContains(t, errs, "already been committed", line)
+		if strings.Contains(errs, "interrupted: ") {
+			shown++
+		}
+	}
+	assert.Greater(t, shown, 10, "most commands on data are interrupted before they read it")
+}
+
 // createStates are the commands that may create a state: all others say that there is none.
 var createStates = []string{"audience create", "auth login", "hooks run", "suppress add", "sync"}
 
