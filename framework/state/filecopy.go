@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // A copy of a database that Backup has written is a single file: this table has the contents of its member files. The first program that opens the
@@ -35,7 +37,11 @@ func (s *Store) copyTo(ctx context.Context, file string) error {
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if err := os.Truncate(file, 0); err != nil { // another process has replaced a file meanwhile
+		listed, listErr := memberFileNames(ctx, s.db)
+		if listErr != nil || slices.Contains(listed, filepath.Base(missingFile(err))) {
+			return cmp.Or(listErr, memberFileError(err))
+		}
+		if err := os.Truncate(file, 0); err != nil { // another process has replaced the file meanwhile
 			return err
 		}
 	}
