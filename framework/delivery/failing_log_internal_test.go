@@ -56,11 +56,14 @@ func (l *failingLog) arm(failAt int) (calls int, failed string) {
 
 // quietly calls a function whose calls neither fail nor count.
 func (l *failingLog) quietly(f func()) {
+	l.mu.Lock()
+	failAt := l.failAt
+	l.mu.Unlock()
 	calls, failed := l.arm(0)
 	f()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.calls, l.failed = calls, failed
+	l.calls, l.failAt, l.failed = calls, failAt, failed
 }
 
 func (l *failingLog) Prepare(ctx context.Context, streams []eventlog.StreamConfig) error {
@@ -226,7 +229,8 @@ func operationsOfQueues() map[string]func(ctx context.Context, q *Queue) error {
 			_, err := q.eraseOnCluster(ctx, failingShredder{log: q.store.(*failingLog)}, &request)
 			return err
 		},
-		"progress": func(ctx context.Context, q *Queue) error { _, err := q.Progress(ctx, "i"); return err },
+		"erase rewritten pages on a cluster": eraseRewritten,
+		"progress":                           func(ctx context.Context, q *Queue) error { _, err := q.Progress(ctx, "i"); return err },
 		"backlogs": func(ctx context.Context, q *Queue) error {
 			_, err := q.Backlogs(ctx, func(string) bool { return true })
 			return err
@@ -279,6 +283,24 @@ func operationsOfQueues() map[string]func(ctx context.Context, q *Queue) error {
 			return q.writeRecords(ctx, deadStream, io.Discard)
 		},
 	}
+}
+
+// eraseRewritten erases a user on a cluster of whom another erasure has rewritten a page.
+func eraseRewritten(ctx context.Context, q *Queue) (err error) {
+	log := q.store.(*failingLog)
+	requestFor := func(user string) *EraseRequest {
+		return &EraseRequest{Match: func(v event.Value) bool { return v.Get("userId").Str() == user }, HasUser: func(text string) bool { return strings.Contains(text, user) }}
+	}
+	log.quietly(func() {
+		err = q.Append(ctx, []NewEvent{{Source: "web", Key: "u", Raw: []byte(`{"userId":"gone"}`)}, {Source: "web", Key: "u", Raw: []byte(`{"userId":"other"}`)}})
+		if err == nil {
+			_, err = q.eraseOnCluster(ctx, memoryShredder{log}, requestFor("gone"))
+		}
+	})
+	if err == nil {
+		_, err = q.eraseOnCluster(ctx, failingShredder{log: log}, requestFor("other"))
+	}
+	return err
 }
 
 // TestEveryFailureOfTheLogIsReported lets each call of the log fail, one at a time: no operation may take it for success.
