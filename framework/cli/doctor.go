@@ -167,7 +167,7 @@ func (c *doctorCommand) checkFiles(dir string) {
 		}
 		if wrong++; shown < most {
 			shown++
-			c.addFinding("permissions", isProblem, fmt.Sprintf("chown -R USER %s; chmod -R go-rwx %s, as the user that the server runs as", dir, dir), "%s %s", path, what)
+			c.addFinding("permissions", isProblem, fmt.Sprintf("chown -R USER %s; chmod -R u+rwX,go-rwx %s, as the user that the server runs as", dir, dir), "%s %s", path, what)
 		}
 		return nil
 	})
@@ -188,6 +188,9 @@ func (c *doctorCommand) checkFiles(dir string) {
 func (c *doctorCommand) accessProblem(path, root string, info fs.FileInfo) string {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
 		return fmt.Sprintf("belongs to user %d, but this is user %d", stat.Uid, os.Geteuid())
+	}
+	if info.IsDir() && info.Mode().Perm()&0o200 == 0 {
+		return fmt.Sprintf("is a directory that its owner cannot write (mode %04o)", info.Mode().Perm())
 	}
 	private := path == root || filepath.Dir(path) == root
 	if private && info.Mode().Perm()&0o077 != 0 && info.Mode()&fs.ModeSymlink == 0 {

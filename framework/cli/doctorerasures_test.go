@@ -3,6 +3,8 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -12,6 +14,22 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/erasure"
 	"github.com/landfall-dev/landfall/framework/state"
 )
+
+// TestDoctorFindsReadOnlyDirectories checks that a directory which its owner cannot write is a problem, and that a read-only file, such as a key, is none.
+func TestDoctorFindsReadOnlyDirectories(t *testing.T) {
+	for mode, want := range map[os.FileMode]string{0o500: "is a directory that its owner cannot write (mode 0500)", 0o700: ""} {
+		dir := t.TempDir()
+		key := filepath.Join(dir, "landfall.key")
+		require.NoError(t, os.WriteFile(key, nil, 0o400))
+		require.NoError(t, os.Chmod(dir, mode))
+		for path, want := range map[string]string{dir: want, key: ""} {
+			info, err := os.Lstat(path)
+			require.NoError(t, err)
+			assert.Equal(t, want, (&doctorCommand{}).accessProblem(path, dir, info), path)
+		}
+		require.NoError(t, os.Chmod(dir, 0o700))
+	}
+}
 
 // TestDoctorShowsFailingErasures checks that landfall doctor shows which erasures fail at what, and that those which fail for long are problems.
 func TestDoctorShowsFailingErasures(t *testing.T) {

@@ -90,8 +90,11 @@ func RestoreSnapshots(ctx context.Context, c Config, list []StreamSnapshot, from
 		return fmt.Errorf("restoring this log: %w", errors.ErrUnsupported)
 	}
 	for _, s := range list {
-		if _, err := q.store.Info(ctx, s.Name); !errors.Is(err, eventlog.ErrNoStream) {
-			return errors.Join(fmt.Errorf("%w: the stream %s exists", ErrNotEmpty, s.Name), err)
+		switch _, err := q.store.Info(ctx, s.Name); {
+		case err == nil:
+			return fmt.Errorf("%w: the stream %s exists", ErrNotEmpty, s.Name)
+		case !errors.Is(err, eventlog.ErrNoStream):
+			return fmt.Errorf("the stream %s: %w", s.Name, err)
 		}
 	}
 	for i := len(list) - 1; i >= 0; i-- {
