@@ -32,7 +32,7 @@ type faultyLog struct {
 
 	unanswered atomic.Bool // a write that fails after it was stored waits until its context ends
 	unreadable atomic.Bool // Info fails
-	slow       atomic.Bool // Get takes a millisecond
+	slow       atomic.Bool // Get takes ten milliseconds
 }
 
 func (l *faultyLog) Dir() string { return l.dir }
@@ -66,7 +66,7 @@ func (l *faultyLog) Info(ctx context.Context, stream string) (eventlog.Info, err
 
 func (l *faultyLog) Get(ctx context.Context, stream string, seq uint64) (eventlog.Message, error) {
 	if l.slow.Load() {
-		time.Sleep(time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
 	}
 	return l.Log.Get(ctx, stream, seq)
 }
