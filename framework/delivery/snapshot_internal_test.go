@@ -117,10 +117,17 @@ func TestSnapshotsOfEarlierVersions(t *testing.T) {
 	assert.ErrorContains(t, RestoreSnapshots(t.Context(), Config{Dir: t.TempDir()}, list, open), `the format "shards" needs a later version`)
 }
 
-// snapshotLog is a log in memory with empty snapshots. It may not know what is in the stream of rewritten pages.
+// snapshotLog is a log in memory with empty snapshots. It may not know what is in the stream of rewritten pages, and may refuse writes.
 type snapshotLog struct {
 	*memlog.Log
-	unknown error
+	unknown, refused error
+}
+
+func (l *snapshotLog) Append(ctx context.Context, stream string, writes []eventlog.Write) (uint64, error) {
+	if l.refused != nil {
+		return 0, l.refused
+	}
+	return l.Log.Append(ctx, stream, writes)
 }
 
 func (l *snapshotLog) Info(ctx context.Context, stream string) (eventlog.Info, error) {
@@ -162,4 +169,17 @@ func TestSnapshotsOfRewrittenPages(t *testing.T) {
 	_, err = log.Append(t.Context(), rewrittenStream, []eventlog.Write{rewrittenWrite(eventlog.Message{Subject: "ev.web.0", Sequence: 1}, []byte("{}"))})
 	require.NoError(t, err)
 	check(rewrittenStream)
+}
+
+// TestNothingIsCopiedWhileEventsMayBeTrimmed checks that a backup fails if it cannot record that events must not be trimmed meanwhile.
+func TestNothingIsCopiedWhileEventsMayBeTrimmed(t *testing.T) {
+	log := &snapshotLog{Log: memlog.New(memlog.Options{}).Connect()}
+	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 1}.On(log))
+	require.NoError(t, err)
+	defer q.Close()
+	log.refused = errLogFails
+	list, err := q.Snapshots(t.Context(), func(string) (io.Writer, error) { return io.Discard, nil })
+	require.ErrorIs(t, err, errLogFails)
+	assert.ErrorContains(t, err, "keeping events from being trimmed")
+	assert.Empty(t, list)
 }
