@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -38,6 +39,12 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"until": untilMatch, "post": postFile, "fetch": fetchFile, "gzip": gzipFile, "bytes": writeBytes, "parquet": writeParquet, "s3": startS3, "sandbox": serveSandbox},
+		Condition: func(name string) (bool, error) {
+			if name != "tutorial" {
+				return false, fmt.Errorf("there is no condition %q", name)
+			}
+			return hasTutorialsDestination(), nil
+		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("REPO", repo)
 			if fault, ok := os.LookupEnv("MUTANT"); ok { // of .ci/mutants, which puts it into the binary of the test
@@ -48,6 +55,12 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+// hasTutorialsDestination reports whether a tutorial was followed in this checkout, so that the program has a destination called acme.
+func hasTutorialsDestination() bool {
+	_, err := os.Stat("../../destinations/acme")
+	return err == nil
 }
 
 // serveSandbox serves the sandbox of a destination at $SANDBOX_URL for the rest of the script: sandbox SLUG.
