@@ -15,6 +15,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
+	"github.com/landfall-dev/landfall/internal/diskspace"
 )
 
 // TestUnfinishedEventsOfThisProcess checks which pages this process keeps: those from the first unfinished one of an instance on, and all while it is not known what
@@ -86,7 +87,7 @@ func TestTrimsThatCannotBeRecorded(t *testing.T) {
 // is deleted if the disk is filling too fast.
 func TestDeletionsOnAShortDisk(t *testing.T) {
 	r := newTrimmer(t, Config{Retention: 1000 * time.Hour})
-	free, _, err := diskSpace(t.TempDir())
+	free, _, err := diskspace.Of(t.TempDir())
 	require.NoError(t, err)
 	q, log := r.queue, r.queue.store
 	left := func() uint64 {

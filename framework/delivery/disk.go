@@ -42,15 +42,10 @@ func InUse(dir string) bool {
 	return false
 }
 
-// diskSpace returns the bytes that are free for this user on the disk of a directory, and the size of the disk.
-func diskSpace(dir string) (free, total int64, err error) {
-	return diskspace.Of(dir)
-}
-
 // defaultMinFree returns the default of Config.MinFreeBytes: 256 MB, or a tenth of a small disk.
 func defaultMinFree(dir string) int64 {
 	const maxFree = 256 << 20
-	_, total, err := diskSpace(dir)
+	_, total, err := diskspace.Of(dir)
 	if err != nil || total <= 0 {
 		return maxFree
 	}
@@ -65,7 +60,7 @@ func (q *Queue) diskNeeded() int64 {
 	if !q.hasDisk() {
 		return 0
 	}
-	free, _, err := diskSpace(q.config.Dir)
+	free, _, err := diskspace.Of(q.config.Dir)
 	if err != nil || free >= q.trimBelow() {
 		return 0
 	}
@@ -81,7 +76,7 @@ func (q *Queue) canDeleteSafely() bool {
 	if q.logFailure() != nil {
 		return false
 	}
-	free, _, err := diskSpace(q.config.Dir)
+	free, _, err := diskspace.Of(q.config.Dir)
 	return err == nil && free >= max(q.config.MinFreeBytes/4, 1<<20)
 }
 
@@ -90,7 +85,7 @@ func (q *Queue) hasSpareSpace(bytes int64) bool {
 	if !q.hasDisk() {
 		return true
 	}
-	free, _, err := diskSpace(q.config.Dir)
+	free, _, err := diskspace.Of(q.config.Dir)
 	return err != nil || free-bytes >= 2*q.config.MinFreeBytes
 }
 
@@ -99,7 +94,7 @@ func (q *Queue) canPark() bool {
 	if !q.hasDisk() {
 		return true
 	}
-	free, _, err := diskSpace(q.config.Dir)
+	free, _, err := diskspace.Of(q.config.Dir)
 	return err != nil || free-q.parked.unsavedBytes.Load()-q.events.unsavedBytes.Load()-q.journaledBytes() >= q.config.MinFreeBytes
 }
 
@@ -136,7 +131,7 @@ func (q *Queue) checkDiskSpace() error {
 	if !q.hasDisk() {
 		return nil
 	}
-	if free, _, err := diskSpace(q.config.Dir); err == nil && free-q.journaledBytes() < q.config.MinFreeBytes {
+	if free, _, err := diskspace.Of(q.config.Dir); err == nil && free-q.journaledBytes() < q.config.MinFreeBytes {
 		return &spaceError{free, q.config.MinFreeBytes}
 	}
 	return nil

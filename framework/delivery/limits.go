@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/internal/diskspace"
 	"github.com/landfall-dev/landfall/internal/pause"
 )
 
@@ -67,7 +68,7 @@ func (r *Runner) isDiskFillingFast() bool {
 	if !r.queue.hasDisk() {
 		return false
 	}
-	free, _, err := diskSpace(r.queue.config.Dir)
+	free, _, err := diskspace.Of(r.queue.config.Dir)
 	fell := r.limits.lastFreeBytes - free
 	r.limits.lastFreeBytes = free
 	return err != nil || fell > free

@@ -10,6 +10,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
+	"github.com/landfall-dev/landfall/internal/diskspace"
 )
 
 // TestLimitOfParkedEvents checks when parking stops and resumes: at the limit, and below a share of it, so that it does not change with each event.
@@ -75,7 +76,7 @@ func (l diskLog) Dir() string { return l.dir }
 func TestDecisionsByFreeSpace(t *testing.T) {
 	q, _ := newMemoryQueue(t, Config{Partitions: 1})
 	dir := t.TempDir()
-	free, total, err := diskSpace(dir)
+	free, total, err := diskspace.Of(dir)
 	require.NoError(t, err)
 	require.Greater(t, free, int64(64<<20), "the test needs some space")
 	assert.GreaterOrEqual(t, total, free)
@@ -122,7 +123,7 @@ func TestDisksThatFillFast(t *testing.T) {
 	q.config.Dir = dir
 	assert.True(t, r.isDiskFillingFast(), "almost all of it was filled since the last look")
 	assert.False(t, r.isDiskFillingFast())
-	free, _, err := diskSpace(dir)
+	free, _, err := diskspace.Of(dir)
 	require.NoError(t, err)
 	r.limits.lastFreeBytes = free / 2
 	assert.False(t, r.isDiskFillingFast(), "there is more space than before")
