@@ -27,17 +27,17 @@ func DataDir(cfg *config.Config, data string) string {
 // OpenState opens the state of a config for a sandbox, or for real remotes if sandbox is "". data names the directory of local files; it
 // does not override state.url. Each sandbox has its own state, so that a rehearsal never counts as a delivery to the real remote.
 func OpenState(ctx context.Context, cfg *config.Config, data, sandbox string) (*state.Store, error) {
-	store, err := state.OpenSandbox(ctx, cmp.Or(cfg.StateURL, DataDir(cfg, data)), sandbox)
-	if err != nil {
-		return nil, err
-	}
-	return store.WithMaxFuture(cfg.Server.MaxFuture), nil
+	return openStateWith(ctx, cfg, data, sandbox, state.OpenSandbox)
 }
 
 // OpenExistingState is OpenState for a program that works on what is there: it creates nothing, and the error is a *state.MissingError if there
 // is no state.
 func OpenExistingState(ctx context.Context, cfg *config.Config, data, sandbox string) (*state.Store, error) {
-	store, err := state.OpenExisting(ctx, cmp.Or(cfg.StateURL, DataDir(cfg, data)), sandbox)
+	return openStateWith(ctx, cfg, data, sandbox, state.OpenExisting)
+}
+
+func openStateWith(ctx context.Context, cfg *config.Config, data, sandbox string, open func(ctx context.Context, location, sandbox string) (*state.Store, error)) (*state.Store, error) {
+	store, err := open(ctx, cmp.Or(cfg.StateURL, DataDir(cfg, data)), sandbox)
 	if err != nil {
 		return nil, err
 	}
