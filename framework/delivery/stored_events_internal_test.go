@@ -55,7 +55,7 @@ func TestEventsAtPositions(t *testing.T) {
 	assert.Equal(t, []string{`{"n":1}`, `{"n":3}`, `{"n":4}`}, stored[:3], "neither commands nor what is erased")
 }
 
-// TestLatestEventsOfAUser checks that the events of a user are found by both kinds of ids, also if these are written with escapes, and those of nobody else.
+// TestLatestEventsOfAUser checks that the events of a user are found by both kinds of ids, also if these are written with escapes, and no others.
 func TestLatestEventsOfAUser(t *testing.T) {
 	q, _ := newMemoryQueue(t, Config{Partitions: 16})
 	add := func(key string, raw ...string) {

@@ -12,7 +12,7 @@ import (
 )
 
 // TestWrongClocksLockNoMember checks random histories whose times are past, equal, missing or far ahead, with merges into files and restarts
-// between: wherever a member is kept, its time is so near that a later event changes it.
+// between: in tables and in files, the time of each member is so near that a later event changes it.
 func TestWrongClocksLockNoMember(t *testing.T) {
 	for seed := range uint64(testsize.Of(4, 1)) {
 		random := rand.New(rand.NewPCG(seed, 1))
