@@ -3,12 +3,14 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/server/admin"
 )
 
@@ -71,5 +73,25 @@ func (c *replayCommand) run(ctx context.Context) error {
 		of = " of " + strings.Join(c.asked.Sources, ", ")
 	}
 	fmt.Fprintf(c.out, "%s%s since %s %s delivered to %s again\n", fault.Count(n, "event"), of, c.asked.Since.Format(time.RFC3339), fault.Plural(n, "is", "are"), c.asked.Instance)
+	if n == 0 && c.cfg != nil {
+		for _, text := range unknownSources(c.cfg, c.asked.Sources) {
+			c.warn(text)
+		}
+	}
 	return nil
+}
+
+// unknownSources says which ids are those of no source of the config. Events of a removed source can be replayed, so such an id is no mistake by
+// itself.
+func unknownSources(cfg *config.Config, ids []string) (texts []string) {
+	var known []string
+	for _, s := range cfg.Sources {
+		known = append(known, s.ID)
+	}
+	for _, id := range ids {
+		if !slices.Contains(known, id) {
+			texts = append(texts, fmt.Sprintf("there is no source %q in the config%s", id, fault.DidYouMean(id, known)))
+		}
+	}
+	return texts
 }
