@@ -93,6 +93,7 @@ func TestLimitsOfResults(t *testing.T) {
 		_, err := r.Next()
 		require.NoError(t, err)
 		time.Sleep(time.Minute)
+		synctest.Wait() // the limit ends at the same moment
 		_, err = r.Next()
 		assert.EqualError(t, err, "db: the query was stopped, since it took longer than its time limit, 1m0s")
 		_, again := r.Next()
@@ -101,6 +102,7 @@ func TestLimitsOfResults(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		r = fakeResult(ctx, &fakeCursor{problems: []string{"", ""}, end: io.EOF})
 		cancel()
+		synctest.Wait()
 		_, err = r.Next()
 		assert.Equal(t, context.Canceled, err)
 	})
