@@ -101,6 +101,8 @@ func TestExhaustedKeys(t *testing.T) {
 		r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{RetryFor: 3 * time.Hour}, accepts(t))
 		p := w.own(0, checkpoint{Low: 1})
 		tasksOf := func(key string) (list []*dispatch.Task[*task]) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			for range 2 {
 				pg := &page{seq: p.nextPage, verdictsLeft: []uint16{1}, eventsLeft: 1, fullyRead: true}
 				p.openPages, p.nextPage = append(p.openPages, pg), p.nextPage+1
