@@ -37,7 +37,18 @@ func leftSources(earlier checkpoint, sources []string) map[string]uint64 {
 	for _, source := range sources {
 		delete(left, source)
 	}
+	forgetEarliest(left)
 	return left
+}
+
+// forgetEarliest removes those sources that were left first if there are too many for a checkpoint.
+func forgetEarliest(left map[string]uint64) {
+	byPage := slices.SortedFunc(maps.Keys(left), func(a, b string) int {
+		return cmp.Or(cmp.Compare(left[a], left[b]), cmp.Compare(a, b))
+	})
+	for _, source := range byPage[:max(0, len(byPage)-maxRecordedSources)] {
+		delete(left, source)
+	}
 }
 
 // recordedSources returns the sources to record in a checkpoint; none if they are too many.

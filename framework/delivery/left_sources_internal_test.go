@@ -24,6 +24,14 @@ func TestRecordedSources(t *testing.T) {
 	earlier := checkpoint{Low: 9, Sources: []string{"web", "app"}, Left: map[string]uint64{"web": 4, "old": 2}}
 	assert.Equal(t, map[string]uint64{"web": 4, "app": 9, "old": 2}, leftSources(earlier, []string{"new"}))
 	assert.Equal(t, map[string]uint64{"web": 4, "old": 2}, earlier.Left, "the earlier checkpoint does not change")
+	for i := range maxRecordedSources {
+		earlier.Left[fmt.Sprint("removed", i)] = uint64(10 + i)
+	}
+	left := leftSources(earlier, []string{"new"})
+	assert.Len(t, left, maxRecordedSources)
+	for _, first := range []string{"old", "web", "app"} {
+		assert.NotContains(t, left, first, "the sources that were left first are forgotten")
+	}
 }
 
 func TestFindingOfLeftEvents(t *testing.T) {
