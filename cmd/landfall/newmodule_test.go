@@ -71,7 +71,7 @@ func (m *newModule) addresses(file string) (ingest, admin string) {
 	require.Eventually(m, func() bool {
 		text, err := os.ReadFile(filepath.Join(m.dir, file))
 		return err == nil && json.Unmarshal(text, &at) == nil
-	}, 20*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 	return at.Ingest, at.URL
 }
 
@@ -126,7 +126,7 @@ func (m *newModule) checkServer() {
 	ingest, admin := m.addresses("landfall-data/serve.json")
 	curl := regexp.MustCompile(`(?m)^curl .*$`).FindString(m.read("README.md"))
 	m.sh(strings.Replace(curl, "http://127.0.0.1:8080", ingest, 1))
-	require.Eventually(m, func() bool { return strings.Contains(m.sh("./crm-events status --json"), `"crm-events-main"`) }, 10*time.Second, 200*time.Millisecond)
+	require.Eventually(m, func() bool { return strings.Contains(m.sh("./crm-events status --json"), `"crm-events-main"`) }, time.Minute, 200*time.Millisecond)
 	m.checkPage(admin + "/console/catalogue/crm-events")
 
 	listen := filepath.Join(m.TempDir(), "console.sock")
@@ -134,7 +134,7 @@ func (m *newModule) checkServer() {
 	assert.Eventually(m, func() bool {
 		out, err := exec.Command("curl", "-s", "--unix-socket", listen, "http://localhost/console/catalogue").Output()
 		return err == nil && strings.Contains(string(out), "Crm Events")
-	}, 10*time.Second, 100*time.Millisecond)
+	}, time.Minute, 100*time.Millisecond)
 }
 
 func (m *newModule) checkPage(url string) {

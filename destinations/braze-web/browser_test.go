@@ -135,7 +135,7 @@ func (s *site) waitForUsers(pass func([]user) bool) []user {
 			require.NoError(s.t, json.Unmarshal([]byte(text), &users))
 		}
 		return pass(users)
-	}, 20*time.Second, 50*time.Millisecond, "the sandbox has %s and warns of %s; the page says %s", s.state("users"), s.state("warnings"), s.list("logs"))
+	}, time.Minute, 50*time.Millisecond, "the sandbox has %s and warns of %s; the page says %s", s.state("users"), s.state("warnings"), s.list("logs"))
 	return users
 }
 

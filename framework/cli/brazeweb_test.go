@@ -220,7 +220,7 @@ func (w *webStory) user(t *testing.T, id string, pass func(brazeUser) bool) braz
 			}
 		}
 		return false
-	}, 20*time.Second, 50*time.Millisecond, id)
+	}, time.Minute, 50*time.Millisecond, id)
 	return found
 }
 
@@ -230,7 +230,7 @@ func (w *webStory) waitForCohort(t *testing.T, id string) {
 	require.Eventually(t, func() bool {
 		vip := w.state(t).Cohorts["aud_vip"]
 		return slices.Contains(append(vip.Members.UserIDs, vip.Unknown.UserIDs...), id)
-	}, 20*time.Second, 50*time.Millisecond, id)
+	}, time.Minute, 50*time.Millisecond, id)
 }
 
 // TestUsersOfPagesInCohorts has visitors of pages with unmodified clients from npm. Braze Web Mode creates their users in Braze, so that a

@@ -121,7 +121,7 @@ func TestChaos(t *testing.T) {
 	} else {
 		require.Zero(t, letters)
 	}
-	require.Eventually(t, func() bool { return len(load.misplacedUsers(t, remote.URL)) == 0 }, 20*time.Second, 500*time.Millisecond,
+	require.Eventually(t, func() bool { return len(load.misplacedUsers(t, remote.URL)) == 0 }, time.Minute, 500*time.Millisecond,
 		"users who are not where their newest event says: %v", load.misplacedUsers(t, remote.URL))
 	remote.checkOrder(t, load)
 

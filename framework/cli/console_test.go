@@ -199,7 +199,7 @@ func (s *served) reloadCount() int {
 // waitReloaded waits until the server has reloaded the config more than n times.
 func (s *served) waitReloaded(n int) {
 	s.t.Helper()
-	require.Eventually(s.t, func() bool { return s.reloadCount() > n }, 20*time.Second, 50*time.Millisecond)
+	require.Eventually(s.t, func() bool { return s.reloadCount() > n }, time.Minute, 50*time.Millisecond)
 }
 
 // visitPages checks every page while it has content.

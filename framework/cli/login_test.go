@@ -114,7 +114,7 @@ func TestLoginLifecycle(t *testing.T) {
 		require.Contains(t, out, "logged in")
 	}
 	stopped := func() {
-		require.Eventually(t, func() bool { return strings.Contains(command(true, nil, "status"), "nothing is sent: ") }, 20*time.Second, 200*time.Millisecond)
+		require.Eventually(t, func() bool { return strings.Contains(command(true, nil, "status"), "nothing is sent: ") }, time.Minute, 200*time.Millisecond)
 	}
 	load := newLoad(100, 3)
 	send := func() {

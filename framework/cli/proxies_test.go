@@ -45,7 +45,7 @@ func startProxy(t *testing.T, address string, name string, args ...string) {
 			_ = conn.Close()
 		}
 		return err == nil
-	}, 10*time.Second, 20*time.Millisecond, "%s does not listen", name)
+	}, time.Minute, 20*time.Millisecond, "%s does not listen", name)
 }
 
 // requireProgram skips a test if a program is not installed.
@@ -158,7 +158,7 @@ func TestProxiedRequestsNeedTheKey(t *testing.T) {
 			_ = answer.Body.Close()
 		}
 		return err == nil
-	}, 10*time.Second, 20*time.Millisecond)
+	}, time.Minute, 20*time.Millisecond)
 
 	for name, start := range plainProxies {
 		t.Run(name, func(t *testing.T) {

@@ -47,7 +47,7 @@ func (s *served) logs(text string) {
 	require.Eventually(s.t, func() bool {
 		log, _ := os.ReadFile(s.log.Name())
 		return strings.Contains(string(log), text)
-	}, 10*time.Second, 20*time.Millisecond, text)
+	}, time.Minute, 20*time.Millisecond, text)
 }
 
 // TestServerLifecycle serves events of which one is refused; the mapping is fixed at run time and the dead letter is replayed.
@@ -70,7 +70,7 @@ func TestServerLifecycle(t *testing.T) {
 	s.rewrite("computation_key", "computation_key}")
 	s.logs("config reloaded")
 	assert.Equal(t, "1 replayed\n", s.cli("dead", "replay", id))
-	require.Eventually(t, func() bool { return members(t, sandbox.URL)["aud_vip"]["u1"] }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return members(t, sandbox.URL)["aud_vip"]["u1"] }, time.Minute, 20*time.Millisecond)
 	assert.Equal(t, int64(1), s.waitSettled(1)["delivered"])
 	assert.Equal(t, "there are no dead letters or parked events\n", s.cli("dead", "list"))
 
@@ -84,7 +84,7 @@ func TestServerLifecycle(t *testing.T) {
 	require.NoError(t, s.cmd.Process.Signal(syscall.SIGHUP))
 	s.waitReloaded(reloaded)
 	assert.Contains(t, s.cli("replay", "--since", "1h", "--instance", "braze-main", "--subscribe", `userId = "u2"`), "1 event since")
-	require.Eventually(t, func() bool { return members(t, sandbox.URL)["aud_vip"]["u2"] }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return members(t, sandbox.URL)["aud_vip"]["u2"] }, time.Minute, 20*time.Millisecond)
 	assert.Contains(t, s.cli("status"), "delivered")
 	s.kill(syscall.SIGTERM)
 	assert.Contains(t, s.cli("members", "list"), "2")

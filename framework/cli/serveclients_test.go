@@ -90,5 +90,5 @@ func TestBrowserRetries(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, text := s.ask("/metrics")
 		return strings.Contains(text, `landfall_events_total{outcome="limited",source="web"} 4`)
-	}, 10*time.Second, 50*time.Millisecond, "the beacons have come")
+	}, time.Minute, 50*time.Millisecond, "the beacons have come")
 }

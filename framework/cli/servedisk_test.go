@@ -91,7 +91,7 @@ func TestDiskFullAndFreeAgain(t *testing.T) {
 			time.Sleep(time.Second)
 			close(stop)
 			<-done
-			require.Eventually(t, func() bool { status, _ := s.probe("/readyz"); return status == 200 }, 30*time.Second, 100*time.Millisecond)
+			require.Eventually(t, func() bool { status, _ := s.probe("/readyz"); return status == 200 }, time.Minute, 100*time.Millisecond)
 			counts := s.waitSettled(int64(sent))
 			load.check(t, sandbox.URL)
 			t.Logf("%d events: %v", sent, counts)

@@ -21,7 +21,7 @@ func TestAPausedInstanceIsShownAndResumed(t *testing.T) {
 	s.start()
 	injectFaults(t, sandbox.URL, `{"path":"`+users+`","status":429,"headers":{"Retry-After":"999999999999"},"times":1}`)
 	s.post(entered("u1", "vip"))
-	require.Eventually(t, func() bool { list, ok := s.status(); return ok && list[0].Paused }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { list, ok := s.status(); return ok && list[0].Paused }, time.Minute, 20*time.Millisecond)
 
 	var status delivery.Status
 	require.NoError(t, json.Unmarshal([]byte(s.cli("status", "--json")), &status))

@@ -231,7 +231,7 @@ func (s *served) status() (list []delivery.Status, ok bool) {
 // waitSettled waits until every event of the first instance has a verdict, and returns the counts by outcome.
 func (s *served) waitSettled(events int64) map[string]int64 {
 	var counts map[string]int64
-	for since := time.Now(); time.Since(since) < 20*time.Second; {
+	for since := time.Now(); time.Since(since) < time.Minute; {
 		if list, ok := s.status(); ok {
 			if !maps.Equal(counts, list[0].Counts) {
 				counts, since = list[0].Counts, time.Now()

@@ -138,7 +138,7 @@ func TestDataOfAnEarlierVersionIsAdopted(t *testing.T) {
 	require.Eventually(t, func() bool {
 		list, ok := s.status()
 		return ok && list[0].Counts["parked"] == 0 && list[0].Waiting == 0 && len(members(t, sandbox.URL)["aud_vip"]) == 22
-	}, 20*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 	want["k0"], want["poison"] = true, true
 	assert.Equal(t, want, members(t, sandbox.URL)["aud_vip"], "k1 to k4 left, and k0 came back")
 	assert.NotContains(t, s.logText(), "level=ERROR")
@@ -284,5 +284,5 @@ func upgradeState(t *testing.T, s *served) {
 
 // waitMember waits until a user is in the audience vip of a sandbox.
 func waitMember(t *testing.T, sandbox, user string) {
-	require.Eventually(t, func() bool { return members(t, sandbox)["aud_vip"][user] }, 20*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return members(t, sandbox)["aud_vip"][user] }, time.Minute, 50*time.Millisecond)
 }

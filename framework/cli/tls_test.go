@@ -48,7 +48,7 @@ func TestServeWithTLS(t *testing.T) {
 			_ = conn.Close()
 		}
 		return err == nil
-	}, 10*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 }
 
 // TestServeWithACME checks that a server requests its certificate when it starts, and that its metrics say when that expires.

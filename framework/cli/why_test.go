@@ -174,7 +174,7 @@ func (w *whyServer) pauseRemote() missingCase {
 // waitPaused waits until the remote has asked to wait.
 func (w *whyServer) waitPaused() {
 	w.t.Helper()
-	require.Eventually(w.t, func() bool { list, ok := w.status(); return ok && list[0].Paused }, 20*time.Second, 50*time.Millisecond)
+	require.Eventually(w.t, func() bool { list, ok := w.status(); return ok && list[0].Paused }, time.Minute, 50*time.Millisecond)
 }
 
 // TestWhyAUserIsMissing asks about users who are missing for each reason, before and after a restart, with the command and in the console,

@@ -51,7 +51,7 @@ func (s *emptyServer) start() {
 		}
 		_ = answer.Body.Close()
 		return answer.StatusCode == http.StatusOK
-	}, 20*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 }
 
 func (s *emptyServer) stop(signal syscall.Signal) {
@@ -174,7 +174,7 @@ func TestWizard(t *testing.T) {
 	post(t, "http://"+s.in+"/v1/batch", key, membership("w1", "eva", "Audience Entered", true))
 	b.waitFor("", "First event received") // the page notices it by itself
 	b.saveScreenshot("wizard-6")
-	require.Eventually(t, func() bool { return members(t, sandbox)["aud_vip"]["eva"] }, 20*time.Second, 100*time.Millisecond)
+	require.Eventually(t, func() bool { return members(t, sandbox)["aud_vip"]["eva"] }, time.Minute, 100*time.Millisecond)
 
 	b.open("/console/setup/edit/grosse-s")
 	look()

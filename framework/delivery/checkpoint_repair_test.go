@@ -41,7 +41,7 @@ func waitForUsers(t *testing.T, r *remote, from, to int) {
 		}
 		return list
 	}
-	assert.Eventually(t, func() bool { return len(missing()) == 0 }, 15*time.Second, 10*time.Millisecond)
+	assert.Eventually(t, func() bool { return len(missing()) == 0 }, time.Minute, 10*time.Millisecond)
 	require.Empty(t, missing())
 }
 
@@ -117,7 +117,7 @@ func TestCheckpointsBeyondTheLogAreRejected(t *testing.T) {
 				done, err := q.RepairCheckpoints(t.Context(), repair)
 				require.NoError(t, err)
 				assert.Equal(t, planned, done)
-				require.Eventually(t, func() bool { return runner.SetInstances(t.Context(), instances) == nil }, 5*time.Second, 10*time.Millisecond)
+				require.Eventually(t, func() bool { return runner.SetInstances(t.Context(), instances) == nil }, time.Minute, 10*time.Millisecond)
 			}
 			appendUserEvents(t, q, 300, 320)
 			waitForUsers(t, remote, 200, 200+c.between)
@@ -157,12 +157,12 @@ func TestLogReplacedWhileRunning(t *testing.T) {
 	_, err = js.CreateStream(t.Context(), config)
 	require.NoError(t, err)
 	appendUserEvents(t, q, 100, 150) // more than before
-	require.Eventually(t, func() bool { return len(q.Damage().Checkpoints) > 0 }, 20*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return len(q.Damage().Checkpoints) > 0 }, time.Minute, 20*time.Millisecond)
 	_, err = q.RepairCheckpoints(t.Context(), delivery.RepairOptions{})
 	require.NoError(t, err)
 	appendUserEvents(t, q, 150, 160)
 	waitForUsers(t, remote, 100, 160)
-	require.Eventually(t, func() bool { return len(q.Damage().Checkpoints) == 0 }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return len(q.Damage().Checkpoints) == 0 }, time.Minute, 20*time.Millisecond)
 }
 
 func TestTrimmedPagesAreNotLost(t *testing.T) {

@@ -59,7 +59,7 @@ func runWith(t *testing.T, dir string, mapping func(event.Event), stop func(*Que
 	r, err := NewRunner(t.Context(), q, Settings{Linger: time.Second, beforeMapping: mapping})
 	require.NoError(t, err)
 	require.NoError(t, r.SetInstances(t.Context(), []Instance{{Plan: crashPlan(t)}}))
-	require.Eventually(t, func() bool { return stop(q, r.Status()[0].Counts) }, 30*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return stop(q, r.Status()[0].Counts) }, time.Minute, 10*time.Millisecond)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
 	defer cancel()
 	r.Stop(ctx)

@@ -317,7 +317,7 @@ func TestDamagedCheckpointsDoNotSkipEvents(t *testing.T) {
 			require.NoError(t, err)
 			require.Eventually(t, func() bool {
 				return runner.SetInstances(t.Context(), []delivery.Instance{{Plan: fresh.planFor(`type = "track"`)}}) == nil
-			}, 10*time.Second, 50*time.Millisecond)
+			}, time.Minute, 50*time.Millisecond)
 		}
 		assert.Eventually(t, func() bool {
 			fresh.mu.Lock()
@@ -328,7 +328,7 @@ func TestDamagedCheckpointsDoNotSkipEvents(t *testing.T) {
 				}
 			}
 			return true
-		}, 10*time.Second, 10*time.Millisecond, "at %d: %s", at, lines)
+		}, time.Minute, 10*time.Millisecond, "at %d: %s", at, lines)
 		stopRunner(t, runner)
 		q.Close()
 	}
@@ -363,7 +363,7 @@ func TestScrubFindsDamageWhileRunning(t *testing.T) {
 		return flipBit(from + 90)(text)
 	})
 	runner := startRunner(t, q, settings)
-	require.Eventually(t, func() bool { return len(q.Problems()) > 0 }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return len(q.Problems()) > 0 }, time.Minute, 10*time.Millisecond)
 	stopRunner(t, runner)
 	d := q.Damage()
 	require.Len(t, d.Files, 1)

@@ -327,7 +327,7 @@ func TestOnlyTheRefusedEventOfABatchDies(t *testing.T) {
 
 // Timeout and interval of waits in tests.
 const (
-	waiting = 30 * time.Second
+	waiting = time.Minute
 	tick    = 10 * time.Millisecond
 )
 

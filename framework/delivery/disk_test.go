@@ -83,10 +83,10 @@ func TestDiskFullOfWaitingEvents(t *testing.T) {
 	assert.Contains(t, findingCodes(runner), delivery.CodeDiskShort)
 	assert.False(t, runner.Health(t.Context()).Ingesting)
 	close(opened)
-	require.Eventually(t, func() bool { return q.Append(t.Context(), []delivery.NewEvent{newEvent("u", taken)}) == nil }, 20*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return q.Append(t.Context(), []delivery.NewEvent{newEvent("u", taken)}) == nil }, time.Minute, 20*time.Millisecond)
 	waitForCounts(t, runner, map[string]int64{"events": int64(taken) + 1, "delivered": int64(taken) + 1})
 	requireInOrder(t, "u", remote.taken["u"])
-	require.Eventually(t, func() bool { return runner.Health(t.Context()).Ready }, 20*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return runner.Health(t.Context()).Ready }, time.Minute, 20*time.Millisecond)
 }
 
 // failAll makes every request to the remote fail with a status, or none if it is 0.
@@ -134,7 +134,7 @@ func TestDeadLetterLimits(t *testing.T) {
 				left = nil
 				err := q.DeadLetters(t.Context(), delivery.DeadLetterFilter{}, func(l *delivery.DeadLetter) error { left = append(left, l); return nil })
 				return err == nil && c.left(len(left)) && 60-len(left) == int(metricValue(t, registry, "landfall_dead_letters_expired_total", "bound", name))
-			}, 20*time.Second, 50*time.Millisecond)
+			}, time.Minute, 50*time.Millisecond)
 			for i, l := range left {
 				assert.Contains(t, string(l.Event), newEvent("u", 60-len(left)+i).Key[2:], "the oldest went")
 			}
@@ -188,11 +188,11 @@ func TestParkedEventsLimit(t *testing.T) {
 			for n := range events {
 				require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("good", n), largeEvent("bad", n)}))
 				if n == 0 {
-					require.Eventually(t, func() bool { return countsOf(runner)["parked"] > 0 }, 20*time.Second, 10*time.Millisecond)
+					require.Eventually(t, func() bool { return countsOf(runner)["parked"] > 0 }, time.Minute, 10*time.Millisecond)
 				}
 				time.Sleep(10 * time.Millisecond)
 			}
-			require.Eventually(t, func() bool { return len(findingCodes(runner)) == 1 }, 20*time.Second, 20*time.Millisecond)
+			require.Eventually(t, func() bool { return len(findingCodes(runner)) == 1 }, time.Minute, 20*time.Millisecond)
 			require.Equal(t, []delivery.Code{delivery.CodeParkedFull}, findingCodes(runner))
 			parked := countsOf(runner)["parked"]
 			assert.Less(t, parked, int64(events))
@@ -203,7 +203,7 @@ func TestParkedEventsLimit(t *testing.T) {
 			require.Eventually(t, func() bool {
 				c := countsOf(runner)
 				return c["events"] == 2*events && c["parked"] == 0 || name == "dropped" && c["dropped"] >= parked
-			}, 30*time.Second, 20*time.Millisecond)
+			}, time.Minute, 20*time.Millisecond)
 			if name == "replayed" {
 				requireInOrder(t, "bad", remote.taken["bad"])
 				assert.Len(t, remote.taken["bad"], events, "none is lost")

@@ -82,7 +82,7 @@ func TestFailingEventsAreEvictedBeforeAnySuccess(t *testing.T) {
 		batch = append(batch, newEvent(fmt.Sprintf("s%d", u), 0, `,"group":"stuck"`))
 	}
 	require.NoError(t, q.Append(t.Context(), append(batch, newEvent("fine", 0, `,"group":"fine"`))))
-	assert.Eventually(t, func() bool { return countsOf(runner)["delivered"] == 1 }, 30*time.Second, 20*time.Millisecond, "the others wait for what fails")
+	assert.Eventually(t, func() bool { return countsOf(runner)["delivered"] == 1 }, time.Minute, 20*time.Millisecond, "the others wait for what fails")
 }
 
 // An event that was evicted and is then parked for another reason has one letter, and is delivered once when it is replayed.
@@ -125,7 +125,7 @@ func TestEvictedThenParkedIsOneLetter(t *testing.T) {
 		}
 		require.NoError(t, q.Append(t.Context(), batch))
 	}
-	require.Eventually(t, func() bool { appendFine(); return countsOf(runner)["parked"] >= each }, 20*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { appendFine(); return countsOf(runner)["parked"] >= each }, time.Minute, 20*time.Millisecond)
 	remote.mu.Lock()
 	now = poison
 	remote.mu.Unlock()
@@ -134,7 +134,7 @@ func TestEvictedThenParkedIsOneLetter(t *testing.T) {
 		return list
 	}
 	waitForCounts(t, runner, map[string]int64{"events": int64((users+1)*each + n), "delivered": int64(users*each + n), "parked": each})
-	require.Eventually(t, func() bool { return len(letters()) == each }, 10*time.Second, 10*time.Millisecond, "letters of delivered events are deleted")
+	require.Eventually(t, func() bool { return len(letters()) == each }, time.Minute, 10*time.Millisecond, "letters of delivered events are deleted")
 	remote.mu.Lock()
 	now = well
 	remote.mu.Unlock()
@@ -223,7 +223,7 @@ func TestFullQueueRejectsEvents(t *testing.T) {
 	defer stopRunner(t, runner)
 	require.Eventually(t, func() bool {
 		return q.Append(t.Context(), []delivery.NewEvent{newEvent("u", taken)}) == nil
-	}, 20*time.Second, 20*time.Millisecond, "events that no instance needs are deleted")
+	}, time.Minute, 20*time.Millisecond, "events that no instance needs are deleted")
 	waitForCounts(t, runner, map[string]int64{"events": 1, "delivered": 1})
 }
 
@@ -249,7 +249,7 @@ func TestOnlyDeliveredEventsAreTrimmed(t *testing.T) {
 	assert.Eventually(t, func() bool {
 		sizes, err := q.Sizes()
 		return err == nil && sizes["events"] == 0
-	}, 10*time.Second, 20*time.Millisecond, "what is delivered and old goes")
+	}, time.Minute, 20*time.Millisecond, "what is delivered and old goes")
 	stopRunner(t, runner)
 }
 

@@ -41,7 +41,7 @@ func TestPausesAreBounded(t *testing.T) {
 			runner := startRunner(t, q, s, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
 			defer stopRunner(t, runner)
 			require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("u", 0)}))
-			require.Eventually(t, func() bool { return runner.Status()[0].Paused }, 10*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return runner.Status()[0].Paused }, time.Minute, time.Millisecond)
 			close(then)
 			waitForCounts(t, runner, map[string]int64{"events": 1, "delivered": 1})
 		})
@@ -57,7 +57,7 @@ func TestPauseIsReportedAndResumed(t *testing.T) {
 	runner := startRunner(t, q, quick, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
 	defer stopRunner(t, runner)
 	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("u", 0), newEvent("v", 0)}))
-	require.Eventually(t, func() bool { return runner.Status()[0].Paused }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return runner.Status()[0].Paused }, time.Minute, time.Millisecond)
 	status, health := runner.Status()[0], runner.Health(t.Context())
 	assert.InDelta(t, time.Hour, time.Until(status.Until), float64(time.Minute), "the default bound")
 	assert.True(t, health.Ready)
@@ -88,7 +88,7 @@ func TestStalledEventsAreDetected(t *testing.T) {
 	runner := startRunner(t, q, s, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
 	defer stopRunner(t, runner)
 	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("u", 0)}))
-	require.Eventually(t, func() bool { return !runner.Health(t.Context()).Ready }, 20*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return !runner.Health(t.Context()).Ready }, time.Minute, 20*time.Millisecond)
 	health := runner.Health(t.Context())
 	require.Len(t, health.Findings, 1)
 	assert.Equal(t, delivery.CodeStalled, health.Findings[0].Code)
@@ -97,7 +97,7 @@ func TestStalledEventsAreDetected(t *testing.T) {
 	assert.True(t, health.Ingesting)
 	assert.False(t, runner.Status()[0].Delivering)
 	close(then)
-	require.Eventually(t, func() bool { return runner.Health(t.Context()).Ready }, 20*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return runner.Health(t.Context()).Ready }, time.Minute, 20*time.Millisecond)
 }
 
 // An additional check that fails becomes a finding with its effect.

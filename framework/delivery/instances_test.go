@@ -70,8 +70,8 @@ func TestRenameInstance(t *testing.T) {
 				require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("fine", n, same)}))
 				n++
 				return countsOf(runner)["parked"] == 2 && countsOf(runner)["dead"] == 1
-			}, 20*time.Second, 20*time.Millisecond)
-			require.Eventually(t, func() bool { return countsOf(runner)["delivered"] == int64(n) }, 20*time.Second, 20*time.Millisecond)
+			}, time.Minute, 20*time.Millisecond)
+			require.Eventually(t, func() bool { return countsOf(runner)["delivered"] == int64(n) }, time.Minute, 20*time.Millisecond)
 			down(true)
 			for i := range 20 {
 				require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent(fmt.Sprintf("w%d", i%7), i, "")}))
@@ -109,7 +109,7 @@ func TestRenameInstance(t *testing.T) {
 				runner = startRunner(t, q, quick, renamed)
 			}
 			defer stopRunner(t, runner)
-			require.Eventually(t, func() bool { return backlogsOf(t, q)["new.one"].Waiting == 0 }, 20*time.Second, 50*time.Millisecond)
+			require.Eventually(t, func() bool { return backlogsOf(t, q)["new.one"].Waiting == 0 }, time.Minute, 50*time.Millisecond)
 			assert.NotContains(t, backlogsOf(t, q), "old")
 			remote.mu.Lock()
 			taken := map[string][]int{}
@@ -145,7 +145,7 @@ func TestForgetInstance(t *testing.T) {
 		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("fine", n, "")}))
 		n++
 		return countsOf(runner)["parked"] == 2 && countsOf(runner)["dead"] == 1
-	}, 20*time.Second, 20*time.Millisecond)
+	}, time.Minute, 20*time.Millisecond)
 	_, err := runner.ForgetInstance(t.Context(), "old")
 	require.Error(t, err, "it is still delivered to")
 	require.NoError(t, runner.SetInstances(t.Context(), nil))

@@ -74,8 +74,8 @@ func completeTransfer(t *testing.T, crash bool, failing int, before, after error
 	}
 	defer q.Close()
 	log.failWith(func(string, []eventlog.Write) (error, error) { return nil, nil })
-	require.Eventually(t, func() bool { return q.Append(t.Context(), later) == nil }, 30*time.Second, time.Millisecond)
-	require.Eventually(t, func() bool { return q.settle(t.Context()) == nil }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return q.Append(t.Context(), later) == nil }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return q.settle(t.Context()) == nil }, time.Minute, time.Millisecond)
 	assert.Equal(t, want, storedEvents(t, q))
 	assert.Zero(t, q.journal.firstUnfinished())
 	assert.Empty(t, q.journal.waiting)
@@ -222,7 +222,7 @@ func TestEqualMessagesOfATransfer(t *testing.T) {
 	large := NewEvent{Source: "web", Key: "u:a", Raw: fmt.Appendf(nil, `{"userId":"a","messageId":"%0*d"}`, pageBytes, 0)}
 	other := NewEvent{Source: "web", Key: "u:b", Raw: []byte(`{"userId":"b"}`)}
 	require.NoError(t, q.Append(t.Context(), []NewEvent{large, large, other}))
-	require.Eventually(t, func() bool { return q.settle(t.Context()) == nil }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return q.settle(t.Context()) == nil }, time.Minute, time.Millisecond)
 	assert.Equal(t, 2, len(storedEvents(t, q)["a"]))
 }
 

@@ -67,14 +67,14 @@ func TestLetterThatIsReplayedTwiceIsCountedOnce(t *testing.T) {
 			name = countParked
 		}
 		require.NoError(t, q.Append(t.Context(), []NewEvent{{Source: "web", Key: "u:u", Raw: []byte(`{"type":"track","userId":"u"}`)}}))
-		require.Eventually(t, func() bool { return counts()[name] == 1 }, 30*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return counts()[name] == 1 }, time.Minute, time.Millisecond)
 		working.Store(true)
 		_, err = q.ReplayDeadLetters(t.Context(), DeadLetterFilter{})
 		require.NoError(t, err)
 		n, err := q.Replay(t.Context(), ReplayRequest{Instance: "main"})
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
-		require.Eventually(t, func() bool { return counts()[countReplayed] == 1 && counts()[countDelivered] >= 2 }, 30*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return counts()[countReplayed] == 1 && counts()[countDelivered] >= 2 }, time.Minute, time.Millisecond)
 		assert.EqualValues(t, 0, counts()[name], "%v", counts())
 		assert.EqualValues(t, 2, counts()[countDelivered], "%v", counts())
 		r.Stop(context.WithoutCancel(t.Context()))

@@ -116,7 +116,7 @@ func TestOperationsContinueAfterRestart(t *testing.T) {
 			require.NoError(t, q.Append(t.Context(), importEvents(users, 2)))
 		}
 		asked := remote.Polls()
-		require.Eventually(t, func() bool { return remote.Polls() > asked+2 && len(remote.Log()) == users }, 20*time.Second, 5*time.Millisecond)
+		require.Eventually(t, func() bool { return remote.Polls() > asked+2 && len(remote.Log()) == users }, time.Minute, 5*time.Millisecond)
 		if round == 2 {
 			remote.FinishAll()
 			waitForCounts(t, runner, map[string]int64{"events": 2 * users, "delivered": 2 * users})

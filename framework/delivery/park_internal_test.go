@@ -68,7 +68,7 @@ func TestUnwritableLetterDoesNotBlockReload(t *testing.T) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return w.partitions[0] != nil && w.partitions[0].pendingWrites > 0
-	}, 10*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	ended := make(chan struct{})
 	go func() { defer close(ended); assert.NoError(t, r.SetInstances(setting, nil)) }()
 	select {
@@ -81,7 +81,7 @@ func TestUnwritableLetterDoesNotBlockReload(t *testing.T) {
 	require.Eventually(t, func() bool {
 		n := 0
 		return q.DeadLetters(t.Context(), DeadLetterFilter{}, func(*DeadLetter) error { n++; return nil }) == nil && n == 1
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 }
 
 // While a command's letters are read and started, they are neither parked nor in flight. Reconciling at that moment must not
@@ -112,10 +112,10 @@ func TestReconcileDoesNotUndoReplay(t *testing.T) {
 	for range 3 {
 		require.NoError(t, q.Append(t.Context(), []NewEvent{{Source: "web", Key: "u:u", Raw: []byte(`{"type":"track","userId":"u"}`)}}))
 	}
-	require.Eventually(t, func() bool { return count(countParked) == 3 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return count(countParked) == 3 }, time.Minute, 5*time.Millisecond)
 	working.Store(true)
 	replaying.Store(true)
 	_, err = q.ReplayDeadLetters(t.Context(), DeadLetterFilter{Parked: true})
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return count(countDelivered) == 3 && count(countParked) == 0 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return count(countDelivered) == 3 && count(countParked) == 0 }, time.Minute, 5*time.Millisecond)
 }

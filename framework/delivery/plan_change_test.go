@@ -50,7 +50,7 @@ func TestSubscriptionRenamedWhileEventsWait(t *testing.T) {
 		n++
 	}
 	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("s", 0, same), newEvent("s", 1, same)}))
-	require.Eventually(t, func() bool { fine(); return countsOf(runner)["parked"] == 2 }, 20*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { fine(); return countsOf(runner)["parked"] == 2 }, time.Minute, 20*time.Millisecond)
 	set(down)
 	for range 20 {
 		fine()
@@ -132,7 +132,7 @@ func TestRepeatedReplayRequestRunsOnce(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("last", 0, `,"group":"other"`)}))
-	require.Eventually(t, func() bool { return runner.Status()[0].Waiting >= 4 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return runner.Status()[0].Waiting >= 4 }, time.Minute, 5*time.Millisecond)
 	remote.mu.Lock()
 	now = well
 	remote.mu.Unlock()

@@ -119,7 +119,7 @@ func startTogether(t *testing.T, url string, replicas, number int) {
 				owned += r.Status()[0].Partitions
 			}
 			return owned == 16
-		}, 30*time.Second, 20*time.Millisecond)
+		}, time.Minute, 20*time.Millisecond)
 	}
 	for i := range number {
 		if runners[i] != nil {

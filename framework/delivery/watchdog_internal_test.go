@@ -88,15 +88,15 @@ func TestPartitionsWithoutOwner(t *testing.T) {
 		return nil
 	}
 	hasBoth := func() bool { f := find(CodeNoOwner); return f != nil && slices.Equal(f.Partitions, []int{0, 1}) }
-	require.Eventually(t, hasBoth, 30*time.Second, 20*time.Millisecond)
+	require.Eventually(t, hasBoth, time.Minute, 20*time.Millisecond)
 	assert.False(t, r.Health(t.Context()).Delivering)
 	raw := []byte(`{"type":"track","userId":"u"}`)
 	require.NoError(t, q.Append(t.Context(), []NewEvent{{Source: "web", Key: "u:u", Raw: raw}, {Source: "web", Key: "u:u", Raw: raw}}))
-	require.Eventually(t, func() bool { s := r.Status()[0]; return s.Behind == 2 && s.Lag > time.Second }, 20*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { s := r.Status()[0]; return s.Behind == 2 && s.Lag > time.Second }, time.Minute, 20*time.Millisecond)
 	assert.Equal(t, []int{0, 1}, r.Status()[0].Unowned)
 	store.fails.Store(false)
 	require.Eventually(t, func() bool {
 		s := r.Status()[0]
 		return s.Partitions == 2 && s.Counts[countDead] == 2 && len(s.Unowned) == 0 && r.Health(t.Context()).Ready
-	}, 30*time.Second, 20*time.Millisecond)
+	}, time.Minute, 20*time.Millisecond)
 }

@@ -50,7 +50,7 @@ func sandboxProcess(b *testing.B) *url.URL {
 			_ = conn.Close()
 		}
 		return err == nil
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	return &url.URL{Scheme: "http", Host: address}
 }
 

@@ -106,7 +106,7 @@ func (p *port) get(from, to, preface string, secure bool) (text, protocol string
 			return conn, err
 		}}
 	defer transport.CloseIdleConnections()
-	client, scheme := &http.Client{Transport: transport, Timeout: 10 * time.Second}, "http://"
+	client, scheme := &http.Client{Transport: transport, Timeout: time.Minute}, "http://"
 	if secure {
 		scheme = "https://"
 	}
@@ -224,7 +224,7 @@ backend b
 		require.Eventually(t, func() bool {
 			text, protocol, _, err = p.get("127.0.0.9", proxy, "", true)
 			return err == nil
-		}, 10*time.Second, 20*time.Millisecond)
+		}, time.Minute, 20*time.Millisecond)
 		time.Sleep(350 * time.Millisecond) // some health checks
 		again, _, _, err := p.get("127.0.0.10", proxy, "", true)
 		require.NoError(t, cmd.Process.Kill())
@@ -251,7 +251,7 @@ func TestConnectionLimitWithTLS(t *testing.T) {
 		_, err = first.Read(make([]byte, 1))
 		var timeout net.Error
 		return !errors.As(err, &timeout) || !timeout.Timeout()
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 }
 
 // boundTo is a listener of which only the address is known.

@@ -101,7 +101,7 @@ func newOptions(file string, log io.Writer) Options {
 // eventually waits until a condition is true. It runs in the goroutine of the test, so that conditions may set variables.
 func (s *served) eventually(condition func() bool) {
 	s.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(10 * time.Millisecond) {
 		require.True(s, time.Now().Before(deadline), "the condition is never true")
 	}
 }
@@ -109,7 +109,7 @@ func (s *served) eventually(condition func() bool) {
 // logs waits until the log has a text.
 func (s *served) logs(text string) {
 	s.Helper()
-	require.Eventually(s, func() bool { return strings.Contains(s.log.String(), text) }, 30*time.Second, 10*time.Millisecond, text)
+	require.Eventually(s, func() bool { return strings.Contains(s.log.String(), text) }, time.Minute, 10*time.Millisecond, text)
 }
 
 // call sends a request to a URL and returns the status and the body of the response. It has the local token, follows no redirects, and has

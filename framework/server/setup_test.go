@@ -68,7 +68,7 @@ func TestServerWithoutConfigWaitsForOne(t *testing.T) {
 				assert.Equal(t, http.StatusServiceUnavailable, get(http.DefaultClient, ready), "a config with mistakes is not used")
 			}
 			require.NoError(t, os.WriteFile(file, []byte(firstConfig), 0o600))
-			require.Eventually(t, func() bool { return get(http.DefaultClient, ready) == http.StatusOK }, 30*time.Second, 50*time.Millisecond)
+			require.Eventually(t, func() bool { return get(http.DefaultClient, ready) == http.StatusOK }, time.Minute, 50*time.Millisecond)
 			stop()
 			require.NoError(t, <-ended)
 			assert.NotContains(t, log.String(), strings.SplitN(at[1], "token=", 2)[1], "the log must not have the token")

@@ -133,7 +133,7 @@ func openPeer(t *testing.T, p *postgresPeer, o sqlsource.Options) (rows int, err
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			return p.terminated == 1
-		}, 30*time.Second, time.Millisecond, "the connection is not closed")
+		}, time.Minute, time.Millisecond, "the connection is not closed")
 	}()
 	result, err := sqlsource.Open(t.Context(), o)
 	if err != nil {

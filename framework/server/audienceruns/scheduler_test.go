@@ -135,7 +135,7 @@ func (r *rig) waitForRuns(s *audienceruns.Scheduler, n int) audienceruns.Run {
 		list, err = s.History(r.t.Context(), "vips", 1000)
 		require.NoError(r.t, err)
 		return len(list) >= n
-	}, 20*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	require.Len(r.t, list, n)
 	return list[0]
 }
@@ -157,7 +157,7 @@ func TestScheduleRunsMissedTimesOnce(t *testing.T) {
 		list, err := s.List(t.Context())
 		require.NoError(t, err)
 		return len(list) == 1 && list[0].Next.After(r.currentTime())
-	}, 10*time.Second, 10*time.Millisecond, "a new sync waits for its first time")
+	}, time.Minute, 10*time.Millisecond, "a new sync waits for its first time")
 	r.advance(31*time.Minute + 30*time.Second)
 	run := r.waitForRuns(s, 1)
 	assert.Equal(t, []any{audienceruns.OK, "schedule", 100, 100}, []any{run.Outcome, run.StartedBy, run.Report.Rows, run.Report.Enters})
@@ -295,7 +295,7 @@ func TestServersShareTheRuns(t *testing.T) {
 		r.advance(time.Second)
 		list, _ := three.History(t.Context(), "", 9)
 		return len(list) == 6
-	}, 10*time.Second, 20*time.Millisecond)
+	}, time.Minute, 20*time.Millisecond)
 	history, err := three.History(t.Context(), "vips", 2)
 	require.NoError(t, err)
 	assert.Equal(t, []any{audienceruns.OK, "restart after an interruption", 8}, []any{history[0].Outcome, history[0].StartedBy, history[0].Report.Exits})
@@ -348,7 +348,7 @@ func TestCommandsTakeTheLease(t *testing.T) {
 	require.Eventually(t, func() bool {
 		runs, err := s.History(t.Context(), "vips", 9)
 		return err == nil && len(runs) == 3
-	}, 20*time.Second, 10*time.Millisecond, "the run that was asked for begins after the command")
+	}, time.Minute, 10*time.Millisecond, "the run that was asked for begins after the command")
 	r.exec("DELETE FROM vips WHERE id <= 6")
 	require.NoError(t, s.RunNow(t.Context(), vips, "me"))
 	guarded := r.waitForRuns(s, 4)
@@ -364,7 +364,7 @@ func TestCommandsTakeTheLease(t *testing.T) {
 		r.advance(time.Second)
 		runs, err := s.History(t.Context(), "vips", 1)
 		return err == nil && runs[0].Outcome == audienceruns.Interrupted
-	}, 10*time.Second, 20*time.Millisecond)
+	}, time.Minute, 20*time.Millisecond)
 	runs, err := s.History(t.Context(), "vips", 9)
 	require.NoError(t, err)
 	assert.Equal(t, []any{5, "the command was ended"}, []any{len(runs), runs[0].Error}, "the sync does not run")

@@ -54,7 +54,7 @@ func (p *page) runJob(path string, form url.Values) string {
 	assert.NotContains(p.t, w.Body.String(), "<html", "nothing but the redirect")
 	job := strings.TrimPrefix(w.Header().Get("Location"), "/console/")
 	body := ""
-	require.Eventually(p.t, func() bool { body = p.get(job + "?part=1"); return strings.Contains(body, "<dt>Exits</dt>") }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(p.t, func() bool { body = p.get(job + "?part=1"); return strings.Contains(body, "<dt>Exits</dt>") }, time.Minute, 5*time.Millisecond)
 	return body
 }
 
@@ -99,7 +99,7 @@ func TestOneJobOfACohortAtATime(t *testing.T) {
 	assert.Contains(t, second.Body.String(), "Another job is already running for this")
 	close(sent.let)
 	job := strings.TrimPrefix(w.Header().Get("Location"), "/console/")
-	require.Eventually(t, func() bool { return strings.Contains(p.get(job+"?part=1"), "<dt>Exits</dt>") }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(p.get(job+"?part=1"), "<dt>Exits</dt>") }, time.Minute, 5*time.Millisecond)
 	assert.NotContains(t, p.log.String(), "action=cohort.purge")
 }
 

@@ -85,7 +85,7 @@ func TestResyncDecidesFromItsStart(t *testing.T) {
 	p, ledger := newCohortPage(t)
 	older := []destination.Change{{Identity: "external_id:u1", At: time.Now()}}
 	p.post("cohorts/main/aud_1", url.Values{"do": {"resync"}})
-	require.Eventually(t, func() bool { return strings.Contains(p.get("cohorts/main/aud_1"), ": done<") }, 30*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(p.get("cohorts/main/aud_1"), ": done<") }, time.Minute, 20*time.Millisecond)
 	require.NoError(t, ledger.Record(t.Context(), destination.Audience{ID: "aud_1"}, older))
 	assert.Contains(t, p.get("cohorts?user=u1"), `<span class="badge good">member</span>`)
 }

@@ -252,7 +252,7 @@ func TestAssetsAreServed(t *testing.T) {
 	p := newPage(t, written)
 	server := httptest.NewServer(p.http)
 	defer server.Close()
-	answer, err := (&http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}).Get(server.URL + "/console/assets/console.css")
+	answer, err := (&http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}).Get(server.URL + "/console/assets/console.css")
 	require.NoError(t, err)
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)

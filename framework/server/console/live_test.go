@@ -31,7 +31,7 @@ func TestLivePartsUpdateWhileFocused(t *testing.T) {
 	require.True(t, chromium.Ask[bool](t, ctx, focus))
 	require.NoError(t, q.queue.Append(t.Context(), []delivery.NewEvent{{Source: "web", Key: "u:late", Raw: []byte(`{"type":"track","event":"Bought","messageId":"m-late","userId":"late"}`)}}))
 	shown := `document.querySelector("[data-live]").textContent.includes("late")`
-	require.Eventually(t, func() bool { return chromium.Ask[bool](t, ctx, shown) }, 30*time.Second, 100*time.Millisecond)
+	require.Eventually(t, func() bool { return chromium.Ask[bool](t, ctx, shown) }, time.Minute, 100*time.Millisecond)
 	assert.Equal(t, "u1", chromium.Ask[string](t, ctx, `document.activeElement.textContent`))
 }
 
@@ -61,7 +61,7 @@ func TestPreviewIsRetried(t *testing.T) {
 		time.Sleep(300 * time.Millisecond)
 	}
 	shown := `document.querySelector("#e-s-0-subscribe .error") !== null`
-	require.Eventually(t, func() bool { return chromium.Ask[bool](t, ctx, shown) }, 30*time.Second, 100*time.Millisecond)
+	require.Eventually(t, func() bool { return chromium.Ask[bool](t, ctx, shown) }, time.Minute, 100*time.Millisecond)
 	assert.Equal(t, int32(1), most.Load())
 }
 

@@ -83,7 +83,7 @@ func newQueuePageOf(t *testing.T, n int, change func(*console.Config)) *queuePag
 	})
 	require.Eventually(t, func() bool {
 		return len(q.letters(t)) == n && len(q.runner.Verdicts(n, func(*delivery.VerdictRecord) bool { return true })) == n
-	}, 30*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	return q
 }
 
@@ -139,7 +139,7 @@ func TestDeadLettersOfRemovedInstanceAreNotReplayed(t *testing.T) {
 	before := q.letters(t)[0].At
 	w = q.do(http.MethodPost, "letters", url.Values{"do": {"replay"}, "id": {q.letters(t)[0].ID}}, nil)
 	assert.Equal(t, http.StatusSeeOther, w.Code)
-	require.Eventually(t, func() bool { l := q.letters(t); return len(l) == 1 && l[0].At.After(before) }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { l := q.letters(t); return len(l) == 1 && l[0].At.After(before) }, time.Minute, 5*time.Millisecond)
 }
 
 func TestLongListsAreCut(t *testing.T) {
@@ -269,7 +269,7 @@ func TestVerdictsOfOtherServers(t *testing.T) {
 	})
 	letter := q.letters(t)[0]
 	path := fmt.Sprintf("events/%d/%d", letter.Seq, letter.Index)
-	require.Eventually(t, func() bool { return strings.Contains(q.get(path), "refused by Acme") }, 30*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(q.get(path), "refused by Acme") }, time.Minute, 5*time.Millisecond)
 	body := q.get(path)
 	assert.Regexp(t, "(?s)A later attempt.*An earlier attempt", body)
 	assert.NotContains(t, body, "Known already")

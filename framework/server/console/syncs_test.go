@@ -67,7 +67,7 @@ audienceSyncs:
 // waitFor reloads a page until it has a text, and returns it.
 func (p *page) waitFor(path, text string) (body string) {
 	p.t.Helper()
-	require.Eventually(p.t, func() bool { body = p.get(path); return strings.Contains(body, text) }, 30*time.Second, 10*time.Millisecond, "%s", text)
+	require.Eventually(p.t, func() bool { body = p.get(path); return strings.Contains(body, text) }, time.Minute, 10*time.Millisecond, "%s", text)
 	return body
 }
 
@@ -78,7 +78,7 @@ func (p *page) preview() string {
 	require.Equal(p.t, http.StatusSeeOther, w.Code, w.Body.String())
 	job := strings.TrimPrefix(w.Header().Get("Location"), "/console/")
 	var body string
-	require.Eventually(p.t, func() bool { body = p.get(job + "?part=1"); return !strings.Contains(body, "Nothing is sent.") }, 30*time.Second, 5*time.Millisecond)
+	require.Eventually(p.t, func() bool { body = p.get(job + "?part=1"); return !strings.Contains(body, "Nothing is sent.") }, time.Minute, 5*time.Millisecond)
 	return body
 }
 

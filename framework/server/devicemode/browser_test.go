@@ -120,7 +120,7 @@ func (p *page) eventually(recorded string, received ...string) {
 	slices.Sort(received)
 	passed := assert.Eventually(p.t, func() bool {
 		return p.recorded() == recorded && slices.Equal(slices.Sorted(slices.Values(p.server.received())), received)
-	}, 15*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 	if !passed {
 		p.t.Fatalf("the destination got %s, the server received %v, the console says %s", p.recorded(), p.server.received(), p.logs())
 	}
@@ -203,7 +203,7 @@ func testStuckAction(t *testing.T, browser context.Context) {
 	p.run(`await Promise.all([ajs.track("Secret", {stuck: true}), ajs.track("Secret"), ajs.track("Open")])`)
 	p.recordedNames("Secret Secret Open")
 	assert.Contains(t, p.logs(), "goes on without an action that took longer than 1000 ms")
-	require.Eventually(t, func() bool { return len(p.server.received()) == 3 }, 5*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return len(p.server.received()) == 3 }, time.Minute, 20*time.Millisecond)
 	for _, e := range p.server.events {
 		want := map[string]string{"Secret": `{"Shop":false,"Probe":true}`, "Open": `{}`}[e.Value.Get("event").Str()]
 		if e.Value.Get("properties").Get("stuck").Exists() {
@@ -229,7 +229,7 @@ func testOffline(t *testing.T, browser context.Context) {
 	p.setOffline(false)
 	require.Eventually(t, func() bool {
 		return len(p.server.received()) >= 200 && chromium.Ask[int](t, p.browser, `probe.length`) > 200
-	}, 30*time.Second, 100*time.Millisecond, "%v", p.logs())
+	}, time.Minute, 100*time.Millisecond, "%v", p.logs())
 	assert.Equal(t, true, chromium.Ask[bool](t, p.browser, `probe.filter(({kind}) => kind === "record").map(({name}) => name).join() === Array.from({length: 200}, (_, i) => "E" + i).join()`))
 }
 
@@ -237,9 +237,9 @@ func testServerDown(t *testing.T, browser context.Context) {
 	p := openPage(t, browser, pageOptions{settings: "site: a"})
 	p.server.setDown(true)
 	p.run(`for (const name of ["A", "B", "C"]) ajs.track(name)`)
-	require.Eventually(t, func() bool { return strings.Contains(p.logs(), "events wait") }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(p.logs(), "events wait") }, time.Minute, 20*time.Millisecond)
 	p.server.setDown(false)
-	passed := assert.Eventually(t, func() bool { return p.recorded() == recordedABC }, 20*time.Second, 50*time.Millisecond)
+	passed := assert.Eventually(t, func() bool { return p.recorded() == recordedABC }, time.Minute, 50*time.Millisecond)
 	require.True(t, passed, "%s %s", p.recorded(), p.logs())
 }
 
@@ -250,7 +250,7 @@ func testOrder(t *testing.T, browser context.Context) {
 	p := openPage(t, browser, pageOptions{settings: "site: a"})
 	p.server.setSlow("A")
 	p.run(`await Promise.all(["A", "B", "C"].map((name) => ajs.track(name)))`)
-	passed := assert.Eventually(t, func() bool { return p.recorded() == recordedABC && len(p.server.received()) == 3 }, 15*time.Second, 50*time.Millisecond)
+	passed := assert.Eventually(t, func() bool { return p.recorded() == recordedABC && len(p.server.received()) == 3 }, time.Minute, 50*time.Millisecond)
 	require.True(t, passed, "%s %s", p.recorded(), p.logs())
 }
 
@@ -262,11 +262,11 @@ func testStorageRefused(t *testing.T, browser context.Context) {
 	p := openPage(t, browser, pageOptions{settings: "site: a", first: storageRefused})
 	p.server.setDown(true)
 	p.run(`ajs.track("A"); ajs.track("B")`)
-	require.Eventually(t, func() bool { return strings.Contains(p.logs(), "events wait") }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(p.logs(), "events wait") }, time.Minute, 20*time.Millisecond)
 	p.server.setDown(false)
 	require.Eventually(t, func() bool {
 		return p.recorded() == `[{"kind":"record","name":"A","site":"a"},{"kind":"record","name":"B","site":"a"}]`
-	}, 30*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 }
 
 func testContentSecurityPolicy(t *testing.T, browser context.Context) {
@@ -286,12 +286,12 @@ func testKeptForNextPage(t *testing.T, browser context.Context) {
 	p := openPage(t, browser, pageOptions{settings: "site: a"})
 	p.server.setDown(true)
 	p.run(`ajs.track("A"); ajs.track("B"); await new Promise((resolve) => setTimeout(resolve, 300))`)
-	require.Eventually(t, func() bool { return strings.Contains(p.logs(), "events wait") }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(p.logs(), "events wait") }, time.Minute, 20*time.Millisecond)
 	p.server.setDown(false)
 	p.open()
 	require.Eventually(t, func() bool {
 		return p.recorded() == `[{"kind":"record","name":"A","site":"a"},{"kind":"record","name":"B","site":"a"}]`
-	}, 20*time.Second, 50*time.Millisecond, "%v", p.logs())
+	}, time.Minute, 50*time.Millisecond, "%v", p.logs())
 }
 
 // testScriptTag loads the server's copy of analytics.js as the snippet of a page does, with a call before it is there.
@@ -314,7 +314,7 @@ func testScriptTag(t *testing.T, browser context.Context) {
 func (p *page) recordedNames(names string) {
 	p.t.Helper()
 	const list = `probe.filter(({kind}) => kind === "record").map(({name}) => name).join(" ")`
-	require.Eventually(p.t, func() bool { return chromium.Ask[string](p.t, p.browser, list) == names }, 15*time.Second, 50*time.Millisecond, "%s", p.logs())
+	require.Eventually(p.t, func() bool { return chromium.Ask[string](p.t, p.browser, list) == names }, time.Minute, 50*time.Millisecond, "%s", p.logs())
 }
 
 // testTabs lets events wait in two tabs. Each tab performs its own, and the next page takes over those of a closed one, once.
@@ -324,7 +324,7 @@ func testTabs(t *testing.T, browser context.Context) {
 	two := one.newTab()
 	for tab, names := range map[*page]string{one: `["A", "B"]`, two: `["C"]`} {
 		tab.run(`for (const name of ` + names + `) ajs.track(name)`)
-		require.Eventually(t, func() bool { return strings.Contains(tab.logs(), "events wait") }, 10*time.Second, 20*time.Millisecond)
+		require.Eventually(t, func() bool { return strings.Contains(tab.logs(), "events wait") }, time.Minute, 20*time.Millisecond)
 	}
 	require.NoError(t, chromedp.Do(one.browser, chromedp.Navigate("about:blank")))
 	one.server.setDown(false)
@@ -360,7 +360,7 @@ func testTabsAtOnce(t *testing.T, browser context.Context) {
 	for _, tab := range tabs {
 		require.Eventually(t, func() bool {
 			return chromium.Ask[bool](t, tab.browser, `localStorage.getItem("_landfall_wk_probe-web/old") !== null`)
-		}, 5*time.Second, 10*time.Millisecond)
+		}, time.Minute, 10*time.Millisecond)
 	}
 	at := time.Now().Add(500 * time.Millisecond).UnixMilli()
 	for _, tab := range tabs {
@@ -372,7 +372,7 @@ func testTabsAtOnce(t *testing.T, browser context.Context) {
 		}
 		return count
 	}
-	require.Eventually(t, func() bool { return recorded() > 0 }, 15*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return recorded() > 0 }, time.Minute, 50*time.Millisecond)
 	for _, tab := range tabs {
 		tab.run(`await ajs; await ajs.page(); await ajs.track("Last", {}, {integrations: {"Probe (Actions)": false}})`)
 	}
@@ -386,7 +386,7 @@ func testBackButton(t *testing.T, browser context.Context) {
 	one := openPage(t, browser, pageOptions{settings: "site: a", first: freezable})
 	one.server.setDown(true)
 	one.run(`window.frozen = true; ajs.track("A")`)
-	require.Eventually(t, func() bool { return strings.Contains(one.logs(), "events wait") }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(one.logs(), "events wait") }, time.Minute, 20*time.Millisecond)
 	one.run(`window.dispatchEvent(new Event("pagehide"))`)
 	one.server.setDown(false)
 	one.newTab().recordedNames("A")

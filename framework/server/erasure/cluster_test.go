@@ -146,7 +146,7 @@ func TestErasedOnACluster(t *testing.T) {
 	w.fill("gone-1", "stays-1", "stays-2")
 	w.fill("gone-2", "stays-3")
 	w.fillBlock()
-	require.Eventually(t, func() bool { list, compressed := c.filesWith("gone-1"); return len(list) > 0 && compressed > 0 }, 30*time.Second, 100*time.Millisecond)
+	require.Eventually(t, func() bool { list, compressed := c.filesWith("gone-1"); return len(list) > 0 && compressed > 0 }, time.Minute, 100*time.Millisecond)
 	before, _, err := w.queue.Latest(t.Context(), "", 10)
 	require.NoError(t, err)
 	id := w.request(gone)[0].ID
@@ -306,7 +306,7 @@ func TestEveryServerForgetsVerdicts(t *testing.T) {
 		}
 		return users
 	}
-	require.Eventually(t, func() bool { return len(remembered()) == 2 }, 30*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return len(remembered()) == 2 }, time.Minute, 10*time.Millisecond)
 	w.request(gone)
 	held, err := w.store.HoldErasures(t.Context(), "another server", time.Hour)
 	require.NoError(t, err)

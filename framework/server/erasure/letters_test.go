@@ -36,7 +36,7 @@ func (w *world) refuse(users ...string) {
 		raw := fmt.Sprintf(`{"type":"track","event":"A","userId":%q,"messageId":"letter-%[1]s","receivedAt":%[2]q}`, user, time.Now().Add(-time.Minute).UTC().Format(time.RFC3339Nano))
 		require.NoError(w.t, w.queue.Append(w.t.Context(), []delivery.NewEvent{{Source: "web", Key: "u:" + user, Raw: []byte(raw)}}))
 	}
-	require.Eventually(w.t, func() bool { return len(w.letters()) == len(users) }, 30*time.Second, 10*time.Millisecond)
+	require.Eventually(w.t, func() bool { return len(w.letters()) == len(users) }, time.Minute, 10*time.Millisecond)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.t.Context()), 10*time.Second)
 	defer cancel()
 	runner.Stop(ctx)

@@ -169,11 +169,11 @@ func TestRunningEraser(t *testing.T) {
 	watcher, err := erasure.NewWatcher(t.Context(), w.store, func() string { return key }, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	defer watcher.Close()
-	require.Eventually(t, func() bool { return w.receipt(id).State() == "failing" && oldest() > 0 }, 30*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return w.receipt(id).State() == "failing" && oldest() > 0 }, time.Minute, 20*time.Millisecond)
 	w.fails.Store(false)
-	require.Eventually(t, func() bool { return w.receipt(id).State() == "done" && oldest() == 0 }, 30*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return w.receipt(id).State() == "done" && oldest() == 0 }, time.Minute, 20*time.Millisecond)
 	w.request(erasure.User{Identifiers: []string{"u2"}})
-	require.Eventually(t, func() bool { return watcher.HasEvent(event.MustParse(`{"userId":"u2"}`)) }, 30*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return watcher.HasEvent(event.MustParse(`{"userId":"u2"}`)) }, time.Minute, 20*time.Millisecond)
 	assert.True(t, watcher.HasEvent(event.MustParse(`{"userId":"gone-1"}`)), "events of a user who was erased lately may wait in a server")
 }
 
@@ -249,7 +249,7 @@ func TestRequestsInFlightAreAwaited(t *testing.T) {
 	w.fill("gone-1")
 	<-arrived
 	w.request(gone)
-	require.Eventually(t, runner.IsSendingErased, 30*time.Second, 5*time.Millisecond)
+	require.Eventually(t, runner.IsSendingErased, time.Minute, 5*time.Millisecond)
 	c := w.config()
 	c.Runner = runner
 	var released atomic.Bool
@@ -268,7 +268,7 @@ func TestRequestsInFlightAreAwaited(t *testing.T) {
 		}
 		return users
 	}
-	require.Eventually(t, func() bool { return len(remembered()) == 1 }, 30*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(remembered()) == 1 }, time.Minute, 5*time.Millisecond)
 	require.NoError(t, erasure.RunOnce(t.Context(), c))
 	assert.Equal(t, []string{"erased"}, remembered(), "the process forgets the user as well")
 }

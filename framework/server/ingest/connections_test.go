@@ -84,7 +84,7 @@ func TestHealthRespondsAtConnectionLimit(t *testing.T) {
 			for _, conn := range held {
 				_ = conn.Close()
 			}
-			require.Eventually(t, func() bool { return request(t, "POST", url+"/v1/page", page) == 200 }, 5*time.Second, 10*time.Millisecond)
+			require.Eventually(t, func() bool { return request(t, "POST", url+"/v1/page", page) == 200 }, time.Minute, 10*time.Millisecond)
 		})
 	}
 }

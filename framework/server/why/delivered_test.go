@@ -52,7 +52,7 @@ func (r *records) deliver(text string) {
 		list, _, err := r.queue.Latest(r.t.Context(), "", 100)
 		require.NoError(r.t, err)
 		return !slices.ContainsFunc(list, func(e delivery.StoredEvent) bool { return progress.Of(&e) == delivery.EventWaiting })
-	}, 30*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.t.Context()), 10*time.Second)
 	defer cancel()
 	runner.Stop(ctx)
