@@ -8,7 +8,6 @@ import (
 	"errors"
 	"iter"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/event"
@@ -78,27 +77,37 @@ func urlDecode(s string, _ args) (string, error) {
 	return strings.ToValidUTF8(decoded, "\uFFFD"), nil
 }
 
-var base64Text = regexp.MustCompile(`^[A-Za-z0-9+/]*={0,2}$`)
-
+// base64Decode ignores white space. Padding may be missing.
 func base64Decode(s string, _ args) (string, error) {
-	if !base64Text.MatchString(s) {
-		return "", errors.New("needs base64 text")
+	s = strings.Join(strings.Fields(s), "")
+	if len(s)%4 == 0 {
+		s = strings.TrimSuffix(strings.TrimSuffix(s, "="), "=")
 	}
-	raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
+	raw, err := base64.RawStdEncoding.DecodeString(s)
 	if err != nil {
 		return "", errors.New("needs base64 text")
 	}
 	return strings.ToValidUTF8(string(raw), "\uFFFD"), nil
 }
 
-// toJSON works like JSON.stringify. The argument is the number of spaces for indentation.
+// toJSON works like JSON.stringify. The argument is the number of spaces for indentation, or its text; at most 10 characters count.
 func toJSON(v event.Value, a args) (event.Value, error) {
-	spaces := min(a.intArg(0, 0), 10)
-	if spaces <= 0 {
+	if v.Kind() == event.Absent {
+		return v, nil
+	}
+	step := ""
+	switch indent := a.at(0); indent.Kind() {
+	case event.Number:
+		step = strings.Repeat(" ", min(max(a.intArg(0, 0), 0), 10))
+	case event.String:
+		characters := []rune(indent.Str())
+		step = string(characters[:min(len(characters), 10)])
+	}
+	if step == "" {
 		return event.NewString(v.Stringify()), nil
 	}
 	var b strings.Builder
-	err := writeIndented(&b, v, "\n", strings.Repeat(" ", spaces))
+	err := writeIndented(&b, v, "\n", step)
 	return event.NewString(b.String()), err
 }
 

@@ -16,14 +16,14 @@ type literal struct{ v event.Value }
 
 func (n literal) eval(*scope) (event.Value, error) { return n.v, nil }
 
-// special is nil, empty or blank. They have a special meaning in comparisons only.
+// special is nil, empty or blank. They have a special meaning in comparisons only; elsewhere, empty and blank are an empty text.
 type special string
 
 func (n special) eval(*scope) (event.Value, error) {
 	if n == "nil" {
 		return event.NewNull(), nil
 	}
-	return event.Value{}, nil
+	return event.NewString(""), nil
 }
 
 type variable struct{ name string }
@@ -55,9 +55,11 @@ func (n member) eval(s *scope) (event.Value, error) {
 }
 
 // property returns a member of an object, an item of an array, a character of a string, or the first, last, size and length of
-// these.
+// these. Members of null are null.
 func property(of event.Value, name string) event.Value {
 	switch of.Kind() {
+	case event.Null:
+		return of
 	case event.Object:
 		if v := of.Get(name); name != "size" || v.Kind() != event.Absent {
 			return v
@@ -66,15 +68,19 @@ func property(of event.Value, name string) event.Value {
 	case event.Array:
 		return itemProperty(of, name)
 	case event.String:
-		if name == "size" {
-			name = "length"
-		}
-		if of.Str() == "" && name == "length" {
-			return event.NewInt(0)
-		}
-		return event.PathOf(name).Read(of)
+		return textProperty(of, name)
 	}
 	return event.Value{}
+}
+
+func textProperty(text event.Value, name string) event.Value {
+	switch {
+	case name == "size" || name == "length":
+		return event.NewInt(int64(event.UTF16Len(text.Str())))
+	case text.Str() == "": // whose members are the text itself for a path
+		return event.Value{}
+	}
+	return event.PathOf(name).Read(text)
 }
 
 func itemProperty(list event.Value, name string) event.Value {

@@ -2,6 +2,7 @@ package liquid
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"sync"
 
@@ -41,10 +42,21 @@ func (a args) numberArg(i int, fallback float64) float64 {
 	return fallback
 }
 
-// intArg returns an argument as an integer, clamped so that it fits an int on any machine.
-func (a args) intArg(i, fallback int) int {
-	return int(min(max(a.numberArg(i, float64(fallback)), -MaxWork), MaxWork))
+// isSet reports whether JavaScript takes an argument for true.
+func (a args) isSet(i int) bool {
+	v := a.at(i)
+	return isTruthy(v) && !(v.IsString() && v.Str() == "") && !(v.Kind() == event.Number && v.Float() == 0)
 }
+
+// intArg returns an argument as an integer, clamped so that it fits an int on any machine. A fraction is cut off.
+func (a args) intArg(i, fallback int) int { return clampInt(a.numberArg(i, float64(fallback))) }
+
+// countArg returns an argument as a number of characters. A fraction counts as a character.
+func (a args) countArg(i, fallback int) int {
+	return clampInt(math.Ceil(a.numberArg(i, float64(fallback))))
+}
+
+func clampInt(f float64) int { return int(min(max(f, -MaxWork), MaxWork)) }
 
 // disabledFilters are the filters that Segment does not allow, and sample, whose result is random.
 var disabledFilters = []string{

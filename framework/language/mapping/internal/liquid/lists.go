@@ -1,6 +1,7 @@
 package liquid
 
 import (
+	"math"
 	"strings"
 	"unicode/utf8"
 
@@ -133,14 +134,17 @@ func sliceFilter(v event.Value, a args) (event.Value, error) {
 	if !v.Exists() {
 		return event.NewArray(nil), nil
 	}
-	if v.Kind() == event.Array {
-		return event.NewArray(slicePart(listItems(v), a)), nil
+	if v.Kind() != event.Array {
+		return event.NewString(string(slicePart([]rune(printText(v)), a.countArg(0, 0), a.countArg(1, 1)))), nil
 	}
-	return event.NewString(string(slicePart([]rune(printText(v)), a))), nil
+	if math.IsNaN(jsNumber(a.at(0))) {
+		return event.NewArray(nil), nil // as in liquidjs, where a text starts at 0
+	}
+	from := a.numberArg(0, 0)
+	return event.NewArray(slicePart(listItems(v), clampInt(from), clampInt(from+a.numberArg(1, 1))-clampInt(from))), nil
 }
 
-func slicePart[T any](all []T, a args) []T {
-	from, n := a.intArg(0, 0), a.intArg(1, 1)
+func slicePart[T any](all []T, from, n int) []T {
 	if from < 0 {
 		from += len(all)
 	}
@@ -165,7 +169,10 @@ func compactFilter(v event.Value, _ args) (event.Value, error) {
 func sumFilter(v event.Value, a args) (event.Value, error) {
 	total, path := 0.0, event.NewPath(a.textArg(0, ""))
 	for _, item := range listItems(v) {
-		total += toNumber(path.Read(item))
+		if a.isSet(0) {
+			item = path.Read(item)
+		}
+		total += toNumber(item)
 	}
 	return numberValue(total), nil
 }

@@ -43,20 +43,17 @@ func binaryFilter(join func(a, b float64) float64) filter {
 
 // modulo returns the remainder of a division with the sign of the divisor.
 func modulo(a, b float64) float64 {
-	m := math.Mod(a, b)
-	if m != 0 && (m < 0) != (b < 0) {
-		m += b
-	}
-	return m
+	return math.Mod(math.Mod(a, b)+b, b)
 }
 
 // divideFilter implements divided_by. It returns fractions, so 7 by 2 is 3.5, unless the second argument asks for integers.
 func divideFilter(v event.Value, a args) (event.Value, error) {
-	quotient := toNumber(v) / a.numberArg(0, math.NaN())
-	if isTruthy(a.at(1)) {
-		quotient = math.Floor(quotient)
-	}
-	return numberValue(quotient), nil
+	return binaryFilter(func(dividend, divisor float64) float64 {
+		if toNumber(a.at(1)) != 0 {
+			return math.Floor(dividend / divisor)
+		}
+		return dividend / divisor
+	})(v, a)
 }
 
 // roundFilter rounds half away from zero, based on the decimal digits of the number: 1.005 rounded to two places is 1.01.

@@ -38,7 +38,7 @@ func textFilters() []filterEntry {
 		{"strip", "[characters]", "the text without white space, or certain characters, at its ends", `" a " | strip`, textArgsFilter(trimFilter(strings.TrimFunc))},
 		{"strip_html", "", "the text without HTML tags, comments, scripts and styles", `"<b>a</b>" | strip_html`, textFilter(stripHTML)},
 		{"strip_newlines", "", "the text without line breaks", `"a\nb" | strip_newlines`, textFilter(func(s string) string { return newlines.ReplaceAllString(s, "") })},
-		{"truncate", "[length, [ending]]", "the text of at most 50 characters or another number, which include the ending `...`", `"abcdefgh" | truncate: 6`, textArgsFilter(truncateText)},
+		{"truncate", "[length, [ending]]", "the text of at most 50 characters or another number, which include the ending `...`", `"abcdefgh" | truncate: 6`, truncateText},
 		{"truncatewords", "[number, [ending]]", "the first 15 words or another number, with the ending `...`", `"a b c d" | truncatewords: 2`, textArgsFilter(truncateWords)},
 		{"upcase", "", "the text in upper case", `"Straße" | upcase`, textFilter(func(s string) string { return cases.Upper(language.Und).String(s) })},
 	}
@@ -60,12 +60,11 @@ func capitalize(s string) string {
 // trimFilter removes white space, or the characters of the argument.
 func trimFilter(cut func(string, func(rune) bool) string) func(string, args) (string, error) {
 	return func(s string, a args) (string, error) {
-		characters := a.textArg(0, "")
-		if characters == "" {
+		if !a.isSet(0) {
 			return cut(s, unicode.IsSpace), nil
 		}
 		set := map[rune]bool{}
-		for _, r := range characters {
+		for _, r := range printText(a.at(0)) {
 			set[r] = true
 		}
 		return cut(s, func(r rune) bool { return set[r] }), nil
@@ -142,14 +141,14 @@ func countWords(v event.Value, a args) (event.Value, error) {
 	return event.NewInt(int64(n)), nil
 }
 
-// truncateText truncates a text to a number of characters, including the dots.
-func truncateText(s string, a args) (string, error) {
-	maxLen, dots := a.intArg(0, 50), a.textArg(1, "...")
-	characters := []rune(s)
-	if len(characters) <= maxLen || s == "" {
-		return s, nil
+// truncateText truncates a text to a number of characters, including the dots. A value that is not longer stays as it is.
+func truncateText(v event.Value, a args) (event.Value, error) {
+	maxLen, dots := a.countArg(0, 50), a.textArg(1, "...")
+	characters := []rune(printText(v))
+	if len(characters) <= max(maxLen, 0) {
+		return v, nil
 	}
-	return string(characters[:max(maxLen-utf8.RuneCountInString(dots), 0)]) + dots, nil
+	return event.NewString(string(characters[:max(maxLen-utf8.RuneCountInString(dots), 0)]) + dots), nil
 }
 
 // truncateWords keeps the first words. As in liquidjs, it adds the dots even if the text has exactly as many words, and returns ""
@@ -158,12 +157,16 @@ func truncateWords(s string, a args) (string, error) {
 	if a.hasArg(0) && math.IsNaN(jsNumber(a.at(0))) {
 		return "", nil
 	}
-	maxWords := max(a.intArg(0, 15), 1)
 	words := spaces.Split(strings.TrimLeftFunc(s, unicode.IsSpace), -1)
-	if len(words) < maxWords {
-		return strings.Join(words, " "), nil
+	limit := a.numberArg(0, 15)
+	if limit <= 0 {
+		limit = 1
 	}
-	return strings.Join(words[:maxWords], " ") + a.textArg(1, "..."), nil
+	kept := strings.Join(words[:int(min(limit, float64(len(words))))], " ")
+	if float64(len(words)) < limit {
+		return kept, nil
+	}
+	return kept + a.textArg(1, "..."), nil
 }
 
 // slugModes have the characters that a slug keeps.
