@@ -17,7 +17,7 @@ func TestCheckpointsAreComparedWithTheLog(t *testing.T) {
 	q, now := newMemoryQueue(t, Config{Partitions: 1})
 	at := func(second int64) int64 { return time.Unix(second, 0).UnixNano() }
 	for second := range int64(4) {
-		*now = time.Unix(101+second, 0)
+		now.set(time.Unix(101+second, 0))
 		_, err := q.store.Append(t.Context(), eventsStream, []eventlog.Write{{Subject: "ev.web.0", Data: []byte("{}")}})
 		require.NoError(t, err)
 	}
@@ -85,7 +85,7 @@ func TestRepairsAreNotGuessed(t *testing.T) {
 // TestRepairedCheckpointsKeepWhatIsFinished checks that a repair forgets what a checkpoint says beyond the log, and nothing else.
 func TestRepairedCheckpointsKeepWhatIsFinished(t *testing.T) {
 	q, now := newMemoryQueue(t, Config{Partitions: 1})
-	*now = time.Unix(101, 0)
+	now.set(time.Unix(101, 0))
 	for range 4 {
 		_, err := q.store.Append(t.Context(), eventsStream, []eventlog.Write{{Subject: "ev.web.0", Data: []byte("{}")}})
 		require.NoError(t, err)
@@ -105,7 +105,7 @@ func TestRepairedCheckpointsKeepWhatIsFinished(t *testing.T) {
 func TestFirstMessageAfterATime(t *testing.T) {
 	q, now := newMemoryQueue(t, Config{Partitions: 1})
 	for _, second := range []int64{10, 20, 20, 30, 40, 50} {
-		*now = time.Unix(second, 0)
+		now.set(time.Unix(second, 0))
 		_, err := q.store.Append(t.Context(), eventsStream, []eventlog.Write{{Subject: "ev.web.0", Data: []byte("{}")}})
 		require.NoError(t, err)
 	}

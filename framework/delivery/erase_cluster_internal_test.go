@@ -76,14 +76,14 @@ func (r *trimmer) checkFound(t *testing.T, users ...string) {
 func TestRewrittenPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newTrimmer(t, Config{Retention: 10 * time.Minute})
-		*r.now = time.Now()
+		r.now.set(time.Now())
 		add := func(users ...string) {
 			var list []NewEvent
 			for _, user := range users {
 				list = append(list, NewEvent{Source: "web", Key: "u", Raw: fmt.Appendf(nil, `{"userId":%q}`, user)})
 			}
 			require.NoError(t, r.queue.Append(t.Context(), list))
-			*r.now = r.now.Add(time.Minute)
+			r.now.set(r.now.read().Add(time.Minute))
 		}
 		add("gone", "first")
 		add("second")
@@ -98,7 +98,7 @@ func TestRewrittenPages(t *testing.T) {
 		}
 		check("first", "second", "third")
 		r.checkFound(t, "third", "second", "first")
-		n, err := r.queue.Replay(t.Context(), ReplayRequest{Instance: "i", Since: *r.now, Until: *r.now})
+		n, err := r.queue.Replay(t.Context(), ReplayRequest{Instance: "i", Since: r.now.read(), Until: r.now.read()})
 		require.NoError(t, err)
 		assert.Zero(t, n)
 		n, err = r.queue.Replay(t.Context(), ReplayRequest{Instance: "i", Since: time.Now().Add(90 * time.Second)})

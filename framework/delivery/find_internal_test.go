@@ -15,14 +15,14 @@ import (
 // where one part of the log ends.
 func TestFindSaysWhatItHasSearched(t *testing.T) {
 	q, now := newMemoryQueue(t, Config{Partitions: 1})
-	begin := *now
+	begin := now.read()
 	const pages = 2*findChunk + 3
 	for i := range pages {
 		data := []byte(`{"type":"track","userId":"u"}`)
 		if i%100 == 0 {
 			data = []byte(`{"type":"track","userId":"ann"}`)
 		}
-		*now = begin.Add(time.Duration(i+1) * time.Minute)
+		now.set(begin.Add(time.Duration(i+1) * time.Minute))
 		_, err := q.store.Append(t.Context(), eventsStream, []eventlog.Write{{Subject: "ev.web.0", Data: data}})
 		require.NoError(t, err)
 	}

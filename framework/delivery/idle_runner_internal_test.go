@@ -15,8 +15,7 @@ func newIdleRunner(t *testing.T, log eventlog.Log, partitions int, s Settings, i
 	t.Helper()
 	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: partitions, MinFreeBytes: 1}.On(log))
 	require.NoError(t, err)
-	s = s.withDefaults()
-	r := &Runner{queue: q, settings: s, metrics: s.Metrics, log: slog.New(slog.DiscardHandler), leases: newLeases(q, s.Lease), name: "me", ctx: t.Context(), workers: map[string]*worker{}}
+	r := idleRunner(t, q, s)
 	w := newWorker(r, in)
 	r.workers[w.id] = w
 	t.Cleanup(func() {
@@ -26,6 +25,12 @@ func newIdleRunner(t *testing.T, log eventlog.Log, partitions int, s Settings, i
 		q.Close()
 	})
 	return r, w
+}
+
+// idleRunner returns a runner of a queue that does nothing by itself, without workers.
+func idleRunner(t *testing.T, q *Queue, s Settings) *Runner {
+	s = s.withDefaults()
+	return &Runner{queue: q, settings: s, metrics: s.Metrics, log: slog.New(slog.DiscardHandler), leases: newLeases(q, s.Lease), name: "me", ctx: t.Context(), workers: map[string]*worker{}}
 }
 
 // own gives a worker a partition, whose lease lasts, and which nothing reads.

@@ -145,12 +145,12 @@ func TestTheJournalOfAnEarlierProcess(t *testing.T) {
 		j := &journal{queue: q}
 		require.NoError(t, j.recoverGroups(t.Context()))
 		assert.Empty(t, j.waiting)
-		begin := *now
+		begin := now.read()
 		write := func(stream, subject, id string) {
 			_, err := q.appendMessage(t.Context(), stream, eventlog.Write{Subject: subject, Header: map[string]string{journalHeader: id}, Data: []byte("x")})
 			require.NoError(t, err)
 		}
-		*now = begin.Add(-c.age)
+		now.set(begin.Add(-c.age))
 		write(eventsStream, "ev.web.0", "before")
 		if c.known != "" {
 			write(eventsStream, "ev.web.0", c.known)
@@ -160,7 +160,7 @@ func TestTheJournalOfAnEarlierProcess(t *testing.T) {
 		if c.removed {
 			require.NoError(t, q.store.Delete(t.Context(), eventsStream, 3))
 		}
-		*now = begin
+		now.set(begin)
 		for _, id := range []string{"a", "b", "c"} {
 			write(journalStream, journalSubject, id)
 		}

@@ -92,33 +92,35 @@ func (f *feedFixture) take(c *pageCursor, n int) (list []uint64) {
 
 // Instances at the same place of a partition read it once, also if their sources differ. When the last one stops, the reader is closed.
 func TestInstancesShareOneRead(t *testing.T) {
-	f := newFeedFixture(t)
-	var cursors []*pageCursor
-	for i := range 50 {
-		subjects := []string{fmt.Sprintf("ctl.i%d.0", i), fmt.Sprintf("ev.s%d.0", i%2)}
-		if i%10 == 0 {
-			subjects[1] = "ev.*.0"
+	synctest.Test(t, func(t *testing.T) { // the feed waits for none in vain while the clock stands still
+		f := newFeedFixture(t)
+		var cursors []*pageCursor
+		for i := range 50 {
+			subjects := []string{fmt.Sprintf("ctl.i%d.0", i), fmt.Sprintf("ev.s%d.0", i%2)}
+			if i%10 == 0 {
+				subjects[1] = "ev.*.0"
+			}
+			cursors = append(cursors, f.feeds.newCursor(0, subjects, 1))
 		}
-		cursors = append(cursors, f.feeds.newCursor(0, subjects, 1))
-	}
-	const pages = 300
-	for i := range pages {
-		f.add(fmt.Sprintf("ev.s%d.0", i%2), 10_000)
-	}
-	var all sync.WaitGroup
-	for _, c := range cursors {
-		all.Go(func() {
-			want := f.expected(c.subjects, 1)
-			assert.Equal(t, want, f.take(c, len(want)))
-		})
-	}
-	all.Wait()
-	for _, c := range cursors {
-		c.close()
-	}
-	assert.EqualValues(t, pages, f.log.read.Load())
-	assert.EqualValues(t, 1, f.log.opened.Load())
-	assert.Empty(t, f.feeds.partitions[0].feeds)
+		const pages = 300
+		for i := range pages {
+			f.add(fmt.Sprintf("ev.s%d.0", i%2), 10_000)
+		}
+		var all sync.WaitGroup
+		for _, c := range cursors {
+			all.Go(func() {
+				want := f.expected(c.subjects, 1)
+				assert.Equal(t, want, f.take(c, len(want)))
+			})
+		}
+		all.Wait()
+		for _, c := range cursors {
+			c.close()
+		}
+		assert.EqualValues(t, pages, f.log.read.Load())
+		assert.EqualValues(t, 1, f.log.opened.Load())
+		assert.Empty(t, f.feeds.partitions[0].feeds)
+	})
 }
 
 // An instance that waits for its remote does not hold up the others. It reads by itself until it has caught up, and shares again then.

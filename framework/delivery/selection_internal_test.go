@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,16 +21,23 @@ import (
 )
 
 // newMemoryQueue returns a queue in memory with a clock that the test moves.
-func newMemoryQueue(t *testing.T, c Config) (q *Queue, now *time.Time) {
+func newMemoryQueue(t *testing.T, c Config) (q *Queue, now *clock) {
 	t.Helper()
-	at := time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
-	now = &at
+	now = &clock{}
+	now.set(time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC))
 	c.Dir = t.TempDir()
-	q, err := Open(t.Context(), c.On(memlog.New(memlog.Options{Now: func() time.Time { return *now }}).Connect()))
+	q, err := Open(t.Context(), c.On(memlog.New(memlog.Options{Now: now.read}).Connect()))
 	require.NoError(t, err)
 	t.Cleanup(q.Close)
 	return q, now
 }
+
+// clock is a clock that a test sets while goroutines read it.
+type clock struct{ at atomic.Pointer[time.Time] }
+
+func (c *clock) set(at time.Time) { c.at.Store(&at) }
+
+func (c *clock) read() time.Time { return *c.at.Load() }
 
 // commandsOf returns the messages that were written for an instance.
 func commandsOf(t *testing.T, q *Queue, instance string) (list []eventlog.Message) {
@@ -44,9 +52,9 @@ func commandsOf(t *testing.T, q *Queue, instance string) (list []eventlog.Messag
 // TestReplaySelectsStoredEvents checks which stored events are replayed, with what each message says of them.
 func TestReplaySelectsStoredEvents(t *testing.T) {
 	q, now := newMemoryQueue(t, Config{Partitions: 2})
-	begin := *now
+	begin := now.read()
 	for i := range 12 {
-		*now = begin.Add(time.Duration(i) * time.Minute)
+		now.set(begin.Add(time.Duration(i) * time.Minute))
 		source := []string{"web", "app", "a.b"}[i%3]
 		raw := fmt.Sprintf(`{"type":"track","userId":"u%d"}`, i)
 		if i == 7 {
@@ -211,9 +219,9 @@ func TestRemovedInstancesAreDroppedHere(t *testing.T) {
 // TestFirstMessageAfter compares the search for the first message after a time with a search message by message, in a stream with gaps.
 func TestFirstMessageAfter(t *testing.T) {
 	q, now := newMemoryQueue(t, Config{Partitions: 1})
-	begin := *now
+	begin := now.read()
 	for i := range 30 {
-		*now = begin.Add(time.Duration(i/2) * time.Minute) // two messages of each minute
+		now.set(begin.Add(time.Duration(i/2) * time.Minute)) // two messages of each minute
 		require.NoError(t, q.Append(t.Context(), []NewEvent{{Source: "web", Key: "u", Raw: []byte(`{}`)}}))
 	}
 	for _, seq := range []uint64{1, 2, 9, 10, 11, 17, 30} {

@@ -19,17 +19,15 @@ import (
 // trimmer is a runner without instances, which trims when the test says so.
 type trimmer struct {
 	*Runner
-	now *time.Time // of the messages that are stored
+	now *clock // of the messages that are stored
 }
 
 func newTrimmer(t *testing.T, c Config) *trimmer {
 	t.Helper()
 	c.Partitions = 1
 	q, now := newMemoryQueue(t, c)
-	*now = time.Now()
-	r, err := NewRunner(t.Context(), q, Settings{TrimInterval: time.Hour})
-	require.NoError(t, err)
-	t.Cleanup(func() { r.Stop(t.Context()) })
+	now.set(time.Now())
+	r := idleRunner(t, q, Settings{})
 	require.NoError(t, r.SetInstances(t.Context(), nil))
 	return &trimmer{r, now}
 }
@@ -56,10 +54,10 @@ func TestFinishedEventsAreTrimmedByAge(t *testing.T) {
 	r := newTrimmer(t, Config{Retention: time.Hour})
 	trimmed, _, _ := r.trim(t)
 	assert.False(t, trimmed, "there is nothing")
-	begin := *r.now
-	*r.now = begin.Add(-2 * time.Hour)
+	begin := r.now.read()
+	r.now.set(begin.Add(-2 * time.Hour))
 	r.addEvents(t, 7, 10)
-	*r.now = begin.Add(-30 * time.Minute)
+	r.now.set(begin.Add(-30 * time.Minute))
 	r.addEvents(t, 5, 10)
 	trimmed, left, _ := r.trim(t)
 	assert.True(t, trimmed)
@@ -99,7 +97,7 @@ func TestFinishedEventsAreTrimmedBySize(t *testing.T) {
 // deleted.
 func TestTrimmingIsHeld(t *testing.T) {
 	r := newTrimmer(t, Config{Retention: time.Hour})
-	*r.now = r.now.Add(-2 * time.Hour)
+	r.now.set(r.now.read().Add(-2 * time.Hour))
 	r.addEvents(t, 4, 10)
 	trimmedTo := func() (seq uint64) {
 		require.NoError(t, r.queue.monitor.updateState(t.Context(), func(s *logState) { seq = s.Trimmed }))
@@ -120,7 +118,7 @@ func TestTrimmingIsHeld(t *testing.T) {
 func TestUnfinishedEventsOfAnInstanceStay(t *testing.T) {
 	for low := uint64(1); low <= 6; low++ {
 		r := newTrimmer(t, Config{Retention: time.Hour})
-		*r.now = r.now.Add(-2 * time.Hour)
+		r.now.set(r.now.read().Add(-2 * time.Hour))
 		r.addEvents(t, 5, 10)
 		require.NoError(t, r.leases.sendHeartbeat(t.Context(), "other", memberAlive))
 		_, err := r.leases.writeCheckpoint(t.Context(), "other", checkpointSubject("theirs", 0), 0, checkpoint{Owner: "other", Low: low})
@@ -135,7 +133,6 @@ func TestUnfinishedEventsOfAnInstanceStay(t *testing.T) {
 func TestTrimmingOfAClosedLog(t *testing.T) {
 	r := newTrimmer(t, Config{Retention: time.Hour})
 	r.addEvents(t, 1, 10)
-	r.Stop(t.Context())
 	r.queue.Close()
 	trimmed, err := r.trimLog(t.Context())
 	assert.False(t, trimmed)
@@ -147,9 +144,7 @@ func TestTrimmingOfAClosedLog(t *testing.T) {
 // instances.
 func TestTrimmingWaitsForInstances(t *testing.T) {
 	q, _ := newMemoryQueue(t, Config{Partitions: 1, Retention: time.Nanosecond})
-	r, err := NewRunner(t.Context(), q, Settings{TrimInterval: time.Hour})
-	require.NoError(t, err)
-	defer r.Stop(t.Context())
+	r := idleRunner(t, q, Settings{})
 	tr := &trimmer{Runner: r}
 	tr.addEvents(t, 3, 10)
 	_, left, _ := tr.trim(t)
