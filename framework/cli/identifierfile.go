@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -54,7 +55,7 @@ func readIdentifierLines(file string, stdin io.Reader) (lines [][]string, err er
 		if err != nil || len(identifiers) == 0 {
 			return err
 		}
-		if name := identifiers[0]; len(lines) == 0 && audiencesync.IsColumnName(name, nil) {
+		if name := identifiers[0]; len(lines) == 0 && (audiencesync.IsColumnName(name, nil) || strings.EqualFold(name, "sep=")) {
 			return fmt.Errorf("%q is the name of a column, and not a user: remove the line, and leave only columns with identifiers", name)
 		}
 		at = number
@@ -69,8 +70,15 @@ func readIdentifierLines(file string, stdin io.Reader) (lines [][]string, err er
 	return lines, err
 }
 
-// splitIdentifiers returns the fields of a line of CSV that are not empty.
+// quotedText is a field in quotes.
+var quotedText = regexp.MustCompile(`"(?:[^"]|"")*"`)
+
+// splitIdentifiers returns the fields of a line of CSV that are not empty. Other delimiters than commas are refused: the line would be taken
+// for one identifier, which no user has.
 func splitIdentifiers(line string) (list []string, err error) {
+	if strings.ContainsAny(quotedText.ReplaceAllString(strings.TrimSpace(line), ""), ";\t") {
+		return nil, errors.New("the line has a semicolon or a tab: put commas between identifiers, and an identifier with a semicolon in quotes")
+	}
 	row := csv.NewReader(strings.NewReader(line))
 	row.TrimLeadingSpace = true
 	fields, err := row.Read()
@@ -78,9 +86,13 @@ func splitIdentifiers(line string) (list []string, err error) {
 		return nil, errors.New(`a quote (") is not closed, or is inside of a field: put the whole field in quotes and write the quote twice`)
 	}
 	for _, field := range fields {
-		if field = strings.TrimSpace(field); field != "" {
-			list = append(list, field)
+		if field = audiencesync.CleanIdentifier(field); field == "" {
+			continue
 		}
+		if err := audiencesync.CheckIdentifier(field); err != nil {
+			return nil, fmt.Errorf("an identifier %w", err)
+		}
+		list = append(list, field)
 	}
 	return list, nil
 }

@@ -5,12 +5,16 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 )
 
 // MaxLine is the length of the longest line that the Lines of NewLines returns, in bytes.
 const MaxLine = 1 << 20
 
-// Line is one line of a file, without its end.
+// byteOrderMark is what some programs write at the beginning of a text.
+const byteOrderMark = "\uFEFF"
+
+// Line is one line of a file, without its end and without the byte order mark that a file joined from several has before it.
 type Line struct {
 	Number       int // from 1
 	Text         string
@@ -80,7 +84,7 @@ func (l *Lines) Next() (Line, error) {
 		_, _ = l.input.Discard(len(chunk))
 	}
 	l.number++
-	line.Text = string(text)
+	line.Text = strings.TrimLeft(string(text), byteOrderMark)
 	return line, nil
 }
 

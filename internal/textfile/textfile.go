@@ -10,17 +10,12 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
-	"golang.org/x/text/encoding"
-	"golang.org/x/text/encoding/charmap"
-	"golang.org/x/text/encoding/unicode"
-
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/fault"
+	"golang.org/x/text/encoding/unicode"
 )
 
 // FormatError reports that a file is not text, or is not in the stated encoding.
@@ -51,49 +46,6 @@ func (e *CorruptError) Error() string {
 
 // Unwrap returns the cause of the damage.
 func (e *CorruptError) Unwrap() error { return e.Cause }
-
-// namedEncoding is an encoding with the name that users write. encoding is nil for UTF-8.
-type namedEncoding struct {
-	name     string
-	encoding encoding.Encoding
-}
-
-func namedEncodings() []namedEncoding {
-	little, big := unicode.UTF16(unicode.LittleEndian, unicode.UseBOM), unicode.UTF16(unicode.BigEndian, unicode.UseBOM)
-	return []namedEncoding{
-		{"utf-8", nil}, {"latin1", charmap.ISO8859_1}, {"iso-8859-1", charmap.ISO8859_1}, {"iso-8859-15", charmap.ISO8859_15},
-		{"windows-1250", charmap.Windows1250}, {"windows-1252", charmap.Windows1252}, {"macintosh", charmap.Macintosh},
-		{"utf-16", little}, {"utf-16le", little}, {"utf-16be", big},
-	}
-}
-
-// Encodings returns the names of the supported encodings.
-func Encodings() []string {
-	var names []string
-	for _, e := range namedEncodings() {
-		names = append(names, e.name)
-	}
-	return names
-}
-
-// CheckEncoding returns an error that lists the supported encodings, unless name is one of them or empty.
-func CheckEncoding(name string) error {
-	_, err := encodingByName(name)
-	return err
-}
-
-func encodingByName(name string) (namedEncoding, error) {
-	if name == "" {
-		name = "utf-8"
-	}
-	name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
-	for _, e := range namedEncodings() {
-		if e.name == name || strings.ReplaceAll(e.name, "-", "") == name {
-			return e, nil
-		}
-	}
-	return namedEncoding{}, fmt.Errorf("unknown encoding %q%s: the encodings are %s", name, fault.DidYouMean(name, Encodings()), strings.Join(Encodings(), ", "))
-}
 
 // bufferSize is the size of the read buffers in bytes.
 const bufferSize = 64 << 10

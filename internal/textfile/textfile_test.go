@@ -36,6 +36,15 @@ func TestOpenDecodes(t *testing.T) {
 		{"latin1", "latin1", "M\xfcller", "Müller"},
 		{"a name in other letters", "ISO_8859_1", "M\xfcller", "Müller"},
 		{"windows-1252", "windows-1252", "\x80", "€"},
+		{"shift-jis", "Shift_JIS", "\x83e\x83X\x83g\xb1", "テストｱ"},
+		{"shift-jis under another name", "cp932", "\x93\xfa", "日"},
+		{"an incomplete character", "sjis", "u\x93", "u\uFFFD"},
+		{"windows-1251", "CP1251", "\xc8\xe2\xe0\xed", "Иван"},
+		{"windows-1254", "windows1254", "\xde\xfd", "Şı"},
+		{"latin2", "latin2", "\xa3", "Ł"},
+		{"gb18030", "GBK", "\xc0\xee", "李"},
+		{"big5", "big5", "\xa7\xf5", "李"},
+		{"euc-kr", "euc_kr", "\xb1\xe8", "김"},
 		{"UTF-16 with a mark", "", "\xff\xfei\x00d\x00\n\x00", "id\n"},
 		{"UTF-16 with a mark, big endian", "utf-16", "\xfe\xff\x00i\x00d", "id"},
 		{"UTF-16 without a mark", "utf-16le", "i\x00d\x00", "id"},
@@ -64,7 +73,7 @@ func TestOpenRefusesByName(t *testing.T) {
 		{"\xff\xfe\x00\x00i\x00\x00\x00", "", "the file is text in UTF-32: save it as UTF-8"},
 		{"\xff\xfei\x00", "latin1", "the file is text in UTF-16: leave out --encoding latin1"},
 		{"\xef\xbb\xbfid", "latin1", "the file is text in UTF-8: leave out --encoding latin1"},
-		{"id", "latin2", `unknown encoding "latin2" (did you mean "latin1"?): the encodings are utf-8, latin1, iso-8859-1, iso-8859-15, windows-1250, windows-1252, macintosh, utf-16, utf-16le, utf-16be`},
+		{"id", "Latin_3", `unknown encoding "Latin_3" (did you mean "latin1"?): the encodings are utf-8, latin1, iso-8859-1, iso-8859-2, iso-8859-15, windows-1250, windows-1251, windows-1252, windows-1253, windows-1254, macintosh, shift-jis, euc-jp, euc-kr, gb18030, big5, utf-16, utf-16le, utf-16be`},
 	} {
 		_, err := textfile.Open(strings.NewReader(c.file), c.encoding)
 		assert.EqualError(t, err, c.want)
@@ -75,7 +84,7 @@ func TestOpenRefusesByName(t *testing.T) {
 	for _, name := range append(textfile.Encodings(), "") {
 		assert.NoError(t, textfile.CheckEncoding(name), name)
 	}
-	assert.ErrorContains(t, textfile.CheckEncoding("latin2"), `unknown encoding "latin2"`)
+	assert.ErrorContains(t, textfile.CheckEncoding("latin3"), `unknown encoding "latin3"`)
 }
 
 // zstandard returns a text compressed with zstd.
@@ -113,7 +122,7 @@ func TestDamagedFiles(t *testing.T) {
 
 func TestLinesEndInAnyWay(t *testing.T) {
 	long := strings.Repeat("x", textfile.MaxLine+1)
-	lines := textfile.NewLines(iotest.HalfReader(strings.NewReader("a\r\nb\rc\n\n" + long + "\nd")))
+	lines := textfile.NewLines(iotest.HalfReader(strings.NewReader("a\r\n\uFEFF\uFEFFb\rc\n\n" + long + "\n\uFEFFd")))
 	var got []textfile.Line
 	for {
 		line, err := lines.Next()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -43,6 +44,7 @@ const maxQuotedLines = 1000
 type csvReader struct {
 	lines       *textfile.Lines
 	comma       string
+	header      []string     // names of the columns in lower case; nil while they are being read
 	columns     int          // of the header; 0 while it is being read
 	identifiers map[int]bool // the columns that hold identifiers
 }
@@ -67,6 +69,9 @@ func (c *csvReader) readRow() ([]string, int, error) {
 	}
 	if err := c.checkWidth(&row); err != nil {
 		c.lines.Unread(row.consumed...)
+		return nil, first.Number, err
+	}
+	if err := c.checkHeader(&row); err != nil {
 		return nil, first.Number, err
 	}
 	if err := c.checkFooter(&row); err != nil {
@@ -94,7 +99,7 @@ func checkLine(line textfile.Line) error {
 	case line.TooLong:
 		return rowErrorf(line.Number, "the line is longer than %d MB", textfile.MaxLine>>20)
 	case !utf8.ValidString(line.Text):
-		return rowErrorf(line.Number, "the line is not valid UTF-8: save the file as UTF-8, or name its encoding, such as --encoding windows-1252")
+		return rowErrorf(line.Number, "the line is not valid UTF-8: save the file as UTF-8, or name its encoding, such as --encoding windows-1252 or shift-jis")
 	case strings.Contains(line.Text, "\x00"):
 		return rowErrorf(line.Number, "the line has a NUL byte: the file is damaged, or in another encoding, such as --encoding utf-16le")
 	}
@@ -119,12 +124,20 @@ func (c *csvReader) parseRow(first textfile.Line) (csvRow, error) {
 			if strings.Contains(field, `"`) {
 				at := row.line + len(row.consumed)
 				c.lines.Unread(row.consumed...)
-				return csvRow{line: first.Number}, rowErrorf(at, `column %d has a quote (") inside: put the whole field in quotes and write the quote twice`, len(row.fields)+1)
+				return csvRow{line: first.Number}, rowErrorf(at, "column %d %s", len(row.fields)+1, strayQuoteReason(field))
 			}
 		}
 		row.fields = append(row.fields, field)
 	}
 	return row, nil
+}
+
+// strayQuoteReason says what is wrong with a field that has a quote inside.
+func strayQuoteReason(field string) string {
+	if errors.Is(CheckIdentifier(CleanIdentifier(field)), errFormula) {
+		return errFormula.Error()
+	}
+	return `has a quote (") inside: put the whole field in quotes and write the quote twice`
 }
 
 // readQuoted reads the rest of a quoted field, and returns the text after its closing quote.
@@ -203,6 +216,23 @@ func (c *csvReader) checkWidth(row *csvRow) error {
 	row.fields = row.fields[:n]
 	if c.columns > 0 && n != c.columns {
 		return rowErrorf(row.line, "the row has %s and the header has %s", fault.Count(n, "column"), fault.Count(c.columns, "column"))
+	}
+	return nil
+}
+
+// checkHeader rejects a row that is a header again, as in a file joined from several. If its columns have another order, the error is a
+// *HeaderError, because the rows below cannot be read.
+func (c *csvReader) checkHeader(row *csvRow) error {
+	for at := range c.identifiers {
+		if at >= len(row.fields) || !slices.Contains(c.header, plainColumn(row.fields[at])) {
+			continue
+		}
+		switch {
+		case plainColumn(row.fields[at]) == c.header[at]:
+			return rowErrorf(row.line, "the line repeats the name of the column %s, so it is a header and not a user: remove it", CleanIdentifier(row.fields[at]))
+		case !slices.ContainsFunc(row.fields, func(field string) bool { return !slices.Contains(c.header, plainColumn(field)) }):
+			return &HeaderError{fmt.Sprintf("line %d is another header, with the columns in another order, so the rows below it cannot be read: give the joined files one by one", row.line)}
+		}
 	}
 	return nil
 }

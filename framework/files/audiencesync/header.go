@@ -43,6 +43,9 @@ func (r *Rows) openCSV(lines *textfile.Lines, first textfile.Line, o Options) er
 	header = withoutEmptyEnd(header)
 	err = r.useHeader(header)
 	best.columns, best.identifiers = len(header), map[int]bool{}
+	for _, name := range header {
+		best.header = append(best.header, plainColumn(name))
+	}
 	for _, at := range r.columns {
 		best.identifiers[at] = true
 	}
@@ -105,10 +108,11 @@ func (r *Rows) hasIdentifier(header []string) bool {
 // identifierNames returns every identifier that a column can contain.
 func (r *Rows) identifierNames() []string { return append([]string{Identity}, r.identifiers...) }
 
-// sameColumn reports whether two column names are equal, ignoring case and surrounding white space.
-func sameColumn(a, b string) bool {
-	return strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b))
-}
+// sameColumn reports whether two column names are equal, ignoring case, and white space and invisible characters around them.
+func sameColumn(a, b string) bool { return plainColumn(a) == plainColumn(b) }
+
+// plainColumn returns a column name in lower case, without white space and invisible characters around it.
+func plainColumn(name string) string { return strings.ToLower(CleanIdentifier(name)) }
 
 // withoutEmptyEnd returns a header without the empty columns that spreadsheets leave at its end.
 func withoutEmptyEnd(header []string) []string {
@@ -163,7 +167,7 @@ func (r *Rows) useHeader(header []string) error {
 func (r *Rows) noColumn(header []string) string {
 	hint := ""
 	for _, name := range header {
-		if near := fault.Nearest(strings.ToLower(strings.TrimSpace(name)), r.identifiers); near != "" {
+		if near := fault.Nearest(plainColumn(name), r.identifiers); near != "" {
 			hint = fmt.Sprintf(" (did you mean %q?)", near)
 			break
 		}
@@ -180,13 +184,16 @@ const (
 
 // showNames lists column names for a message. It hides e-mail addresses, because the first line of a file without a header is data.
 func showNames(header []string) string {
+	if len(header) == 0 {
+		return "none"
+	}
 	var shown []string
 	for i, name := range header {
 		if i == maxNames {
 			shown = append(shown, "…")
 			break
 		}
-		name = strings.ToValidUTF8(strings.TrimSpace(name), "?")
+		name = strings.ToValidUTF8(CleanIdentifier(name), "?")
 		switch {
 		case strings.Contains(name, "@"):
 			name = "an e-mail address"
@@ -214,13 +221,13 @@ func IsColumnName(field string, identifiers []string) bool {
 		return false
 	}
 	for _, id := range identifiers {
-		if strings.ReplaceAll(id, "_", "") == plain || fault.Nearest(strings.ToLower(strings.TrimSpace(field)), []string{id}) != "" {
+		if strings.ReplaceAll(id, "_", "") == plain || fault.Nearest(plainColumn(field), []string{id}) != "" {
 			return true
 		}
 	}
 	return slices.Contains([]string{
 		"id", "ids", "user", "users", "userid", "userids", "uid", "uuid", "guid", "email", "emails", "emailaddress", "mail", "phone", "phonenumber", "name",
 		"username", "login", "customer", "customerid", "customerno", "customernumber", "clientid", "contactid", "memberid", "profileid", "accountid",
-		"personid", "subscriberid", "anonymousid", "externaluserid", "brazeid", "deviceid", "alias", "useralias", "key", "identifier",
+		"personid", "subscriberid", "anonymousid", "externalid", "externaluserid", "brazeid", "deviceid", "alias", "aliasname", "useralias", "key", "identifier", "identity",
 	}, plain)
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/internal/textfile"
@@ -155,7 +154,7 @@ func (r *Rows) nextObject() error {
 	object, err := event.ParseValue([]byte(text))
 	var wrong *event.SyntaxError
 	switch {
-	case errors.As(err, &wrong) && (line.Unterminated || wrong.Offset >= len(text)):
+	case errors.As(err, &wrong) && wrong.Offset >= len(text):
 		return rowErrorf(r.line, "the line is an incomplete JSON object (%s): the file may be truncated", wrong.Message)
 	case errors.As(err, &wrong):
 		return rowErrorf(r.line, "the line is not valid JSON at byte %d: %s", wrong.Offset+1, wrong.Message)
@@ -199,9 +198,9 @@ func (r *Rows) isSelected() bool {
 	case r.only.Column == "":
 		return true
 	case r.records == nil:
-		return strings.TrimSpace(r.object.Get(r.only.Column).Text()) == r.only.Value
+		return CleanIdentifier(r.object.Get(r.only.Column).Text()) == r.only.Value
 	}
-	return strings.TrimSpace(r.record[r.onlyAt]) == r.only.Value
+	return CleanIdentifier(r.record[r.onlyAt]) == r.only.Value
 }
 
 // isKnown reports whether a column contains an identifier.
@@ -223,22 +222,26 @@ func (r *Rows) isIdentifier(column string) bool {
 func (r *Rows) checkValues() error {
 	for _, id := range r.identifierNames() {
 		raw := r.rawValue(id)
-		value := strings.TrimSpace(raw)
-		switch {
-		case value == "":
+		value := CleanIdentifier(raw)
+		if value == "" {
 			continue
-		case strings.ContainsFunc(value, unicode.IsControl):
-			return r.rowErrorf("%s has a control character or a line break", r.columnName(id))
-		case strings.ContainsRune(value, unicode.ReplacementChar) && r.shape != nil:
-			return r.rowErrorf("%s is not valid text in UTF-8, or has the character U+FFFD, which replaces a character that was lost in a conversion", r.columnName(id))
-		case strings.ContainsRune(value, unicode.ReplacementChar):
-			return r.rowErrorf("%s has the character U+FFFD, which replaces a character that was lost in a conversion: export the file again as UTF-8, or name its encoding with --encoding", r.columnName(id))
+		}
+		switch err := CheckIdentifier(value); {
+		case errors.Is(err, errLost) && r.shape != nil:
+			return r.rowErrorf("%s is not valid text in UTF-8, or %v", r.columnName(id), err)
+		case errors.Is(err, errLost):
+			return r.rowErrorf("%s %v: export the file again as UTF-8, or name its encoding with --encoding", r.columnName(id), err)
+		case err != nil:
+			return r.rowErrorf("%s %v", r.columnName(id), err)
 		}
 		if len(raw) != len(value) {
 			r.warnings.addWarning(warnSpaces, r.place())
 		}
-		if spreadsheetDamage(value) {
+		switch {
+		case spreadsheetDamage(value):
 			r.warnings.addWarning(warnSpreadsheet, r.place())
+		case isMissingValue(value):
+			r.warnings.addWarning(warnMissing, r.place())
 		}
 	}
 	return nil
@@ -257,8 +260,8 @@ func (r *Rows) place() string { return r.rowErrorf("").Place() }
 // Line returns the number of the row's first line, or of the row of a Table, from 1.
 func (r *Rows) Line() int { return r.line }
 
-// Value returns the row's value of an identifier, without surrounding white space; "" if the row has none.
-func (r *Rows) Value(identifier string) string { return strings.TrimSpace(r.rawValue(identifier)) }
+// Value returns the row's value of an identifier, without surrounding white space and invisible characters; "" if the row has none.
+func (r *Rows) Value(identifier string) string { return CleanIdentifier(r.rawValue(identifier)) }
 
 // rawValue returns the row's value of an identifier as it is in the file.
 func (r *Rows) rawValue(identifier string) string {

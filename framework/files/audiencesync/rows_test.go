@@ -84,6 +84,18 @@ func TestUnreadableRows(t *testing.T) {
 		{"NDJSON with invalid UTF-8 at once", "{\"external_id\":\"M\xfcller\"}\n{\"external_id\":\"u2\"}\n", "u2", []string{"line 1: the line is not valid UTF-8"}},
 		{"NDJSON with other members", "{\"external_id\":\"u1\"}\n{\"externalId\":\"u2\"}\n", "u1", []string{`line 2: no member of the object identifies users: it has externalId; it needs one of external_id, device_id (did you mean "external_id"?)`}},
 		{"NDJSON with an identifier that is not text", "{\"external_id\":{\"a\":1}}\n{\"external_id\":12345678901234567890}\n", "12345678901234567890", []string{"line 1: external_id should be a string or a number"}},
+		{"NDJSON with two objects in its last line", "{\"external_id\":\"u1\"} {\"external_id\":\"u2\"}", "", []string{"line 1: the line is not valid JSON at byte 22: unexpected text after the value"}},
+		{"NDJSON with nothing in an object", "{}\n", "", []string{"line 1: no member of the object identifies users: it has none;"}},
+		{"joined files", "external_id,size\nu1,5\n\uFEFFEXTERNAL_ID,size\nu2,6\n", "u1 u2", []string{"line 3: the line repeats the name of the column EXTERNAL_ID, so it is a header and not a user: remove it"}},
+		{"joined files with other columns beside", "external_id,size\nu1,5\n external_id,color\nu2,red\n", "u1 u2", []string{"line 3: the line repeats the name of the column external_id,"}},
+		{"a user with the name of another column", "external_id,size\nsize,5\n", "size", nil},
+		{"joined files without a header in the second", "external_id\nu1\n\uFEFFu2\n", "u1 u2", nil},
+		{"joined files without a line break", "external_id\nu1\uFEFFexternal_id\nu2\n", "u2", []string{"line 2: external_id has a byte order mark inside: two files may have been joined"}},
+		{"two byte order marks", "\uFEFF\uFEFFexternal_id\nu1\n", "u1", nil},
+		{"invisible characters around", "external_id\u200B\n\u200Eu1\u200B\n\u2060u2\u00AD\n", "u1 u2", nil},
+		{"invisible characters inside", "external_id\n\U0001F469\u200D\U0001F52C\n", "\U0001F469\u200D\U0001F52C", nil},
+		{"separators of lines and paragraphs", "external_id\nu1\u2028u2\nu3\u2029u4\nu5\n", "u5", []string{"line 2: external_id has a control character or a line break", "line 3: external_id has"}},
+		{"formulas", "external_id,size\n\"=\"\"007\"\"\",1\n=\"008\",2\n=009,3\n=,4\n", "=009 =", []string{`line 2: external_id is a formula of a spreadsheet, such as ="007"`, `line 3: column 1 is a formula of a spreadsheet`}},
 		{"gzip", string(cut), "u1 u2", nil},
 		{"gzip cut off", string(cut[:len(cut)-5]), "u1 u2", []string{"line 4: the gzip data end too early: the file has been cut off"}},
 	} {
@@ -151,9 +163,23 @@ func TestRowsWarn(t *testing.T) {
 		"white space around 1 identifier was removed (first: line 2)",
 		"2 identifiers look damaged by a spreadsheet, such as 1.23457E+15 or #N/A (first: line 3): format the column as text and export it again",
 	}, warnings)
+	ids, bad, warnings, err := readRows(t, "external_id\nNULL\nnone\n\\N\n-\n(null)\nNancy\nnullable\nN\n", audiencesync.Options{})
+	require.NoError(t, err)
+	assert.Empty(t, bad)
+	assert.Len(t, ids, 8)
+	assert.Equal(t, []string{"5 identifiers look like a missing value, such as NULL or N/A (first: line 2): export an empty text instead, unless users have this identifier"}, warnings)
 	_, _, warnings, err = readRows(t, "{\"external_id\":\"u1\",\"email\":\"a\"}\n{\"external_id\":\"u2\",\"age\":1}\n", audiencesync.Options{})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"columns are ignored, only external_id, device_id name users: email, age"}, warnings)
+}
+
+// TestJoinedFilesWithOtherColumns checks that the rows below a header with another order of columns are not read.
+func TestJoinedFilesWithOtherColumns(t *testing.T) {
+	ids, _, _, err := readRows(t, "size,external_id\n5,u1\nexternal_id,size\nu2,6\n", audiencesync.Options{})
+	var header *audiencesync.HeaderError
+	require.ErrorAs(t, err, &header)
+	assert.Equal(t, "line 3 is another header, with the columns in another order, so the rows below it cannot be read: give the joined files one by one", header.Reason)
+	assert.Equal(t, []string{"u1"}, ids)
 }
 
 func TestEncodingsOfRows(t *testing.T) {

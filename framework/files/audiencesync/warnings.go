@@ -15,6 +15,7 @@ type warningKind int
 const (
 	warnSpaces warningKind = iota
 	warnSpreadsheet
+	warnMissing
 	warningKinds
 )
 
@@ -69,7 +70,26 @@ func (r *Rows) Warnings() []string {
 		list = append(list, fmt.Sprintf("%s damaged by a spreadsheet, such as 1.23457E+15 or #N/A (first: %s): format the column as text and export it again",
 			fault.Plural(n, "an identifier looks", fmt.Sprintf("%d identifiers look", n)), r.warnings.first[warnSpreadsheet]))
 	}
+	if n := r.warnings.counts[warnMissing]; n > 0 {
+		list = append(list, fmt.Sprintf("%s like a missing value, such as NULL or N/A (first: %s): export an empty text instead, unless users have this identifier",
+			fault.Plural(n, "an identifier looks", fmt.Sprintf("%d identifiers look", n)), r.warnings.first[warnMissing]))
+	}
 	return list
+}
+
+// isMissingValue reports whether a value is what programs write in place of one that is missing.
+func isMissingValue(value string) bool {
+	switch len(value) {
+	case 1:
+		return value == "-" || value == "?"
+	case 2:
+		return value == `\N` || strings.EqualFold(value, "na")
+	case 3:
+		return strings.EqualFold(value, "n/a") || strings.EqualFold(value, "nan") || strings.EqualFold(value, "nil")
+	case 4:
+		return strings.EqualFold(value, "null") || strings.EqualFold(value, "none")
+	}
+	return strings.EqualFold(value, "undefined") || strings.EqualFold(value, "(null)") || strings.EqualFold(value, "[null]")
 }
 
 var spreadsheetNumber = regexp.MustCompile(`^[+-]?\d([.,]\d+)?E\+?\d+$`)
