@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,28 +31,40 @@ func openLogged(t *testing.T, dir string) (*delivery.Queue, *loglines.Buffer) {
 	return q, lines
 }
 
-// crashImage copies the files of a queue in use, as a killed process leaves them.
+// crashImage copies the files of a queue, which may be in use, as a killed process leaves them: as they are at one moment.
 func crashImage(t *testing.T, dir string) string {
 	t.Helper()
+	var files map[string]string
+	require.Eventually(t, func() bool {
+		earlier, err := files, error(nil)
+		files, err = readFiles(dir)
+		return err == nil && maps.Equal(files, earlier)
+	}, time.Minute, time.Millisecond)
 	to := t.TempDir()
-	require.NoError(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+	for name, text := range files {
+		path := filepath.Join(to, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	}
+	return to
+}
+
+// readFiles returns the files of a directory and of those below it. It fails if one is removed meanwhile.
+func readFiles(dir string) (map[string]string, error) {
+	files := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
-			return err
-		}
-		rel, err := filepath.Rel(dir, path)
-		if err != nil {
 			return err
 		}
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(to, rel)), 0o700); err != nil {
-			return err
-		}
-		return os.WriteFile(filepath.Join(to, rel), text, 0o600)
-	}))
-	return to
+		name, err := filepath.Rel(dir, path)
+		files[name] = string(text)
+		return err
+	})
+	return files, err
 }
 
 // blockFiles returns the block files of a stream by number.
