@@ -9,7 +9,7 @@ import (
 const (
 	learnAfter    = 8    // texts without a known outline after which a scanner learns the outline of the last one
 	maxLearnAfter = 4096 // the same if learned outlines turn out to be useless
-	maxOutlines   = 64   // in outlines
+	maxOutlines   = 128  // in outlines: of events as clients send them, and as they are stored
 )
 
 // learner decides which outlines a scanner learns.

@@ -173,6 +173,9 @@ func (q *request) listEvents(body event.Value) (list []event.Value, batch event.
 	if items.Kind() != event.Array {
 		return nil, batch, &refusal{outcome: "rejected", status: http.StatusBadRequest, message: "batch should be an array of events but is " + items.Kind().WithArticle()}
 	}
+	if q.items != nil {
+		return q.items, body, nil
+	}
 	if refused := q.reserveMemory(int64(items.Len()) * valueSize); refused != nil {
 		return nil, batch, refused
 	}

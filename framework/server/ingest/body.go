@@ -170,7 +170,7 @@ func (q *request) parseBody(raw []byte) (body event.Value, refused *refusal) {
 	if refused := q.reserveMemory(int64(parseFactor * len(raw))); refused != nil {
 		return body, refused
 	}
-	body, err := event.ParseValue(raw)
+	body, err := q.parseJSON(raw)
 	if err != nil {
 		return body, &refusal{outcome: "refused", status: http.StatusBadRequest, message: "the body is not valid JSON: " + err.Error()}
 	}
@@ -178,6 +178,15 @@ func (q *request) parseBody(raw []byte) (body event.Value, refused *refusal) {
 		return body, &refusal{outcome: "refused", status: http.StatusBadRequest, message: "the body should be a JSON object but is " + body.Kind().WithArticle()}
 	}
 	return body, nil
+}
+
+// parseJSON parses a body. It sets items if the events of a batch are parsed by themselves.
+func (q *request) parseJSON(raw []byte) (body event.Value, err error) {
+	if q.isSingle() {
+		return event.ParseValue(raw)
+	}
+	body, q.items, err = event.ParseBatch(raw, "batch")
+	return body, err
 }
 
 // tooLarge returns the refusal of a request that exceeds MaxBatch.

@@ -29,6 +29,7 @@ type request struct {
 	fixed    bool    // the write key is in the header; writeKey in the body is ignored
 	searched bool    // the start of the body has been searched for the write key
 	memory   memoryGrant
+	items    []event.Value // the events of a batch, if these were parsed by themselves; otherwise nil
 	replaced replacedTimes
 	erased   []event.Value // events of type delete, whose users are to be erased
 	work     int           // bytes that have been read and decompressed, but not counted as events yet
