@@ -34,6 +34,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/history"
 	"github.com/landfall-dev/landfall/framework/state"
 	"github.com/landfall-dev/landfall/internal/buildinfo"
+	"github.com/landfall-dev/landfall/internal/memorylimit"
 )
 
 // Exit codes.
@@ -49,6 +50,7 @@ const (
 //	func main() { os.Exit(cli.Main(destinations.All()...)) }
 func Main(plugins ...destination.Plugin) int {
 	ballast.Reserve(ballast.DefaultSize)
+	memorylimit.Detect().Apply()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return executeCommand(ctx, os.Args[1:], streams{

@@ -12,7 +12,8 @@ import (
 // limitClients limits the connections of the ingest server, makes it accept paths with repeated slashes, and logs the limits of ingest. It
 // returns the listener that the server must use.
 func (v *server) limitClients(server *http.Server, listener net.Listener) net.Listener {
-	limits := v.config.Load().Server
+	cfg := v.config.Load()
+	limits := cfg.Server
 	bounds := ingest.ConnectionLimits{
 		Max:        cmp.Or(limits.MaxConnections, ingest.DefaultMaxConnections),
 		PerAddress: limits.MaxConnectionsPerAddress,
@@ -21,7 +22,7 @@ func (v *server) limitClients(server *http.Server, listener net.Listener) net.Li
 	connections := ingest.NewConnections(bounds)
 	connections.Guard(server)
 	server.Handler = ingest.CleanPath(server.Handler)
-	v.Log.Info("limits of ingest", "maxMemoryBytes", cmp.Or(limits.MaxMemory, ingest.DefaultMaxMemory),
+	v.Log.Info("limits of ingest", "maxMemoryBytes", v.ingestMemory(cfg),
 		"maxConnections", bounds.Max, "maxConnectionsPerAddress", connections.PerAddress(),
 		"maxBatchBytes", cmp.Or(limits.MaxBatch, ingest.DefaultMaxBatch), "maxEventBytes", cmp.Or(limits.MaxEvent, ingest.DefaultMaxEvent))
 	return connections.Listen(listener)

@@ -100,7 +100,7 @@ func (v *server) stopRunner(ctx context.Context) error {
 // newIngest returns the handler of the tracking API.
 func (v *server) newIngest(cfg *config.Config) *ingest.Handler {
 	return ingest.New(ingest.Config{
-		Append: v.appendEvents, Map: v.mapForPage, MaxEvent: cfg.Server.MaxEvent, MaxBatch: cfg.Server.MaxBatch, MaxMemory: cfg.Server.MaxMemory, MaxFuture: cfg.Server.MaxFuture, Log: v.Log,
+		Append: v.appendEvents, Map: v.mapForPage, MaxEvent: cfg.Server.MaxEvent, MaxBatch: cfg.Server.MaxBatch, MaxMemory: v.ingestMemory(cfg), MaxFuture: cfg.Server.MaxFuture, Log: v.Log,
 		Reject:     v.history.AddRejection,
 		Suppressed: v.suppression.hasUserOf,
 		Erase:      v.eraseUsers,

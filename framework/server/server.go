@@ -25,6 +25,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/history"
 	"github.com/landfall-dev/landfall/framework/server/ingest"
 	"github.com/landfall-dev/landfall/framework/state"
+	"github.com/landfall-dev/landfall/internal/memorylimit"
 )
 
 // The addresses of a server whose Options and config name none.
@@ -82,6 +83,7 @@ type server struct {
 	written      chan chan struct{} // gets a channel to close when a config that was just written is in use
 	removed      removedCache
 	certificates certificates // of the ingest port; nil without TLS
+	memory       memorylimit.Limit
 }
 
 // Run serves until ctx ends, and then stops in order: it accepts no more events, and completes the requests in progress. It reloads
@@ -122,6 +124,7 @@ func (v *server) run(ctx context.Context) error {
 			return err
 		}
 	}
+	v.limitMemory(cfg)
 	var err error
 	if v.store, err = instances.OpenState(ctx, cfg, v.Data, v.Target.SandboxName()); err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/runtime/ballast"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/internal/memorylimit"
 )
 
 // Main runs the command line of Benthos with Landfall's components and the given destinations, and returns the exit code. A program
@@ -26,6 +27,7 @@ import (
 //	func main() { os.Exit(connect.Main(destinations.All()...)) }
 func Main(plugins ...destination.Plugin) int {
 	ballast.Reserve(ballast.DefaultSize)
+	memorylimit.Detect().Apply()
 	if err := Register(service.GlobalEnvironment(), plugins...); err != nil {
 		fmt.Fprintf(os.Stderr, "landfall-connect: %v\n", err)
 		return 1

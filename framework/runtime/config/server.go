@@ -18,8 +18,9 @@ import (
 // Server holds the config's settings of the server. Settings that the config does not have are zero.
 type Server struct {
 	Listen         string
-	MaxEvent       int // bytes
-	MaxBatch       int // bytes
+	MemoryBytes    int64 // of the process; 0 for the limit of the container or the machine
+	MaxEvent       int   // bytes
+	MaxBatch       int   // bytes
 	MaxConnections int
 	// MaxConnectionsPerAddress is a limit for one client address. MaxMemory is the limit in bytes for all requests in progress.
 	MaxConnectionsPerAddress int
@@ -83,6 +84,7 @@ func (r *reader) readServer(v event.Value) {
 	if s.Listen = v.Get("listen").Str(); s.Listen != "" && !strings.HasPrefix(s.Listen, "unix:") && !isAddress(s.Listen) {
 		r.problems.Add("/listen", "should be an address such as 127.0.0.1:8080, or unix:PATH, but is %q", s.Listen)
 	}
+	s.MemoryBytes = int64(v.Get("memoryBytes").Float())
 	s.MaxEvent, s.MaxBatch, s.MaxConnections = number(in.Get("maxEventBytes")), number(in.Get("maxBatchBytes")), number(in.Get("maxConnections"))
 	s.MaxConnectionsPerAddress, s.MaxMemory = number(in.Get("maxConnectionsPerAddress")), int64(in.Get("maxMemoryBytes").Float())
 	for _, o := range in.Get("origins").Items() {
