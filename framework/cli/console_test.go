@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/destinations"
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 // TestConsole uses the console like a new user: a destination is set up, a user enters a cohort and leaves
@@ -85,7 +86,7 @@ func strictBraze(t *testing.T) string {
 func authorsConsole(t *testing.T, file, sandbox string) string {
 	program, err := binary()
 	require.NoError(t, err)
-	address := freePort(t)
+	address := testport.Free(t)
 	cmd := exec.Command(program, "console", "--config", file, "--listen", address, "--sandbox-url", sandbox)
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {

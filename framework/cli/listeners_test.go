@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/server"
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 const testKey = "an-admin-key-of-a-test"
@@ -133,9 +134,7 @@ func TestTheAddressFile(t *testing.T) {
 // TestAdminPortInUse checks that another port is chosen if the default admin port is in use, and that commands find it. A
 // configured port is not replaced.
 func TestAdminPortInUse(t *testing.T) {
-	if busy, err := net.Listen("tcp", server.DefaultAdmin); err == nil {
-		defer busy.Close()
-	}
+	testport.Hold(t, server.DefaultAdmin)
 	s := newServed(t, keyedConfig, "--sandbox", "--admin-listen", "") // which stands for the default
 	s.start()
 	s.logs("the admin port 127.0.0.1:8081 is in use: listening on another port instead")
@@ -159,7 +158,7 @@ func runServe(t *testing.T, config string, args ...string) (string, bool) {
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, file, append([]string{"serve", "--sandbox", "--config", path, "--listen", freePort(t)}, args...)...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, file, append([]string{"serve", "--sandbox", "--config", path, "--listen", testport.Free(t)}, args...)...).CombinedOutput()
 	return string(out), err == nil
 }
 

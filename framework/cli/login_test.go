@@ -24,11 +24,12 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination/oauth"
 	"github.com/landfall-dev/landfall/framework/destination/oauth/oauthtest"
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 // loginServer starts an OAuth server, and returns it with the port of its redirects.
 func loginServer(t *testing.T) (server *oauthtest.Server, port string) {
-	_, port, err := net.SplitHostPort(freePort(t))
+	_, port, err := net.SplitHostPort(testport.Free(t))
 	require.NoError(t, err)
 	return oauthtest.Start(t, "http://127.0.0.1:"+port+"/callback"), port
 }

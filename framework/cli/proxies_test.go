@@ -25,6 +25,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 // startProxy starts a real proxy as a separate process.
@@ -148,7 +150,7 @@ func TestProxiedRequestsNeedTheKey(t *testing.T) {
 	one.start()
 	program, err := binary()
 	require.NoError(t, err)
-	console := freePort(t)
+	console := testport.Free(t)
 	cmd := exec.Command(program, "console", "--config", filepath.Join(separate.dir, "landfall.yaml"), "--listen", console, "--sandbox")
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Signal(syscall.SIGTERM); _ = cmd.Wait() })
@@ -169,7 +171,7 @@ func TestProxiedRequestsNeedTheKey(t *testing.T) {
 			}{
 				{"events", separate.url, 404, 404}, {"admin", separate.admin.URL, 401, 303}, {"one port", one.url, 401, 303}, {"landfall console", "http://" + console, 404, 303},
 			} {
-				address := freePort(t)
+				address := testport.Free(t)
 				start(t, address, strings.TrimPrefix(port.to, "http://"))
 				s := &served{t: t, client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true},
 					CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
@@ -201,7 +203,7 @@ type deployed struct {
 
 // newDeployed starts a server as the fragments require it, and creates certificates for their host names.
 func newDeployed(t *testing.T) *deployed {
-	d := &deployed{served: newServed(t, keyedConfig+"trustedProxies: [127.0.0.1]\n", "--sandbox"), address: freePort(t), roots: x509.NewCertPool(), dir: t.TempDir()}
+	d := &deployed{served: newServed(t, keyedConfig+"trustedProxies: [127.0.0.1]\n", "--sandbox"), address: testport.Free(t), roots: x509.NewCertPool(), dir: t.TempDir()}
 	d.start()
 	d.makeCertificates()
 	return d

@@ -17,6 +17,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 // cli runs another command on a server's data directory, and returns its output.
@@ -133,7 +135,7 @@ func TestServeRefusesInvalidConfigs(t *testing.T) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "landfall.yaml")
 		require.NoError(t, os.WriteFile(path, []byte(config), 0o600))
-		out, err := exec.Command(file, append([]string{"serve", "--config", path, "--listen", freePort(t), "--admin-listen", "127.0.0.1:0"}, args...)...).CombinedOutput()
+		out, err := exec.Command(file, append([]string{"serve", "--config", path, "--listen", testport.Free(t), "--admin-listen", "127.0.0.1:0"}, args...)...).CombinedOutput()
 		require.Error(t, err)
 		return string(out)
 	}

@@ -16,13 +16,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 // sandboxProcess starts a Braze sandbox in a separate process and returns its URL.
 func sandboxProcess(t testing.TB) string {
 	file, err := binary()
 	require.NoError(t, err)
-	address := freePort(t)
+	address := testport.Free(t)
 	cmd := exec.Command(file, "sandbox", "braze", "--listen", address)
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/state/statetest"
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 // cluster is three NATS servers, each in a separate process.
@@ -34,8 +35,8 @@ func newCluster(t *testing.T) *cluster {
 	c := &cluster{t: t, file: file, running: make([]*exec.Cmd, 3)}
 	var routes []string
 	for range 3 {
-		c.clients = append(c.clients, freePort(t))
-		routes = append(routes, freePort(t))
+		c.clients = append(c.clients, testport.Free(t))
+		routes = append(routes, testport.Free(t))
 	}
 	for i, route := range routes {
 		dir := t.TempDir()

@@ -8,7 +8,6 @@ import (
 	"hash/crc32"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -24,6 +23,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server"
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 // binary builds the command once for all tests that run it as a process, in a temporary directory. It does not know its version: by default
@@ -81,14 +81,6 @@ type served struct {
 	keys       []string // the write keys of batches; wk unless it is set
 }
 
-// freePort returns an address with a free port.
-func freePort(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
-}
-
 const serveConfig = `
 sources: [{id: web, writeKey: wk}]
 delivery: {linger: 50ms}
@@ -126,7 +118,7 @@ func newServed(t *testing.T, config string, args ...string) *served {
 func (s *served) start() {
 	file, err := binary()
 	require.NoError(s.t, err)
-	listen := cmp.Or(s.listen, freePort(s.t))
+	listen := cmp.Or(s.listen, testport.Free(s.t))
 	s.url = cmp.Or(s.scheme, "http") + "://" + listen
 	args := []string{"serve", "--config", cmp.Or(s.configFile, filepath.Join(s.dir, "landfall.yaml")), "--listen", listen}
 	if s.earlier == "" {

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/internal/acmetest"
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 // TestServeWithTLS checks that a server with a certificate accepts events with TLS, that commands still reach it, and that it uses a
@@ -30,7 +31,7 @@ func TestServeWithTLS(t *testing.T) {
 		}
 	}
 	use("events")
-	d.scheme, d.address = "https", freePort(t)
+	d.scheme, d.address = "https", testport.Free(t)
 	d.listen, d.client = d.address, d.clientAs("127.0.0.1", eventsName)
 	d.start()
 	d.post(entered("u1", "vip"))
@@ -55,7 +56,7 @@ func TestServeWithTLS(t *testing.T) {
 func TestServeWithACME(t *testing.T) {
 	authority := acmetest.New(t)
 	settings := "tls: {acme: {domains: [" + eventsName + "], directory: '" + authority.Directory + "', roots: " + authority.Roots + "}}\n"
-	d := &deployed{served: newServed(t, serveConfig+settings, "--sandbox"), address: freePort(t), roots: authority.Issuers}
+	d := &deployed{served: newServed(t, serveConfig+settings, "--sandbox"), address: testport.Free(t), roots: authority.Issuers}
 	authority.Verify(d.address)
 	d.scheme, d.listen, d.client = "https", d.address, d.clientAs("127.0.0.1", eventsName)
 	d.start()

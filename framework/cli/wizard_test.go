@@ -16,6 +16,8 @@ import (
 	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 // emptyServer is landfall serve, started in a directory without a config.
@@ -30,7 +32,7 @@ type emptyServer struct {
 func newEmptyServer(t *testing.T, flags ...string) *emptyServer {
 	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
 	require.NoError(t, err)
-	s := &emptyServer{t: t, dir: t.TempDir(), admin: freePort(t), in: freePort(t), flags: flags, out: out}
+	s := &emptyServer{t: t, dir: t.TempDir(), admin: testport.Free(t), in: testport.Free(t), flags: flags, out: out}
 	t.Cleanup(func() { s.stop(syscall.SIGTERM); _ = out.Close() })
 	s.start()
 	return s

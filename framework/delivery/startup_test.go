@@ -3,7 +3,6 @@ package delivery_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/url"
 	"strconv"
 	"sync"
@@ -17,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 // natsCluster starts three NATS servers that stop with the test, and returns the URL of one.
@@ -24,10 +24,7 @@ func natsCluster(t *testing.T) string {
 	t.Helper()
 	var routes []*url.URL
 	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
-		require.NoError(t, l.Close())
+		routes = append(routes, &url.URL{Scheme: "nats", Host: testport.Free(t)})
 	}
 	var servers []*server.Server
 	for i, route := range routes {

@@ -27,6 +27,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/server/access"
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 // newCertificate returns a certificate for 127.0.0.1 with a serial number, and its key, in PEM.
@@ -201,10 +202,7 @@ func TestProxyProtocolOfHAProxy(t *testing.T) {
 	}
 	for _, version := range []string{"send-proxy", "send-proxy-v2"} {
 		p := openPort(t, tlsFiles+"\nproxyProtocol: true\ntrustedProxies: [127.0.0.1]")
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		proxy := listener.Addr().String()
-		require.NoError(t, listener.Close())
+		proxy := testport.Free(t)
 		file := filepath.Join(t.TempDir(), "haproxy.cfg")
 		require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, `defaults
 	mode tcp
@@ -222,6 +220,7 @@ backend b
 		require.NoError(t, cmd.Start())
 		var text, protocol string
 		require.Eventually(t, func() bool {
+			var err error
 			text, protocol, _, err = p.get("127.0.0.9", proxy, "", true)
 			return err == nil
 		}, time.Minute, 20*time.Millisecond)

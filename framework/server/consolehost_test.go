@@ -22,6 +22,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/console"
 	"github.com/landfall-dev/landfall/framework/state"
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 // newConsoleOptions returns the options of a console of a config in a new directory, on a free port.
@@ -122,10 +123,7 @@ func TestConsoleCannotStart(t *testing.T) {
 
 // TestConsoleListensOnAFreePort checks that a console listens on a free port if its default one is in use, but never instead of one that was asked for.
 func TestConsoleListensOnAFreePort(t *testing.T) {
-	busy, err := net.Listen("tcp", DefaultAdmin)
-	if err == nil {
-		defer busy.Close()
-	}
+	testport.Hold(t, DefaultAdmin)
 	o := newConsoleOptions(t, "")
 	o.Listen = ""
 	listener, err := o.openListener(false)

@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,14 +12,13 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 func TestOpenErrorsSayWhatToDo(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := listener.Addr().String()
-	require.NoError(t, listener.Close())
-	_, err = Open(t.Context(), "postgres://u:not-to-be-seen@"+address+"/x")
+	address := testport.Free(t)
+	_, err := Open(t.Context(), "postgres://u:not-to-be-seen@"+address+"/x")
 	assert.EqualError(t, err, "opening the state at postgres://u:xxxxx@"+address+"/x: connection refused: nothing listens there; check state.url, and that PostgreSQL runs and accepts connections from this machine")
 	_, err = Open(t.Context(), "postgres://u:not-to-be-seen@127.0.0.1/x?sslmode=nonsense")
 	assert.ErrorContains(t, err, ": the URL cannot be read: write state.url as postgres://USER:PASSWORD@HOST:PORT/DATABASE")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination/oauth/oauthtest"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/state"
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 func remoteOf(t *testing.T, server string) *oauth.Remote {
@@ -36,10 +36,7 @@ func keeperOf(t *testing.T, location, key string) *oauth.Manager {
 // Processes that find the same token refused refresh it only once, and all use the result.
 func TestConcurrentRefreshHappensOnce(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, location string) {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		port := l.Addr().(*net.TCPAddr).Port
-		require.NoError(t, l.Close())
+		port := testport.Number(t)
 		server, key := oauthtest.Start(t, fmt.Sprintf("http://127.0.0.1:%d/callback", port)), oauth.NewKey()
 		token, err := remoteOf(t, server.URL).LoginInBrowser(t.Context(), port, func(a oauth.Prompt) { go func() { _, _ = server.ApproveInBrowser(t, a.URL, true) }() })
 		require.NoError(t, err)

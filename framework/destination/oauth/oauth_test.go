@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -23,6 +22,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/internal/loglines"
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 func TestMain(m *testing.M) {
@@ -54,10 +54,7 @@ func (w *world) pass(d time.Duration) {
 }
 
 func newWorld(t *testing.T, spec string) *world {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	w := &world{port: l.Addr().(*net.TCPAddr).Port, store: oauth.NewMemoryStore(), log: &loglines.Buffer{}}
-	require.NoError(t, l.Close())
+	w := &world{port: testport.Number(t), store: oauth.NewMemoryStore(), log: &loglines.Buffer{}}
 	w.Server = oauthtest.Start(t, fmt.Sprintf("http://127.0.0.1:%d/callback", w.port))
 	settings := event.MustParse(fmt.Sprintf(`{"host":%q}`, w.URL))
 	parsed, err := oauth.ParseSpec(event.MustParse(spec), settings)

@@ -29,6 +29,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/erasure"
 	"github.com/landfall-dev/landfall/framework/state"
 	"github.com/landfall-dev/landfall/framework/state/statetest"
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 // natsCluster is NATS servers that stop with the test.
@@ -43,10 +44,7 @@ func newNATSCluster(t *testing.T, size int) *natsCluster {
 	c := &natsCluster{t: t}
 	var routes []*url.URL
 	for range size {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
-		require.NoError(t, l.Close())
+		routes = append(routes, &url.URL{Scheme: "nats", Host: testport.Free(t)})
 	}
 	for i, route := range routes {
 		options := &natsserver.Options{ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true}

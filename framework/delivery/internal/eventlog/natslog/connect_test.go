@@ -1,7 +1,6 @@
 package natslog
 
 import (
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,6 +8,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 func TestConnectErrors(t *testing.T) {
@@ -17,10 +18,7 @@ func TestConnectErrors(t *testing.T) {
 	s.Start()
 	defer s.Shutdown()
 	address := s.Addr().String()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	unused := closed.Addr().String()
-	require.NoError(t, closed.Close())
+	unused := testport.Free(t)
 	credentials := filepath.Join(t.TempDir(), "app.creds")
 	require.NoError(t, os.WriteFile(credentials, []byte("junk"), 0o600))
 	for _, tc := range []struct{ url, credentials, want string }{
