@@ -48,9 +48,11 @@ func TestIncompleteAliases(t *testing.T) {
 		{"", "", "User Alias has no Alias Name and no Alias Label"},
 		{"n", "", "User Alias has no Alias Label"},
 		{"", "l", "User Alias has no Alias Name"},
+		{" ", "l", "User Alias has no Alias Name"},
+		{"n", "\t", "User Alias has no Alias Label"},
 		{"n", "l", ""},
 	} {
-		id, err := identityOf(&SyncAudiencesPayload{UserAlias: &SyncAudiencesPayloadUserAlias{AliasName: c.name, AliasLabel: c.label}})
+		id, err := identityOf(&SyncAudiencesPayload{ExternalID: " ", DeviceID: "\u00a0", UserAlias: &SyncAudiencesPayloadUserAlias{AliasName: c.name, AliasLabel: c.label}})
 		if c.want == "" {
 			assert.NoError(t, err)
 			assert.Equal(t, destination.Identity{Kind: "user_alias", Name: "n", Label: "l"}, id)

@@ -245,10 +245,10 @@ func (d *declaredMembers) isMember(i int, key string) (bool, error) {
 	return member, err
 }
 
-// identityOf returns the first identifier that a payload has.
+// identityOf returns the first identifier of a payload that is not blank.
 func (d *declaredMembers) identityOf(payload event.Value) Identity {
 	for _, k := range d.fields.Kinds {
-		if name := payload.Get(k.Field).Text(); name != "" {
+		if name := payload.Get(k.Field).Text(); strings.TrimSpace(name) != "" {
 			return Identity{Kind: k.Field, Name: name}
 		}
 	}

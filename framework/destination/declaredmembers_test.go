@@ -376,7 +376,7 @@ func TestUsersWithSeveralIdentifiers(t *testing.T) {
 		return `{"list_id":"1","list_key":"vip",` + user + `"properties":{"vip":true}}`
 	}
 	assert.Equal(t, []string{"delivered", "delivered", "refused: no identifier: E-mail, Phone and Ref are all absent"},
-		l.run(t, payload(`"email":"a@x.de","phone":"1",`), payload(`"email":"","phone":"2","ref":"r",`), payload(`"email":"",`)))
+		l.run(t, payload(`"email":"a@x.de","phone":"1",`), payload(`"email":" ","phone":"2","ref":"r",`), payload(`"email":"",`)))
 	records, err := l.deps.Members.Lookup(t.Context(), "1", []string{"email:a@x.de", "phone:2", "phone:1", "ref:r"})
 	require.NoError(t, err)
 	assert.Equal(t, []bool{true, true, false, false}, []bool{records[0].Member, records[1].Member, records[2].Member, records[3].Member})

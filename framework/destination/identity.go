@@ -100,7 +100,7 @@ func (f AudienceFields) identity(value func(identifier string) string) (string, 
 	return text, text != "" && len(text) <= MaxIdentity
 }
 
-// firstIdentity returns the identity of the first kind whose values are all there; "" if there is none.
+// firstIdentity returns the identity of the first kind whose values are all there and not blank; "" if there is none.
 func (f AudienceFields) firstIdentity(value func(k IdentityKind, identifier string) string) string {
 	for _, k := range f.Kinds {
 		id := Identity{Kind: k.Field}
@@ -109,7 +109,7 @@ func (f AudienceFields) firstIdentity(value func(k IdentityKind, identifier stri
 		} else {
 			id.Name, id.Label = value(k, k.Name), value(k, k.Label)
 		}
-		if id.Name != "" && (k.Label == "" || id.Label != "") {
+		if strings.TrimSpace(id.Name) != "" && (k.Label == "" || strings.TrimSpace(id.Label) != "") {
 			return id.String()
 		}
 	}

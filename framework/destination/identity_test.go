@@ -30,6 +30,9 @@ func TestAudiencesOfFields(t *testing.T) {
 		{map[string]string{"alias_name": "a:n", "alias_label": "l:1"}, "alias:l%3A1:a:n"},
 		{map[string]string{"alias_name": "n"}, ""},
 		{map[string]string{"alias_label": "l"}, ""},
+		{map[string]string{"user_id": " \t", "alias_name": "n", "alias_label": "l"}, "alias:l:n"},
+		{map[string]string{"alias_name": "\u00a0", "alias_label": "l"}, ""},
+		{map[string]string{"alias_name": "n", "alias_label": " "}, ""},
 		{nil, ""},
 	} {
 		identity, ok := a.Identity(func(name string) string { return c.row[name] })

@@ -140,7 +140,8 @@ func TestCompleteAgreesWithTheServer(t *testing.T) {
 	times := []string{``, `"2026-01-02T11:00:00Z"`, `"2026-01-02T11:00:00.5+02:00"`, `1767323045123`, `"2026-01-02t03:04:05z"`, `"2026-01-02T03:04:05,5Z"`, `"2099-01-01T00:00:00Z"`,
 		`"2026-01-02T12:01:30Z"`, `"soon"`, `" "`, `""`, `false`, `{"a":1}`, `null`, `"0001-01-01T00:00:00Z"`}
 	sents := []string{``, `,"sentAt":"2026-01-02T12:00:00Z"`, `,"sentAt":"2026-01-02T11:59:55Z"`, `,"sentAt":null`, `,"sentAt":"0001-01-01T00:00:00Z"`}
-	users := []string{`"userId":"u"`, `"userId":7`, `"anonymousId":1.50,"userId":""`, `"anonymousId":"a","userId":null,"writeKey":"secret"`, `"userId":"u","originalTimestamp":null,"integrations":null,"context":{"a":null}`}
+	users := []string{`"userId":"u"`, `"userId":7`, `"anonymousId":1.50,"userId":""`, `"anonymousId":"a","userId":null,"writeKey":"secret"`, `"userId":"u","originalTimestamp":null,"integrations":null,"context":{"a":null}`,
+		`"userId":" ","anonymousId":"a","properties":[],"integrations":[]`}
 	for _, user := range users {
 		for _, id := range ids {
 			for _, at := range times {

@@ -11,6 +11,7 @@ package incoming
 import (
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -149,12 +150,13 @@ func (m *RequestNormalizer) Normalize(v event.Value) (NormalizedEvent, error) {
 	add("anonymousId", idText(v.Get("anonymousId")))
 	for key, value := range v.Members() {
 		if !isOwnMember(key) {
-			add(key, value)
+			add(key, orEmptyObject(key, value))
 		}
 	}
 	batch := m.request.Batch
-	add("context", mergeObjects(batch.Get("context"), v.Get("context")))
-	add("integrations", mergeObjects(batch.Get("integrations"), v.Get("integrations")))
+	for _, key := range []string{"context", "integrations"} {
+		add(key, orEmptyObject(key, mergeObjects(batch.Get(key), v.Get(key))))
+	}
 	made := m.addTimes(v, add)
 	made.Value = event.NewSlots(event.NewShape(keys), values)
 	if suppressed := m.request.Suppressed; suppressed != nil && kind != "delete" && suppressed(made.Value) {
@@ -171,10 +173,28 @@ func orNewID(v event.Value, unique func() string) event.Value {
 	return event.NewString("landfall-" + unique())
 }
 
-// idText returns a numeric id as a string, as Segment stores it.
+// idText returns a numeric id as a string, as Segment stores it, and an id of white space as an empty one, because it names no user.
 func idText(v event.Value) event.Value {
-	if v.Kind() == event.Number {
+	switch {
+	case v.Kind() == event.Number:
 		return event.NewString(v.Text())
+	case v.IsString() && v.Str() != "" && strings.TrimSpace(v.Str()) == "":
+		return event.NewString("")
+	}
+	return v
+}
+
+// objectMembers returns the members of an event that are objects.
+func objectMembers() [4]string { return [...]string{"properties", "traits", "context", "integrations"} }
+
+// orEmptyObject returns an empty object for an empty array in a member that is an object, as PHP writes objects without members. It
+// returns other values as they are.
+func orEmptyObject(key string, v event.Value) event.Value {
+	if v.Kind() != event.Array || v.Len() > 0 {
+		return v
+	}
+	if members := objectMembers(); slices.Contains(members[:], key) {
+		return event.NewObject(nil)
 	}
 	return v
 }
@@ -216,7 +236,7 @@ func Refusal(e event.Event) string {
 func checkEvent(kind string, v event.Value) string {
 	has := func(name string) bool {
 		id := v.Get(name)
-		return id.IsString() && id.Str() != "" || id.Kind() == event.Number
+		return id.IsString() && strings.TrimSpace(id.Str()) != "" || id.Kind() == event.Number
 	}
 	user := has("userId") || has("anonymousId")
 	switch kind {
@@ -234,6 +254,9 @@ func checkEvent(kind string, v event.Value) string {
 			return "previousId and userId should be strings, for an alias"
 		}
 	case "":
+		if t := v.Get("type"); t.Exists() && !t.IsString() {
+			return "type should be track, identify, page, screen, group or alias but is " + t.Kind().WithArticle()
+		}
 		return "type should be track, identify, page, screen, group or alias but is missing"
 	default:
 		return fmt.Sprintf("type should be track, identify, page, screen, group or alias but is %.40q", kind)
@@ -241,13 +264,17 @@ func checkEvent(kind string, v event.Value) string {
 	if !user {
 		return "userId or anonymousId should be a string: one of them is needed"
 	}
-	for _, name := range []string{"userId", "anonymousId", "groupId", "previousId"} {
-		if strings.ContainsRune(v.Get(name).Str(), utf8.RuneError) { // different ids would become the same
+	for _, name := range []string{"userId", "anonymousId", "groupId", "previousId"} { // different ids would become the same
+		id := v.Get(name)
+		if strings.ContainsRune(id.Str(), utf8.RuneError) {
 			return name + " has a character that was lost in a conversion (U+FFFD), or is not valid UTF-8: send the event in UTF-8"
 		}
+		if id.Kind() == event.Number && strings.HasSuffix(id.Text(), "Infinity") {
+			return name + " is a number beyond the range of numbers: send it as a string"
+		}
 	}
-	for _, name := range []string{"properties", "traits", "context", "integrations"} {
-		if o := v.Get(name); o.Exists() && o.Kind() != event.Object && o.Kind() != event.Null {
+	for _, name := range objectMembers() {
+		if o := orEmptyObject(name, v.Get(name)); o.Exists() && o.Kind() != event.Object && o.Kind() != event.Null {
 			return fmt.Sprintf("%s should be an object but is %s", name, o.Kind().WithArticle())
 		}
 	}

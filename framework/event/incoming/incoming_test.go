@@ -46,6 +46,12 @@ func TestNormalize(t *testing.T) {
 			`{"type":"page","messageId":"m","userId":"u","properties":null,"context":{"b":1,"a":null,"c":2},"integrations":null,` +
 				`"timestamp":"2026-01-02T12:00:00.000Z","receivedAt":"2026-01-02T12:00:00.000Z"}`,
 		},
+		"empty arrays in place of objects, and ids of white space": {
+			incoming.Request{},
+			`{"type":"page","messageId":"m","userId":" ","anonymousId":"a","properties":[],"traits":{"list":[]},"context":[],"integrations":[],"other":[]}`,
+			`{"type":"page","messageId":"m","userId":"","anonymousId":"a","properties":{},"traits":{"list":[]},"other":[],"context":{},"integrations":{},` +
+				`"timestamp":"2026-01-02T12:00:00.000Z","receivedAt":"2026-01-02T12:00:00.000Z"}`,
+		},
 		"recorded after it was sent, by a clock that is an hour ahead": {
 			incoming.Request{},
 			`{"type":"page","messageId":"m","userId":"u","sentAt":"2026-01-02T13:00:00Z","timestamp":"2026-01-02T13:00:30Z"}`,
@@ -69,6 +75,8 @@ func TestNormalizeRefuses(t *testing.T) {
 		`[]`:                            "an event should be an object but is an array",
 		`{"userId":"u"}`:                "type should be track, identify, page, screen, group or alias but is missing",
 		`{"type":"trak","userId":"u"}`:  `type should be track, identify, page, screen, group or alias but is "trak"`,
+		`{"type":7,"userId":"u"}`:       "type should be track, identify, page, screen, group or alias but is a number",
+		`{"type":null,"userId":"u"}`:    "type should be track, identify, page, screen, group or alias but is missing",
 		`{"type":"track","userId":"u"}`: "event should be the name of the event, for a track",
 		`{"type":"track","event":"","userId":"u"}`:                           "event should be the name of the event, for a track",
 		`{"type":"track","event":7,"userId":"u"}`:                            "event should be the name of the event, for a track",
@@ -77,6 +85,9 @@ func TestNormalizeRefuses(t *testing.T) {
 		`{"type":"alias","previousId":"u"}`:                                  "previousId and userId should be strings, for an alias",
 		`{"type":"page"}`:                                                    noUser,
 		`{"type":"page","userId":""}`:                                        noUser,
+		`{"type":"page","userId":" \t","anonymousId":"\u00a0"}`:              noUser,
+		`{"type":"page","userId":1e400}`:                                     "userId is a number beyond the range of numbers: send it as a string",
+		`{"type":"group","userId":"u","groupId":" "}`:                        "groupId should be a string, for a group",
 		`{"type":"page","userId":["u"]}`:                                     noUser,
 		`{"type":"page","userId":"M\ufffdller"}`:                             "userId has a character that was lost in a conversion (U+FFFD), or is not valid UTF-8: send the event in UTF-8",
 		`{"type":"page","userId":"u\ud800"}`:                                 "userId has a character that was lost in a conversion (U+FFFD), or is not valid UTF-8: send the event in UTF-8",
@@ -150,12 +161,14 @@ func TestWhyATimeIsReplaced(t *testing.T) {
 // TestRefusalOfCompletedEvents checks that an event from a file is refused as one of a request is, unless what it lacks was completed.
 func TestRefusalOfCompletedEvents(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"event":"A","userId":7}`:                     "",
-		`{"type":"page","anonymousId":"a"}`:            "",
-		`{"event":"A"}`:                                "userId or anonymousId should be a string: one of them is needed",
-		`{"event":"A","userId":"u","integrations":[]}`: "integrations should be an object but is an array",
-		`{"type":"nope","userId":"u"}`:                 `type should be track, identify, page, screen, group or alias but is "nope"`,
-		`{"userId":"u"}`:                               "type should be track, identify, page, screen, group or alias but is missing",
+		`{"event":"A","userId":7}`:                      "",
+		`{"type":"page","anonymousId":"a"}`:             "",
+		`{"event":"A"}`:                                 "userId or anonymousId should be a string: one of them is needed",
+		`{"event":"A","userId":"u","integrations":[1]}`: "integrations should be an object but is an array",
+		`{"event":"A","userId":"u","integrations":[]}`:  "",
+		`{"event":"A","userId":" "}`:                    "userId or anonymousId should be a string: one of them is needed",
+		`{"type":"nope","userId":"u"}`:                  `type should be track, identify, page, screen, group or alias but is "nope"`,
+		`{"userId":"u"}`:                                "type should be track, identify, page, screen, group or alias but is missing",
 	} {
 		e, err := event.Parse([]byte(text))
 		require.NoError(t, err)

@@ -167,10 +167,17 @@ func (q *request) isSingle() bool { return q.kind != "" || q.maps }
 // listEvents returns the events of a body as they were sent, and the batch that contains them, if any.
 func (q *request) listEvents(body event.Value) (list []event.Value, batch event.Value, refused *refusal) {
 	if q.isSingle() {
+		if body.Get("batch").Kind() == event.Array && !body.Get("userId").Exists() && !body.Get("anonymousId").Exists() {
+			return nil, batch, &refusal{outcome: "rejected", status: http.StatusBadRequest, message: "the body is a batch: send it to /v1/batch"}
+		}
 		return []event.Value{body}, batch, nil
 	}
 	items := body.Get("batch")
-	if items.Kind() != event.Array {
+	switch items.Kind() {
+	case event.Array:
+	case event.Absent:
+		return nil, batch, &refusal{outcome: "rejected", status: http.StatusBadRequest, message: "batch is missing: it should be an array of events"}
+	default:
 		return nil, batch, &refusal{outcome: "rejected", status: http.StatusBadRequest, message: "batch should be an array of events but is " + items.Kind().WithArticle()}
 	}
 	if q.items != nil {

@@ -115,8 +115,10 @@ func TestInvalidRequestsSayWhy(t *testing.T) {
 	}{
 		{"/v1/track", `{`, 400, "not valid JSON"}, {"/v1/track", `[]`, 400, "an array"}, {"/v1/track", `{"userId":"u"}`, 400, "event should be"},
 		{"/v1/identify", `{}`, 400, "userId or anonymousId"}, {"/v1/group", `{"userId":"u"}`, 400, "groupId"}, {"/v1/alias", `{"userId":"u"}`, 400, "previousId"},
-		{"/v1/track", `{"userId":"u","event":"A","properties":[]}`, 400, "properties should be an object but is an array"},
-		{"/v1/batch", `{}`, 400, "batch should be an array"}, {"/v1/batch", `{"batch":[{"userId":"u"}]}`, 400, "type should be"},
+		{"/v1/track", `{"userId":"u","event":"A","properties":[1]}`, 400, "properties should be an object but is an array"},
+		{"/v1/track", `{"batch":[{"type":"page","userId":"u"}]}`, 400, "the body is a batch: send it to /v1/batch"},
+		{"/v1/batch", `{}`, 400, "batch is missing: it should be an array"}, {"/v1/batch", `{"batch":{}}`, 400, "batch should be an array of events but is an object"},
+		{"/v1/batch", `{"batch":[{"userId":"u"}]}`, 400, "type should be"},
 		{"/v1/batch", `{"batch":[{"type":"purchase"}]}`, 400, `but is \"purchase\"`}, {"/v1/track", large, 413, "larger than 32 KB"},
 		{"/v1/batch", `{"batch":["` + strings.Repeat("x", 500<<10) + `"]}`, 413, "larger than 500 KB"},
 		{"/v1/nothing", `{}`, 404, ""},
