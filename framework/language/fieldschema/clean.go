@@ -58,7 +58,7 @@ func firstMembers(v event.Value, n int) []event.Member {
 // cleanValue returns the cleaned value of the field, or the absent Value if it is dropped.
 func (f *Field) cleanValue(v event.Value, root bool) event.Value {
 	v = f.unwrapSingle(v)
-	if f.isDropped(v, root) {
+	if f.isDropped(v, root || f.Multiple) {
 		return event.Value{}
 	}
 	if v.Kind() == event.Array {
@@ -82,13 +82,13 @@ func (f *Field) unwrapSingle(v event.Value) event.Value {
 }
 
 // isDropped reports whether a value counts as missing: null if the field does not allow it, which multiple fields never do; "" if
-// the type does not allow it; and "" in any field at the root, so that a required field counts as missing.
-func (f *Field) isDropped(v event.Value, root bool) bool {
+// the type does not allow it, or if dropText is set: at the root, so that a required field counts as missing, and in place of a list.
+func (f *Field) isDropped(v event.Value, dropText bool) bool {
 	switch v.Kind() {
 	case event.Null:
 		return !f.AllowNull || f.Multiple
 	case event.String:
-		return v.Str() == "" && (root || !f.entry().allowsNoText)
+		return v.Str() == "" && (dropText || !f.entry().allowsNoText)
 	}
 	return false
 }

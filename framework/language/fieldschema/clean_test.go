@@ -16,6 +16,7 @@ func TestCleanDropsWhatCountsAsMissing(t *testing.T) {
 		{"an empty text in a list of texts stays", `{"l":{"type":"string","multiple":true}}`, `{"l":["","b"]}`, `{"l":["","b"]}`},
 		{"an empty text in a list of numbers", `{"l":{"type":"number","multiple":true}}`, `{"l":["",1]}`, `{"l":[1]}`},
 		{"an empty text for a list at the root", `{"l":{"type":"string","multiple":true}}`, `{"l":""}`, `{}`},
+		{"an empty text for a list below the root", `{"o":{"type":"object","properties":{"l":{"type":"string","multiple":true},"s":{"type":"string"}}}}`, `{"o":{"l":"","s":""}}`, `{"o":{"s":""}}`},
 		{"an empty text for a number below the root", `{"o":{"type":"object","properties":{"n":{"type":"number"},"b":{"type":"boolean"},"s":{"type":"text"}}}}`, `{"o":{"n":"","b":"","s":""}}`, `{"o":{"s":""}}`},
 		{"null below the root", `{"o":{"type":"object","properties":{"n":{"type":"number"},"s":{"type":"string","allowNull":true}}}}`, `{"o":{"n":null,"s":null}}`, `{"o":{"s":null}}`},
 		{"an unknown key below the root", `{"o":{"type":"object","properties":{"s":{"type":"string"}}}}`, `{"o":{"s":"x","z":{"y":1}}}`, `{"o":{"s":"x"}}`},
