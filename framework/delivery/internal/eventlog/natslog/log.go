@@ -39,6 +39,8 @@ type Log struct {
 	storage  *storageMonitor
 	writes   writeGate
 
+	maxSilence time.Duration // see maxSilence
+
 	mu      sync.RWMutex
 	streams map[string]jetstream.Stream
 }
@@ -55,7 +57,7 @@ func Open(c Config) (*Log, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	l := &Log{config: c, streams: map[string]jetstream.Stream{}}
+	l := &Log{config: c, streams: map[string]jetstream.Stream{}, maxSilence: maxSilence}
 	if err := l.connect(); err != nil {
 		l.Close()
 		return nil, err

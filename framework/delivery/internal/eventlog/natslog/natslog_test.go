@@ -26,7 +26,7 @@ func TestSuiteOnServer(t *testing.T) {
 		require.NoError(t, err)
 		s.Start()
 		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-		require.True(t, s.ReadyForConnections(10*time.Second))
+		require.True(t, s.ReadyForConnections(time.Minute))
 		return openLog(t, Config{URL: s.ClientURL(), Replicas: 1})
 	})
 }
@@ -39,7 +39,7 @@ func TestWritesResumeAfterAnOutage(t *testing.T) {
 		s, err := server.NewServer(options)
 		require.NoError(t, err)
 		s.Start()
-		require.True(t, s.ReadyForConnections(10*time.Second))
+		require.True(t, s.ReadyForConnections(time.Minute))
 		return s
 	}
 	s := start()

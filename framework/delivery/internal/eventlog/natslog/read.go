@@ -172,19 +172,24 @@ func (r *reader) Pending() uint64 { return r.pending }
 
 func (r *reader) Close() { r.messages.Stop() }
 
-// Scan calls visit for the messages of a query that the stream has now, until it returns false or an error.
+// Scan calls visit for the messages of a query that the stream has now, until it returns false or an error. Messages that are lost on their way are
+// asked for again.
 func (l *Log) Scan(ctx context.Context, stream string, q eventlog.Query, visit func(eventlog.Message) (more bool, err error)) error {
 	var refused error // what visit has returned, after which it is not called again
-	err := l.acrossRestarts(ctx, func(ctx context.Context) error {
+	scan := func(ctx context.Context) error {
 		return l.scan(ctx, stream, q, func(m eventlog.Message) (more bool, err error) {
 			more, refused = visit(m)
-			q.From, q.Since = m.Sequence+1, time.Time{} // where to go on after a restart
+			q.From, q.Since = m.Sequence+1, time.Time{} // where to go on after a restart or a loss
 			if refused != nil {
 				return false, nil
 			}
 			return more, nil
 		})
-	})
+	}
+	err := errMessageLost
+	for n := 0; n < maxScans && errors.Is(err, errMessageLost); n++ {
+		err = l.acrossRestarts(ctx, scan)
+	}
 	if refused != nil {
 		return refused
 	}
@@ -208,7 +213,7 @@ func (l *Log) scan(ctx context.Context, stream string, q eventlog.Query, visit f
 	defer messages.Stop()
 	var last *jetstream.MsgMetadata
 	for ; left > 0; left-- {
-		received, err := nextMessage(ctx, consumer, messages, last)
+		received, err := l.nextMessage(ctx, consumer, messages, last)
 		if received == nil || err != nil {
 			return namedError(err)
 		}
@@ -223,16 +228,20 @@ func (l *Log) scan(ctx context.Context, stream string, q eventlog.Query, visit f
 	return nil
 }
 
-// maxSilentSeconds is how long a message that the server has sent may take to arrive.
-const maxSilentSeconds = 60
+// How long a message that the server has sent may take to arrive, and how often a scan asks for those that do not. The server sends each message once, and
+// not again if it is lost on its way. The client notices that at the message behind it, so not for the last one.
+const (
+	maxSilence = 10 * time.Second
+	maxScans   = 6
+)
 
 // errMessageLost means that a message that the server has sent did not arrive.
 var errMessageLost = errors.New("a message of the queue was sent but did not arrive")
 
 // nextMessage returns the message after last, or nil if there is none, as messages may be deleted in the meantime.
-func nextMessage(ctx context.Context, consumer jetstream.Consumer, messages jetstream.MessagesContext, last *jetstream.MsgMetadata) (jetstream.Msg, error) {
-	for range maxSilentSeconds {
-		waitCtx, cancel := context.WithTimeout(ctx, time.Second)
+func (l *Log) nextMessage(ctx context.Context, consumer jetstream.Consumer, messages jetstream.MessagesContext, last *jetstream.MsgMetadata) (jetstream.Msg, error) {
+	for range 10 {
+		waitCtx, cancel := context.WithTimeout(ctx, l.maxSilence/10)
 		m, err := messages.Next(jetstream.NextContext(waitCtx))
 		cancel()
 		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
