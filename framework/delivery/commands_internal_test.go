@@ -150,6 +150,38 @@ func TestTasksOfLetters(t *testing.T) {
 	}
 }
 
+// unreadableLetters is a log whose dead letters cannot be read a number of times.
+type unreadableLetters struct {
+	*memlog.Log
+	fails atomic.Int32
+}
+
+func (l *unreadableLetters) Get(ctx context.Context, stream string, seq uint64) (eventlog.Message, error) {
+	if stream == deadStream && l.fails.Add(-1) >= 0 {
+		return eventlog.Message{}, errLogFails
+	}
+	return l.Log.Get(ctx, stream, seq)
+}
+
+// TestFailedCommandsAreAppliedLater checks that a command whose letters cannot be read is applied once they can, before the events behind it.
+func TestFailedCommandsAreAppliedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &unreadableLetters{Log: memlog.New(memlog.Options{}).Connect()}
+		q, r := deliverOn(t, log, Settings{}, accepts(t))
+		storeLetter(t, q, DeadLetter{Seq: 1, Key: "u:a"}, "")
+		log.fails.Store(5)
+		n, err := q.ReplayDeadLetters(t.Context(), DeadLetterFilter{})
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		require.NoError(t, q.Append(t.Context(), []NewEvent{eventOf("a", 1)}))
+		time.Sleep(3 * time.Second)
+		assert.Zero(t, r.Status()[0].Counts[countDelivered], "the event waits for the command")
+		time.Sleep(10 * time.Second)
+		assert.EqualValues(t, 2, r.Status()[0].Counts[countDelivered])
+		assert.Empty(t, lettersOf(t, q, DeadLetterFilter{}))
+	})
+}
+
 // TestManyLettersAreReplayed checks that each of many letters of a command is delivered, counted and deleted once, however they are divided.
 func TestManyLettersAreReplayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

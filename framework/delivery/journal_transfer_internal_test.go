@@ -115,6 +115,9 @@ func TestTransferOfManyPartitionsIsCompleted(t *testing.T) {
 		}
 		require.NoError(t, q.Append(t.Context(), list))
 		<-failed
+		if failure.before != nil {
+			assert.EqualValues(t, 1, q.journal.firstUnfinished(), "nothing of it is deleted before it is complete")
+		}
 		q.Close()
 		q, _ = open()
 		assert.Equal(t, want, storedEvents(t, q), failure)

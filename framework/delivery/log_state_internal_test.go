@@ -72,6 +72,22 @@ func TestManyLostRangesAreMerged(t *testing.T) {
 	}
 }
 
+// TestMergedRangesStayUnacknowledged checks that of the last ranges, which become one when pages before them are lost, none is acknowledged along with the other.
+func TestMergedRangesStayUnacknowledged(t *testing.T) {
+	for _, accepted := range [][2]bool{{true, true}, {true, false}, {false, true}, {false, false}} {
+		s := logState{}
+		for i := range uint64(maxLostRanges) {
+			s.Lost = append(s.Lost, LostRange{First: 10*i + 10, Last: 10*i + 11, Accepted: true})
+		}
+		last := s.Lost[maxLostRanges-2:]
+		last[0].Accepted, last[1].Accepted = accepted[0], accepted[1]
+		s.addLost(1, 2, time.Unix(2, 0))
+		require.Len(t, s.Lost, maxLostRanges)
+		assert.Equal(t, LostRange{First: 1, Last: 2, Found: time.Unix(2, 0)}, s.Lost[0])
+		assert.Equal(t, LostRange{First: 990, Last: 1001, Accepted: accepted[0] && accepted[1]}, s.Lost[maxLostRanges-1])
+	}
+}
+
 func TestRangesOfPages(t *testing.T) {
 	assert.Empty(t, rangesOf(nil))
 	assert.Equal(t, []LostRange{{First: 2, Last: 2}, {First: 4, Last: 6}, {First: 8, Last: 8}}, rangesOf([]uint64{6, 4, 8, 2, 5}))

@@ -123,6 +123,32 @@ func TestInstancesShareOneRead(t *testing.T) {
 	})
 }
 
+// TestReadsFollowTheSources checks that instances go on with one read when one with another source joins, and that what only a stopped instance needs is not read.
+func TestReadsFollowTheSources(t *testing.T) {
+	f := newFeedFixture(t)
+	a := f.feeds.newCursor(0, []string{"ctl.i.0", "ev.a.0"}, 1)
+	defer a.close()
+	assert.Equal(t, []uint64{f.add("ev.a.0", 10)}, f.take(a, 1))
+	b := f.feeds.newCursor(0, []string{"ctl.j.0", "ev.b.0"}, 2)
+	f.log.read.Store(0)
+	for range 3 {
+		f.add("ev.a.0", 10)
+		f.add("ev.b.0", 10)
+		f.add("ev.c.0", 10)
+	}
+	assert.Equal(t, []uint64{2, 5, 8}, f.take(a, 3))
+	assert.Equal(t, []uint64{3, 6, 9}, f.take(b, 3))
+	assert.EqualValues(t, 6, f.log.read.Load(), "each message of their sources once")
+	b.close()
+	f.log.read.Store(0)
+	for range 3 {
+		f.add("ev.b.0", 10)
+	}
+	assert.Equal(t, []uint64{f.add("ev.a.0", 10)}, f.take(a, 1))
+	assert.EqualValues(t, 1, f.log.read.Load(), "no instance needs the others")
+	assert.Len(t, f.feeds.partitions[0].feeds, 1)
+}
+
 // An instance that waits for its remote does not hold up the others. It reads by itself until it has caught up, and shares again then.
 func TestLaggingInstanceReadsByItself(t *testing.T) {
 	f := newFeedFixture(t)
@@ -263,6 +289,33 @@ func TestFeedIsPatientForAMoment(t *testing.T) {
 	})
 }
 
+// TestNoInstanceIsWaitedForAfterTheEnd checks that an instance which is stopped does not wait for those that it shares its reads with.
+func TestNoInstanceIsWaitedForAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFeedFixture(t)
+		fast, busy := f.feeds.newCursor(0, []string{"ev.*.0"}, 1), f.feeds.newCursor(0, []string{"ev.*.0"}, 1)
+		for range 20 {
+			f.add("ev.a.0", 100_000)
+		}
+		f.take(fast, feedBytes/100_000)
+		ctx, cancel := context.WithTimeout(t.Context(), feedPatience/2)
+		defer cancel()
+		began, n := time.Now(), 0
+		for {
+			if _, err := fast.nextPage(ctx); err != nil {
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				break
+			}
+			n++
+		}
+		assert.Equal(t, feedPatience/2, time.Since(began))
+		assert.LessOrEqual(t, n, 1)
+		assert.Equal(t, f.expected([]string{"ev.*.0"}, 1), f.take(busy, 20), "the other one misses nothing")
+		fast.close()
+		busy.close()
+	})
+}
+
 // TestInstancesThatGoOnAreWaitedFor checks that an instance which has waited for its remote is waited for again once it reads on.
 func TestInstancesThatGoOnAreWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -280,6 +333,69 @@ func TestInstancesThatGoOnAreWaitedFor(t *testing.T) {
 		f.take(fast, 40)
 		assert.Equal(t, feedPatience, time.Since(began))
 	})
+}
+
+// TestInstanceAheadOfTheOthers checks that an instance which joins others that are behind it gets its pages, although those before them are no longer kept.
+func TestInstanceAheadOfTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFeedFixture(t)
+		behind := f.feeds.newCursor(0, []string{"ev.*.0"}, 1)
+		for range 40 {
+			f.add("ev.a.0", 100_000)
+		}
+		f.take(behind, 1)
+		ahead := f.feeds.newCursor(0, []string{"ev.*.0"}, 30)
+		assert.Same(t, behind.feed, ahead.feed)
+		f.take(behind, 24)
+		assert.Equal(t, f.expected([]string{"ev.*.0"}, 30), f.take(ahead, 11))
+		assert.Equal(t, f.expected([]string{"ev.*.0"}, 26), f.take(behind, 15))
+		behind.close()
+		ahead.close()
+	})
+}
+
+// TestWaitingInstancesLoseNothing has two instances wait for events while the reader fails, or the log changes: both get all events, and an error is reported to each
+// once.
+func TestWaitingInstancesLoseNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		disturb func(f *feedFixture)
+		errors  int
+	}{
+		"nothing happens": {func(*feedFixture) {}, 0}, "the reader fails": {func(f *feedFixture) { f.log.fails.Store(true) }, 1}, "the log changes": {func(f *feedFixture) { f.feeds.dropPages() }, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFeedFixture(t)
+			type outcome struct {
+				read   []uint64
+				failed int
+			}
+			outcomes, readers := make([]outcome, 2), sync.WaitGroup{}
+			for i := range outcomes {
+				c := f.feeds.newCursor(0, []string{"ctl." + fmt.Sprint(i) + ".0", "ev.*.0"}, 1)
+				readers.Go(func() {
+					defer c.close()
+					for len(outcomes[i].read) < 2 {
+						p, err := c.nextPage(t.Context())
+						if err != nil {
+							outcomes[i].failed++
+							continue
+						}
+						outcomes[i].read = append(outcomes[i].read, p.Sequence)
+					}
+				})
+				synctest.Wait()
+			}
+			c.disturb(f)
+			synctest.Wait()
+			f.add("ev.a.0", 10)
+			f.add("ev.b.0", 10)
+			readers.Wait()
+			for _, o := range outcomes {
+				assert.Equal(t, outcome{[]uint64{1, 2}, c.errors}, o, name)
+			}
+			assert.Empty(t, f.feeds.partitions[0].feeds)
+		})
+	}
 }
 
 // An idle instance far back in the log reads its own sources only.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +15,8 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // pageOf returns a page of the log with one event of each user.
@@ -59,6 +63,80 @@ func TestPagesThatAreReadAgain(t *testing.T) {
 		assert.Equal(t, []any{uint64(8), uint64(2), "me"}, []any{cp.Low, cp.DedupeFrom, cp.Owner})
 		assert.Empty(t, cp.Done)
 		assert.Empty(t, cp.Partial)
+	})
+}
+
+// TestCheckpointsKeepWhatIsAhead checks that a checkpoint which is written before all pages of an earlier one are read again goes on saying which of them are finished.
+func TestCheckpointsKeepWhatIsAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{Lease: time.Hour}, accepts(t))
+		one := base64.RawStdEncoding.EncodeToString([]byte{1})
+		earlier := checkpoint{Low: 3, Done: [][2]uint64{{4, 4}, {6, 7}, {9, 10}}, Partial: map[string]string{"5": one, "8": one, "11": one}}
+		p := w.own(0, earlier)
+		w.dispatcher.Pause(time.Minute)
+		for seq := uint64(3); seq <= 7; seq++ {
+			require.NoError(t, p.handlePage(pageOf(r, seq, time.Now(), "a", "b")))
+		}
+		check := func(low uint64, partial ...string) {
+			t.Helper()
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			cp := p.currentCheckpointLocked("me")
+			assert.Equal(t, low, cp.Low)
+			assert.ElementsMatch(t, partial, slices.Collect(maps.Keys(cp.Partial)))
+			for seq := low; seq < 14; seq++ {
+				wantAll, want := earlier.finishedEvents(seq)
+				all, bits := cp.finishedEvents(seq)
+				assert.Equal(t, []any{wantAll, want}, []any{all, bits}, "page %d", seq)
+			}
+		}
+		check(3, "5", "8", "11")
+		time.Sleep(2 * time.Minute)
+		check(8, "8", "11")
+	})
+}
+
+// TestEventsThatHaveStoppedTheProcess checks that an event at which the process has ended each time is not mapped again, and becomes a dead letter; others of its
+// page are delivered.
+func TestEventsThatHaveStoppedTheProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mapped := 0
+		r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{beforeMapping: func(event.Event) { mapped++ }}, accepts(t))
+		r.mappingNotes = openMappingNotes(t.TempDir(), r.log)
+		p := w.own(0, checkpoint{Low: 1})
+		r.mappingNotes.hasCrashes.Store(true)
+		for index, crashes := range []int{maxCrashes - 1, maxCrashes} {
+			r.mappingNotes.crashes[crashSite{Key: p.mapping.key, Seq: 1, Index: uint64(index)}] = crashes
+		}
+		require.NoError(t, p.handlePage(pageOf(r, 1, time.Now(), "a", "b", "c")))
+		time.Sleep(10 * time.Second)
+		assert.Equal(t, 2, mapped)
+		w.mu.Lock()
+		assert.Equal(t, []int64{3, 2, 1}, []int64{p.counts[countEvents], p.counts[countDelivered], p.counts[countDead]})
+		w.mu.Unlock()
+		letters := lettersOf(t, r.queue, DeadLetterFilter{})
+		require.Len(t, letters, 1)
+		assert.Regexp(t, "^1-1-", letters[0])
+	})
+}
+
+// TestFailingKeysMakeSpaceForOthers checks that a partition which is full of events that fail reads others after a while.
+func TestFailingKeysMakeSpaceForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := answeringInstance(t, func() error { return fault.FromStatus(503, "busy") })
+		r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{MaxInFlight: 2, EvictAfter: time.Second, MinBackoff: time.Hour, MaxBackoff: time.Hour, Lease: time.Hour}, in)
+		p := w.own(0, checkpoint{Low: 1})
+		began := time.Now()
+		require.NoError(t, p.handlePage(pageOf(r, 1, began, "a", "b")))
+		require.NoError(t, p.handlePage(pageOf(r, 2, began, "c")))
+		took := time.Since(began)
+		assert.Greater(t, took, time.Second)
+		assert.Less(t, took, 15*time.Second)
+		synctest.Wait()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		assert.Equal(t, []any{1, int64(2)}, []any{p.taskCount, p.counts[countParked]})
+		assert.Equal(t, []string{kindEvicted, kindEvicted, ""}, []string{p.parked.kind(shortHash("u:a")), p.parked.kind(shortHash("u:b")), p.parked.kind(shortHash("u:c"))})
 	})
 }
 
@@ -205,6 +283,34 @@ func TestFullPartitions(t *testing.T) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		assert.ErrorIs(t, p.waitForCapacityLocked(), context.Canceled)
+	})
+}
+
+// TestFullPartitionsReadNoOtherEvents checks that a partition which is full waits with events that concern no subscription, too: their pages need memory until the
+// pages before them are finished.
+func TestFullPartitionsReadNoOtherEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{}, accepts(t))
+		p, ended := w.own(0, checkpoint{Low: 1}), make(chan error)
+		for range maxOpenPages {
+			p.openPages = append(p.openPages, &page{eventsLeft: 1, fullyRead: true})
+		}
+		go func() {
+			ended <- p.handlePage(newLogPage(eventlog.Message{Subject: "ev.web.0", Sequence: 5, Data: []byte(`{"type":"page"}` + "\n")}, 0, r.queue.feeds.seed))
+		}()
+		time.Sleep(10 * time.Second)
+		select {
+		case <-ended:
+			t.Fatal("it was read")
+		default:
+		}
+		w.mu.Lock()
+		assert.Empty(t, p.counts)
+		p.openPages = p.openPages[maxOpenPages:]
+		w.mu.Unlock()
+		require.NoError(t, <-ended)
+		assert.Equal(t, map[string]int64{countUnmatched: 1, countEvents: 1}, p.counts)
+		assert.Empty(t, p.openPages)
 	})
 }
 

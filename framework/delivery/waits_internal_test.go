@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
 	"github.com/landfall-dev/landfall/framework/dispatch"
 	"github.com/landfall-dev/landfall/framework/dispatch/budget"
@@ -22,7 +24,13 @@ import (
 // deliverTo starts the delivery of a queue in memory to one instance. It runs in a bubble, and ends with the test.
 func deliverTo(t *testing.T, s Settings, in Instance) (*Queue, *Runner) {
 	t.Helper()
-	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 1}.On(memlog.New(memlog.Options{}).Connect()))
+	return deliverOn(t, memlog.New(memlog.Options{}).Connect(), s, in)
+}
+
+// deliverOn is deliverTo with a queue on a log.
+func deliverOn(t *testing.T, log eventlog.Log, s Settings, in Instance) (*Queue, *Runner) {
+	t.Helper()
+	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 1}.On(log))
 	require.NoError(t, err)
 	r, err := NewRunner(t.Context(), q, s)
 	require.NoError(t, err)
@@ -112,6 +120,55 @@ func TestSpentBudgetDelaysEvents(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestResumeEndsWaits checks that an operator ends every wait of an instance: a pause that its budget shares with other instances, the time until a remote that is
+// down is tried again, a pause of the instance alone, and the waits of events that have failed.
+func TestResumeEndsWaits(t *testing.T) {
+	for name, result := range map[string]budget.Result{
+		"the budget pauses": {Status: 429, Wait: time.Hour}, "the remote is down": {Status: 503}, "the instance pauses": {Status: 200}, "events have failed": {Status: 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				gate := budget.NewGate("main", budget.New("shared", budget.Limits{}, budget.NewMemoryStore()), budget.GateConfig{FailuresToOpen: 1, MinProbeWait: time.Hour, MaxProbeWait: time.Hour})
+				enter := func(r budget.Result) error {
+					done, err := gate.Enter(t.Context(), budget.Request{})
+					if err == nil {
+						done(r)
+					}
+					return err
+				}
+				var failing atomic.Bool
+				failing.Store(name == "events have failed")
+				in := hostedInstance(t, "none", runtime.Host{Gate: gate}, func() error {
+					if failing.Load() {
+						return fault.FromStatus(500, "later")
+					}
+					var later *budget.WaitError
+					if errors.As(enter(budget.Result{Status: 200}), &later) {
+						return &fault.Error{Code: fault.CodeDeferred, Status: 429, Retry: true, RetryAfter: later.Wait, Message: later.Error()}
+					}
+					return nil
+				})
+				q, r := deliverTo(t, Settings{MinBackoff: time.Hour, MaxBackoff: time.Hour}, in)
+				require.NoError(t, enter(result))
+				if name == "the instance pauses" {
+					r.workers["main"].dispatcher.Pause(time.Hour)
+				}
+				appendEvent(t, q, "a")
+				assert.Zero(t, r.Status()[0].Counts[countDelivered])
+				failing.Store(false)
+				waited, err := r.Resume("main")
+				require.NoError(t, err)
+				assert.True(t, waited)
+				time.Sleep(10 * time.Second)
+				assert.EqualValues(t, 1, r.Status()[0].Counts[countDelivered])
+				waited, err = r.Resume("main")
+				require.NoError(t, err)
+				assert.False(t, waited, "nothing waits any more")
+			})
+		})
+	}
 }
 
 // TestErasedEventsAreNotSent checks that an event which is erased while its batch waits is not sent, and that each verdict stays with its event.

@@ -476,6 +476,10 @@ func TestClockIsInjected(t *testing.T) {
 	assert.Equal(t, []string{"[a]"}, s.requests)
 	s.wait(t)
 	s.Add(in("lane", "a", "b", 10))
+	s.Flush()
+	s.wait(t)
+	assert.Empty(t, clock.calls, "a wait that has ended needs no timer")
+	s.Add(in("lane", "a", "c", 10))
 	s.Stop()
 	assert.Empty(t, clock.calls, "Stop ends the timers")
 }

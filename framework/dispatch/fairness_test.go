@@ -3,6 +3,7 @@ package dispatch_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,6 +100,33 @@ func TestLaterTasksPassAPoisonedBatch(t *testing.T) {
 			assert.LessOrEqual(t, after-began[v], (3+4)*time.Second, v)
 		}
 		assert.Equal(t, []string{"poison"}, s.taken)
+	})
+}
+
+// TestHalvedBatchesFailNoOthers checks that tasks which came while a poisoned batch was sent do not share a request with its tasks.
+func TestHalvedBatchesFailNoOthers(t *testing.T) {
+	withHost(t, dispatch.Config{MinBackoff: time.Second, MaxBackoff: time.Second}, func(t *testing.T, s *scripted) {
+		s.latency = time.Second
+		s.answer = func(values []string) []dispatch.Result {
+			return failAll(values, func(v string) bool { return v == "poison" })
+		}
+		for _, v := range []string{"poison", "a", "b", "c"} {
+			s.Add(in("lane", v, v, 4))
+		}
+		for s.sent() < 3 { // the batch is halved after the third request
+			s.sleep(100 * time.Millisecond)
+		}
+		for i := range 3 {
+			s.Add(in("lane", fmt.Sprint(i), fmt.Sprint(i), 4))
+		}
+		s.wait(t)
+		assert.Equal(t, []string{"poison"}, s.taken)
+		assert.Len(t, s.finished, 6)
+		for _, request := range s.requests {
+			if strings.Contains(request, "poison") {
+				assert.NotRegexp(t, "[0-9]", request)
+			}
+		}
 	})
 }
 
@@ -204,7 +232,10 @@ func TestHostsTakeTasks(t *testing.T) {
 		s.sleep(100 * time.Millisecond)
 		s.Lock()
 		assert.Equal(t, 6, o.WaitingLocked("hot"))
-		taken := o.TakeBehindLocked(func(c dispatch.Chain[string]) bool { return c.Count > 2 && c.Bytes == 10*c.Count })
+		taken := o.TakeBehindLocked(func(c dispatch.Chain[string]) bool {
+			assert.Greater(t, c.Count, 1, "nothing waits behind %s", c.First.Value)
+			return c.Count > 2 && c.Bytes == 10*c.Count
+		})
 		require.Len(t, taken, 1)
 		assert.Equal(t, []string{"hot3", "hot4", "hot5"}, valuesOf(taken[0]), "what is in flight stays")
 		assert.Equal(t, 3, o.WaitingLocked("hot"))

@@ -105,3 +105,59 @@ func TestIdleGroupsAreForgotten(t *testing.T) {
 		assert.Equal(t, []int{c.left, c.busy}, []int{len(l.groups), busy}, c)
 	}
 }
+
+// timersAfter returns the number of timers that run after a time.
+func timersAfter(d *Dispatcher[string], wait time.Duration) int {
+	time.Sleep(wait)
+	synctest.Wait()
+	d.Lock()
+	defer d.Unlock()
+	return len(d.timers)
+}
+
+// TestOnlyNeededTimersRun checks that a dispatcher has a timer only for what it waits for: none for an incomplete batch that has become full, nor for a wait that
+// was ended.
+func TestOnlyNeededTimersRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := New[string](Config{Linger: time.Minute, MinBackoff: time.Hour, MaxBackoff: time.Hour}, &accepting{map[string]bool{"a": true, "b": true}})
+		defer d.Stop()
+		add := func(values ...string) {
+			for _, v := range values {
+				d.Add(&Task[string]{Value: v, Key: v, MaxBatch: 2})
+			}
+		}
+		add("a")
+		assert.Equal(t, 1, timersAfter(d, 0))
+		add("b")
+		assert.Zero(t, timersAfter(d, 0), "the batch is full, and done")
+		add("a", "fails once")
+		assert.Equal(t, 1, timersAfter(d, 0), "one is retried later")
+		d.Resume()
+		assert.Zero(t, timersAfter(d, 0))
+		d.Pause(time.Hour)
+		add("a", "b")
+		assert.Equal(t, 1, timersAfter(d, time.Second))
+		d.Resume()
+		assert.Zero(t, timersAfter(d, 0))
+		d.Pause(time.Hour)
+		add("a", "b")
+		assert.Zero(t, timersAfter(d, time.Hour+time.Second))
+	})
+}
+
+// TestLanesHaveOneTimer checks that a lane which is kept because it has failed has one timer, also once it has another task.
+func TestLanesHaveOneTimer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := New[string](Config{Linger: time.Minute, MinBackoff: time.Hour, MaxBackoff: time.Hour, RetryFor: time.Minute}, failing{})
+		defer d.Stop()
+		d.Add(&Task[string]{Value: "a", Key: "a", MaxBatch: 1})
+		require.NoError(t, d.Wait(t.Context(), func(held, _ int) bool { return held == 0 }))
+		assert.Equal(t, 1, timersAfter(d, 0))
+		d.Resume()
+		assert.Zero(t, timersAfter(d, 0), "it is kept no longer")
+		d.Add(&Task[string]{Value: "b", Key: "b", MaxBatch: 1})
+		require.NoError(t, d.Wait(t.Context(), func(held, _ int) bool { return held == 0 }))
+		d.Add(&Task[string]{Value: "c", Key: "c", MaxBatch: 2})
+		assert.Equal(t, 1, timersAfter(d, 0), "it is woken earlier")
+	})
+}

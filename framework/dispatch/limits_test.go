@@ -227,3 +227,72 @@ func TestStatsOfASuspendedLane(t *testing.T) {
 		assert.False(t, s.Stats().Failing)
 	})
 }
+
+// TestLimitsEndWithTheirTasks checks that a task which is no longer there does not make the batches of others smaller.
+func TestLimitsEndWithTheirTasks(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Hour}, func(t *testing.T, s *scripted) {
+		ended := s.NewOwner(nil)
+		small := in("lane", "small", "small", 3)
+		small.Owner, small.Bytes = ended, 40
+		s.Add(small)
+		for i := range 4 {
+			one := in("lane", fmt.Sprint(i), fmt.Sprint(i), 5)
+			one.MaxBytes = 50
+			s.Add(one)
+			ended.Drain()
+		}
+		s.sleep(time.Second)
+		assert.Empty(t, s.requests)
+		s.Add(in("lane", "4", "4", 5))
+		s.wait(t)
+		assert.Equal(t, []string{"[0 1 2 3 4]"}, s.requests)
+		assert.Less(t, time.Since(s.began), time.Minute)
+	})
+}
+
+// TestWhatWasSentFillsNoBatch checks that the size of what was sent does not count for the batch behind it, which waits for more.
+func TestWhatWasSentFillsNoBatch(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Hour}, func(t *testing.T, s *scripted) {
+		s.latency = time.Minute
+		for i := range 5 {
+			one := in("lane", fmt.Sprint(i), fmt.Sprint(i), 10)
+			one.MaxBytes = 30
+			s.Add(one)
+		}
+		s.wait(t)
+		assert.Equal(t, []string{"[0 1 2]", "[3 4]"}, s.requests)
+		assert.Equal(t, time.Hour+time.Minute, time.Since(s.began))
+	})
+}
+
+// TestEarliestGroupOfALane checks that a lane with several groups is woken for the one that is due first, whichever of them was seen first.
+func TestEarliestGroupOfALane(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Minute}, func(t *testing.T, s *scripted) {
+		s.latency = 20 * time.Second
+		add := func(group, name string, size int) {
+			one := in("lane", name, name, size)
+			one.Group.Key = group
+			s.Add(one)
+			s.sleep(time.Second)
+		}
+		add("a", "alone", 1)
+		add("b", "first", 10)
+		add("a", "second", 10)
+		s.wait(t)
+		assert.Equal(t, []string{"[alone]", "[first]", "[second]"}, s.requests)
+		assert.Equal(t, time.Second+time.Minute+s.latency, s.finished["first"])
+	})
+}
+
+// TestTheLimitOfWhatIsLeft checks that tasks which are left behind in a queue are sent as soon as they fill a batch of the smallest size that one of them allows.
+func TestTheLimitOfWhatIsLeft(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Hour}, func(t *testing.T, s *scripted) {
+		s.latency = time.Second
+		for i, size := range []int{1, 1, 10, 2} {
+			s.Add(in("lane", fmt.Sprint(i), fmt.Sprint(i), size))
+		}
+		s.wait(t)
+		assert.Equal(t, []string{"[0]", "[1]", "[2 3]"}, s.requests)
+		assert.Equal(t, 3*time.Second, time.Since(s.began))
+	})
+}

@@ -1,10 +1,12 @@
 package dispatch_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/dispatch"
 )
@@ -53,6 +55,56 @@ func TestWaitsOfATaskDelayNoOthers(t *testing.T) {
 		s.wait(t)
 		assert.Equal(t, time.Second, s.finished["later"])
 		assert.GreaterOrEqual(t, s.finished["bad"], time.Minute)
+	})
+}
+
+// TestATaskSentAloneWaitsAlone checks that the others of a lane are sent while a task which was sent alone, and has failed once, waits.
+func TestATaskSentAloneWaitsAlone(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Millisecond, MinBackoff: time.Minute, MaxBackoff: time.Minute}, func(t *testing.T, s *scripted) {
+		s.answer = func(values []string) []dispatch.Result {
+			return fail(values, func(v string) bool { return v == "bad" && time.Since(s.began) < 10*time.Second })
+		}
+		s.latency = 100 * time.Millisecond
+		for _, v := range []string{"bad", "b", "c"} {
+			s.Add(in("lane", v, v, 1))
+		}
+		s.wait(t)
+		assert.Equal(t, []string{"[bad]", "[b]", "[c]", "[bad]"}, s.requests)
+		assert.Less(t, s.finished["c"], time.Second)
+		assert.GreaterOrEqual(t, s.finished["bad"], 30*time.Second)
+	})
+}
+
+// TestUnsentTasksDoNotHoldUpFullBatches checks that a lane sends full batches at once and others later, also after tasks were put back into it.
+func TestUnsentTasksDoNotHoldUpFullBatches(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Hour}, func(t *testing.T, s *scripted) {
+		unsent := true
+		s.answer = func(values []string) []dispatch.Result {
+			results := make([]dispatch.Result, len(values))
+			for i := range results {
+				if unsent {
+					results[i] = dispatch.Result{Outcome: dispatch.NotSent, RetryAfter: time.Minute}
+				}
+			}
+			unsent = false
+			return results
+		}
+		add := func(values ...string) {
+			for _, v := range values {
+				one := in("lane", v, v, 10)
+				one.MaxBytes = 30
+				s.Add(one)
+			}
+			s.sleep(time.Second)
+		}
+		add("a", "b", "c")
+		s.sleep(time.Minute)
+		require.Equal(t, []string{"[a b c]", "[a b c]"}, s.requests)
+		add("d", "e")
+		assert.Len(t, s.requests, 2, "they wait for others")
+		add("f")
+		assert.Equal(t, "[d e f]", s.requests[len(s.requests)-1])
+		assert.Len(t, s.requests, 3)
 	})
 }
 
@@ -169,7 +221,8 @@ func TestLanesThatAwaitTheirTurnFail(t *testing.T) {
 		s.latency = time.Hour
 		s.Add(in("busy", "b", "busy", 1))
 		s.sleep(10 * time.Second)
-		assert.True(t, s.Stats().Failing)
+		stats := s.Stats()
+		assert.Equal(t, []any{true, 0, true}, []any{stats.Failing, stats.Retrying, stats.NextRetry.IsZero()}, "it waits for its turn only")
 		s.latency = 0
 		s.wait(t)
 		assert.False(t, s.Stats().Failing)
@@ -234,5 +287,83 @@ func TestNothingIsTakenFromARun(t *testing.T) {
 		}
 		s.wait(t)
 		assert.Len(t, s.finished, 2)
+	})
+}
+
+// TestChainsCountWhatIsLeft checks the number and the size of a key's tasks that a host sees: without those that are finished, alone or together.
+func TestChainsCountWhatIsLeft(t *testing.T) {
+	for step := 1; step <= 2; step++ {
+		withHost(t, dispatch.Config{Linger: time.Millisecond}, func(t *testing.T, s *scripted) {
+			s.latency = time.Minute
+			o := s.NewOwner(nil)
+			for i := range 6 {
+				one := in("lane", "k", fmt.Sprint(i), step)
+				one.Owner, one.Bytes, one.Together = o, 1<<i, step > 1
+				s.Add(one)
+			}
+			for finished := 0; finished < 4; finished += step {
+				s.sleep(time.Second)
+				s.Lock()
+				o.TakeBehindLocked(func(c dispatch.Chain[string]) bool {
+					assert.Equal(t, []any{fmt.Sprint(finished), 6 - finished, 64 - 1<<finished}, []any{c.First.Value, c.Count, c.Bytes})
+					return false
+				})
+				s.Unlock()
+				s.sleep(time.Minute)
+			}
+			s.wait(t)
+		})
+	}
+}
+
+// TestUnsentRunsCanBeTaken checks that tasks which were to be sent along with the first one of their key, and were not, can be taken from it.
+func TestUnsentRunsCanBeTaken(t *testing.T) {
+	for outcome, want := range map[dispatch.Outcome]int{dispatch.NotSent: 2, dispatch.Retry: 0} {
+		withHost(t, dispatch.Config{Linger: time.Millisecond, MinBackoff: time.Minute, MaxBackoff: time.Minute}, func(t *testing.T, s *scripted) {
+			s.answer = func(values []string) []dispatch.Result {
+				results := make([]dispatch.Result, len(values))
+				for i := range results {
+					if time.Since(s.began) < 10*time.Second {
+						results[i] = dispatch.Result{Outcome: outcome, RetryAfter: time.Minute}
+					}
+				}
+				return results
+			}
+			o := s.NewOwner(nil)
+			for i := range 3 {
+				one := together(in("lane", "k", fmt.Sprint(i), 3))
+				one.Owner = o
+				s.Add(one)
+			}
+			s.sleep(time.Second)
+			s.Lock()
+			taken := o.TakeBehindLocked(func(dispatch.Chain[string]) bool { return true })
+			s.Unlock()
+			if want > 0 {
+				require.Len(t, taken, 1)
+				assert.Equal(t, []string{"1", "2"}, valuesOf(taken[0]))
+			} else {
+				assert.Empty(t, taken, "the remote may have applied them")
+			}
+			s.wait(t)
+			assert.Len(t, s.finished, 3-want)
+		})
+	}
+}
+
+// TestRunsTakeTurns checks that what is left of a key behind a run goes behind the other keys of its lane.
+func TestRunsTakeTurns(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Millisecond}, func(t *testing.T, s *scripted) {
+		s.latency = time.Second
+		add := func(values ...string) {
+			for _, one := range values {
+				s.Add(together(in("lane", one[:1], one, 2)))
+			}
+			s.sleep(10 * time.Millisecond)
+		}
+		add("a1", "a2", "a3")
+		add("b1", "c1")
+		s.wait(t)
+		assert.Equal(t, []string{"[a1 a2]", "[b1 c1]", "[a3]"}, s.requests)
 	})
 }

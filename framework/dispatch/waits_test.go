@@ -45,6 +45,25 @@ func TestTasksWithoutKeyWaitBeforeTheyAreRetried(t *testing.T) {
 	})
 }
 
+// TestBatchesInPlaceWaitOnce checks that several tasks which are retried in their place wait as long as one alone.
+func TestBatchesInPlaceWaitOnce(t *testing.T) {
+	withHost(t, dispatch.Config{MinBackoff: time.Second, MaxBackoff: time.Hour}, func(t *testing.T, s *scripted) {
+		var sent []time.Time
+		s.answer = func(values []string) []dispatch.Result {
+			sent = append(sent, time.Now())
+			return failAll(values, func(string) bool { return len(sent) < 4 })
+		}
+		for i := range 8 {
+			s.Add(in("lane", "", fmt.Sprint(i), 8))
+		}
+		s.wait(t)
+		require.Len(t, sent, 4)
+		for i, most := range []time.Duration{1, 2, 4} {
+			assert.LessOrEqual(t, sent[i+1].Sub(sent[i]), most*time.Second)
+		}
+	})
+}
+
 // TestResumedTasksGoFirst checks that a task whose wait ends with Resume is sent before newer ones of its lane.
 func TestResumedTasksGoFirst(t *testing.T) {
 	withHost(t, dispatch.Config{MinBackoff: time.Hour, MaxBackoff: time.Hour, Linger: time.Millisecond}, func(t *testing.T, s *scripted) {
@@ -153,6 +172,21 @@ func TestNothingStartsAfterStop(t *testing.T) {
 		assert.Equal(t, []string{"[a]"}, s.requests)
 		assert.Contains(t, s.finished, "a")
 		s.senders.Wait()
+	})
+}
+
+// TestWaitingLanesDoNotStartAfterStop checks that a lane which waits for another one to end is not sent after Stop.
+func TestWaitingLanesDoNotStartAfterStop(t *testing.T) {
+	withHost(t, dispatch.Config{MaxBatches: 1}, func(t *testing.T, s *scripted) {
+		s.latency = time.Minute
+		s.Add(in("one", "a", "a", 1))
+		s.Add(in("two", "b", "b", 1))
+		s.sleep(time.Second)
+		s.Stop()
+		s.senders.Wait()
+		s.sleep(time.Hour)
+		assert.Equal(t, []string{"[a]"}, s.requests)
+		assert.Contains(t, s.finished, "a")
 	})
 }
 
