@@ -75,7 +75,7 @@ func (c *cluster) urls() string { return "nats://" + strings.Join(c.clients, ",n
 
 // ready waits until the servers have a leader.
 func (c *cluster) ready() {
-	for range 900 { // a busy machine needs more than 30 s at times
+	for range 1800 { // a busy machine needs more than 90 s at times
 		if conn, err := nats.Connect(c.urls()); err == nil {
 			js, _ := conn.JetStream()
 			_, err := js.AccountInfo()

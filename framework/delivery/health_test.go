@@ -56,7 +56,7 @@ func TestPauseIsReportedAndResumed(t *testing.T) {
 	remote.answer = askToWait(24*time.Hour, then)
 	runner := startRunner(t, q, quick, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
 	defer stopRunner(t, runner)
-	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("u", 0), newEvent("v", 0)}))
+	require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{newEvent("u", 0)})) // two could come in two requests, which pause one after the other
 	require.Eventually(t, func() bool { return runner.Status()[0].Paused }, time.Minute, time.Millisecond)
 	status, health := runner.Status()[0], runner.Health(t.Context())
 	assert.InDelta(t, time.Hour, time.Until(status.Until), float64(time.Minute), "the default bound")
@@ -70,7 +70,7 @@ func TestPauseIsReportedAndResumed(t *testing.T) {
 	waited, err := runner.Resume("main")
 	require.NoError(t, err)
 	assert.True(t, waited)
-	waitForCounts(t, runner, map[string]int64{"events": 2, "delivered": 2})
+	waitForCounts(t, runner, map[string]int64{"events": 1, "delivered": 1})
 	assert.Empty(t, findingCodes(runner))
 	waited, err = runner.Resume("main")
 	require.NoError(t, err)

@@ -81,35 +81,38 @@ func TestHotUsersDelayNoOthers(t *testing.T) {
 // The changes of a hot audience user are sent together: the newest is sent, and those that it supersedes are skipped with that
 // reason.
 func TestHotAudienceUserNeedsFewRequests(t *testing.T) {
-	q := onePartition(t, t.TempDir())
-	defer q.Close()
-	var requests atomic.Int64
-	var last atomic.Pointer[string]
-	runner := startRunner(t, q, quick, delivery.Instance{Plan: cohortPlan(t, answeringTransport(func(body string) int {
-		requests.Add(1)
-		if strings.Contains(body, `"hot"`) {
-			last.Store(&body)
+	synctest.Test(t, func(t *testing.T) { // so that the remote is not fast beside a slow log
+		q, err := delivery.Open(t.Context(), delivery.Config{Partitions: 1}.On(memlog.New(memlog.Options{}).Connect()))
+		require.NoError(t, err)
+		defer q.Close()
+		var requests atomic.Int64
+		var last atomic.Pointer[string]
+		runner := startRunner(t, q, quick, delivery.Instance{Plan: cohortPlan(t, answeringTransport(func(body string) int {
+			requests.Add(1)
+			if strings.Contains(body, `"hot"`) {
+				last.Store(&body)
+			}
+			time.Sleep(20 * time.Millisecond)
+			return 201
+		}))})
+		defer stopRunner(t, runner)
+		const events = 3000
+		for from := 0; from < events; from += 500 {
+			var batch []delivery.NewEvent
+			for n := range 500 {
+				batch = append(batch, enteredEvent("hot", from+n))
+			}
+			require.NoError(t, q.Append(t.Context(), append(batch, enteredEvent(fmt.Sprintf("u%d", from), 0))))
 		}
-		time.Sleep(20 * time.Millisecond)
-		return 201
-	}))})
-	defer stopRunner(t, runner)
-	const events = 3000
-	for from := 0; from < events; from += 500 {
-		var batch []delivery.NewEvent
-		for n := range 500 {
-			batch = append(batch, enteredEvent("hot", from+n))
-		}
-		require.NoError(t, q.Append(t.Context(), append(batch, enteredEvent(fmt.Sprintf("u%d", from), 0))))
-	}
-	require.Eventually(t, func() bool {
-		c := countsOf(runner)
-		return c["events"] == events+6 && c["delivered"]+c["skipped"] == events+6
-	}, waiting, tick)
-	assert.Less(t, requests.Load(), int64(60))
-	superseded := runner.Verdicts(events, func(s *delivery.VerdictRecord) bool { return strings.Contains(s.Reason, "superseded") })
-	assert.Greater(t, len(superseded), events*9/10)
-	assert.Contains(t, *last.Load(), `"should_remove":true`, "the newest event decides")
+		require.Eventually(t, func() bool {
+			c := countsOf(runner)
+			return c["events"] == events+6 && c["delivered"]+c["skipped"] == events+6
+		}, waiting, tick)
+		assert.Less(t, requests.Load(), int64(60))
+		superseded := runner.Verdicts(events, func(s *delivery.VerdictRecord) bool { return strings.Contains(s.Reason, "superseded") })
+		assert.Greater(t, len(superseded), events*9/10)
+		assert.Contains(t, *last.Load(), `"should_remove":true`, "the newest event decides")
+	})
 }
 
 // Whatever happens to hot users, such as failures, parking, replays and crashes: every event is delivered, and after a crash only

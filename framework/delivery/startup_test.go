@@ -46,7 +46,7 @@ func natsCluster(t *testing.T) string {
 			}
 		}
 		return true
-	}, time.Minute, 50*time.Millisecond)
+	}, 3*time.Minute, 50*time.Millisecond)
 	return servers[0].ClientURL()
 }
 

@@ -69,7 +69,7 @@ func newNATSCluster(t *testing.T, size int) *natsCluster {
 			}
 		}
 		return true
-	}, time.Minute, 50*time.Millisecond)
+	}, 3*time.Minute, 50*time.Millisecond)
 	c.url = c.servers[0].ClientURL()
 	return c
 }
