@@ -64,6 +64,8 @@ type RequestNormalizer struct {
 	request    Request
 	receivedAt event.Value // Request.Received as it is printed
 	sent       sentTime    // of the batch
+	written    memberList  // of the event that is being normalized; used again for the next one
+	others     memberList  // likewise, those that it keeps as they are
 }
 
 // sentTime is when a client sent something, by its own clock.
@@ -111,58 +113,119 @@ func refuseInvalid(reason string) *RefusedError {
 	return &RefusedError{reason, fault.CauseInvalidEvent}
 }
 
-// isOwnMember reports whether Normalize writes a member itself. The write key is a secret and is dropped.
-func isOwnMember(key string) bool {
-	switch key {
-	case "type", "messageId", "timestamp", "originalTimestamp", "sentAt", "receivedAt", writeKey, "context", "integrations", "userId", "anonymousId":
-		return true
-	}
-	return false
+// clientMembers are the members of an event that Normalize reads, as the client sent them.
+type clientMembers struct {
+	kind, messageID, userID, anonymousID, groupID, previousID, name event.Value
+	timestamp, sentAt, context, integrations, properties, traits    event.Value
 }
 
-// usualMembers is the number of members that most events have at most.
-const usualMembers = 16
+// membersOf returns the clientMembers of an event, and adds the members that Normalize keeps as they are to others.
+func membersOf(v event.Value, others *memberList) (c clientMembers) {
+	for key, value := range v.Members() {
+		value = orEmptyObject(key, value)
+		switch key {
+		case "type":
+			c.kind = value
+		case "messageId":
+			c.messageID = value
+		case "userId":
+			c.userID = value
+		case "anonymousId":
+			c.anonymousID = value
+		case "timestamp":
+			c.timestamp = value
+		case "sentAt":
+			c.sentAt = value
+		case "context":
+			c.context = value
+		case "integrations":
+			c.integrations = value
+		case "originalTimestamp", "receivedAt", writeKey: // Normalize writes its own times; the write key is a secret
+		default:
+			c.noteOther(key, value)
+			others.add(key, value)
+		}
+	}
+	return c
+}
+
+// noteOther notes a member that Normalize reads and keeps.
+func (c *clientMembers) noteOther(key string, value event.Value) {
+	switch key {
+	case "groupId":
+		c.groupID = value
+	case "previousId":
+		c.previousID = value
+	case "event":
+		c.name = value
+	case "properties":
+		c.properties = value
+	case "traits":
+		c.traits = value
+	}
+}
 
 // Normalize checks an event and fills in what it lacks. The error is a *RefusedError.
 func (m *RequestNormalizer) Normalize(v event.Value) (NormalizedEvent, error) {
 	if v.Kind() != event.Object {
 		return NormalizedEvent{}, m.normalizer.notObject[v.Kind()]
 	}
+	m.others.reset()
+	c := membersOf(v, &m.others)
 	kind := m.request.Kind
 	if kind == "" {
-		kind = v.Get("type").Str()
+		kind = c.kind.Str()
 	}
 	if kind == "delete" && !m.request.AllowDeletes {
 		return NormalizedEvent{}, refuseInvalid("the source does not accept deletions: set deletes: true in its config")
 	}
-	if reason := checkEvent(kind, v); reason != "" {
+	if reason := c.check(kind); reason != "" {
 		return NormalizedEvent{}, refuseInvalid(reason)
 	}
-	keys, values := make([]string, 0, usualMembers), make([]event.Value, 0, usualMembers)
-	add := func(key string, v event.Value) {
-		if v.Kind() != event.Absent {
-			keys, values = append(keys, key), append(values, v)
-		}
-	}
-	add("type", event.NewString(kind))
-	add("messageId", orNewID(v.Get("messageId"), rand.Text))
-	add("userId", idText(v.Get("userId")))
-	add("anonymousId", idText(v.Get("anonymousId")))
-	for key, value := range v.Members() {
-		if !isOwnMember(key) {
-			add(key, orEmptyObject(key, value))
-		}
-	}
-	batch := m.request.Batch
-	for _, key := range []string{"context", "integrations"} {
-		add(key, orEmptyObject(key, mergeObjects(batch.Get(key), v.Get(key))))
-	}
-	made := m.addTimes(v, add)
-	made.Value = event.NewSlots(event.NewShape(keys), values)
+	list, batch := &m.written, m.request.Batch
+	list.reset()
+	list.add("type", event.NewString(kind))
+	list.add("messageId", orNewID(c.messageID, rand.Text))
+	list.add("userId", idText(c.userID))
+	list.add("anonymousId", idText(c.anonymousID))
+	list.addAll(&m.others)
+	list.add("context", mergeObjects(batch.Get("context"), c.context))
+	list.add("integrations", mergeObjects(batch.Get("integrations"), c.integrations))
+	made := m.addTimes(&c, list)
+	made.Value = list.object()
 	if suppressed := m.request.Suppressed; suppressed != nil && kind != "delete" && suppressed(made.Value) {
 		return NormalizedEvent{}, m.normalizer.suppressed
 	}
 	return made, nil
+}
+
+// memberList collects members of objects one after the other, most of which have the same keys.
+type memberList struct {
+	keys   []string
+	values []event.Value
+	shape  *event.Shape // of the last object
+}
+
+func (l *memberList) reset() { l.keys, l.values = l.keys[:0], l.values[:0] }
+
+// add adds a member, if its value is not absent.
+func (l *memberList) add(key string, v event.Value) {
+	if v.Kind() != event.Absent {
+		l.keys, l.values = append(l.keys, key), append(l.values, v)
+	}
+}
+
+func (l *memberList) addAll(others *memberList) {
+	l.keys, l.values = append(l.keys, others.keys...), append(l.values, others.values...)
+}
+
+// object returns an object of the members.
+func (l *memberList) object() event.Value {
+	if l.shape == nil || !slices.Equal(l.shape.Keys(), l.keys) {
+		l.shape = event.NewShape(slices.Clone(l.keys))
+	}
+	v, _ := event.BuildObject(l.shape, true, func(i int) (event.Value, error) { return l.values[i], nil }) // without an error, there is none
+	return v
 }
 
 // orNewID returns a messageId as a string, or one with a unique text if it is missing.
@@ -228,44 +291,25 @@ func mergeObjects(under, over event.Value) event.Value {
 // Refusal returns why the server refuses an event that was completed with Complete, or "" if it accepts it. Files, forms and pipelines may
 // have such events.
 func Refusal(e event.Event) string {
-	v := e.Value()
-	return checkEvent(v.Get("type").Str(), v)
+	c := membersOf(e.Value(), &memberList{})
+	return c.check(c.kind.Str())
 }
 
-// checkEvent returns what is wrong with an event of a type, or "".
-func checkEvent(kind string, v event.Value) string {
-	has := func(name string) bool {
-		id := v.Get(name)
-		return id.IsString() && strings.TrimSpace(id.Str()) != "" || id.Kind() == event.Number
+// isID reports whether a value can be an id.
+func isID(v event.Value) bool {
+	return v.IsString() && strings.TrimSpace(v.Str()) != "" || v.Kind() == event.Number
+}
+
+// check returns what is wrong with an event of a type, or "".
+func (c *clientMembers) check(kind string) string {
+	if reason := c.checkType(kind); reason != "" {
+		return reason
 	}
-	user := has("userId") || has("anonymousId")
-	switch kind {
-	case "track":
-		if name := v.Get("event"); !name.IsString() || name.Str() == "" {
-			return "event should be the name of the event, for a track"
-		}
-	case "identify", "page", "screen", "delete":
-	case "group":
-		if !has("groupId") {
-			return "groupId should be a string, for a group"
-		}
-	case "alias":
-		if !has("previousId") || !has("userId") {
-			return "previousId and userId should be strings, for an alias"
-		}
-	case "":
-		if t := v.Get("type"); t.Exists() && !t.IsString() {
-			return "type should be track, identify, page, screen, group or alias but is " + t.Kind().WithArticle()
-		}
-		return "type should be track, identify, page, screen, group or alias but is missing"
-	default:
-		return fmt.Sprintf("type should be track, identify, page, screen, group or alias but is %.40q", kind)
-	}
-	if !user {
+	if !isID(c.userID) && !isID(c.anonymousID) {
 		return "userId or anonymousId should be a string: one of them is needed"
 	}
-	for _, name := range []string{"userId", "anonymousId", "groupId", "previousId"} { // different ids would become the same
-		id := v.Get(name)
+	for i, id := range [...]event.Value{c.userID, c.anonymousID, c.groupID, c.previousID} { // different ids would become the same
+		name := [...]string{"userId", "anonymousId", "groupId", "previousId"}[i]
 		if strings.ContainsRune(id.Str(), utf8.RuneError) {
 			return name + " has a character that was lost in a conversion (U+FFFD), or is not valid UTF-8: send the event in UTF-8"
 		}
@@ -273,10 +317,37 @@ func checkEvent(kind string, v event.Value) string {
 			return name + " is a number beyond the range of numbers: send it as a string"
 		}
 	}
-	for _, name := range objectMembers() {
-		if o := orEmptyObject(name, v.Get(name)); o.Exists() && o.Kind() != event.Object && o.Kind() != event.Null {
-			return fmt.Sprintf("%s should be an object but is %s", name, o.Kind().WithArticle())
+	for i, o := range [...]event.Value{c.properties, c.traits, c.context, c.integrations} {
+		if o.Exists() && o.Kind() != event.Object {
+			return fmt.Sprintf("%s should be an object but is %s", objectMembers()[i], o.Kind().WithArticle())
 		}
+	}
+	return ""
+}
+
+// checkType returns what an event of a type lacks, or "".
+func (c *clientMembers) checkType(kind string) string {
+	switch kind {
+	case "track":
+		if !c.name.IsString() || c.name.Str() == "" {
+			return "event should be the name of the event, for a track"
+		}
+	case "identify", "page", "screen", "delete":
+	case "group":
+		if !isID(c.groupID) {
+			return "groupId should be a string, for a group"
+		}
+	case "alias":
+		if !isID(c.previousID) || !isID(c.userID) {
+			return "previousId and userId should be strings, for an alias"
+		}
+	case "":
+		if c.kind.Exists() && !c.kind.IsString() {
+			return "type should be track, identify, page, screen, group or alias but is " + c.kind.Kind().WithArticle()
+		}
+		return "type should be track, identify, page, screen, group or alias but is missing"
+	default:
+		return fmt.Sprintf("type should be track, identify, page, screen, group or alias but is %.40q", kind)
 	}
 	return ""
 }

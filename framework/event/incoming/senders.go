@@ -4,8 +4,6 @@ import (
 	"hash/maphash"
 	"sync"
 	"time"
-
-	"github.com/landfall-dev/landfall/framework/event"
 )
 
 // Limits of what is remembered about senders.
@@ -42,12 +40,12 @@ func newSenders() *senders {
 
 // senderKey identifies a sender within a source: by its anonymousId, which belongs to one device, or by its userId and the client's
 // address.
-func (m *RequestNormalizer) senderKey(v event.Value) uint64 {
+func (m *RequestNormalizer) senderKey(c *clientMembers) uint64 {
 	var h maphash.Hash
 	h.SetSeed(m.normalizer.senders.seed)
-	parts := [...]string{m.request.Source, "anonymous", v.Get("anonymousId").Text()}
+	parts := [...]string{m.request.Source, "anonymous", c.anonymousID.Text()}
 	if parts[2] == "" {
-		parts = [...]string{m.request.Source, m.request.Address, v.Get("userId").Text()}
+		parts = [...]string{m.request.Source, m.request.Address, c.userID.Text()}
 	}
 	for _, part := range parts {
 		_, _ = h.WriteString(part)

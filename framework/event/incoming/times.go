@@ -28,17 +28,17 @@ func FormatTime(t time.Time) string {
 // addTimes adds when the event happened, was sent and was received. The timestamp is the client's, corrected if its clock is off by
 // more than MaxSkew, and limited by event.LimitFuture. If the timestamp is missing or cannot be parsed, sentAt or the time of receipt
 // is used.
-func (m *RequestNormalizer) addTimes(v event.Value, add func(string, event.Value)) NormalizedEvent {
-	original, sent := v.Get("timestamp"), m.sentTime(v)
-	at, reason := m.eventTime(v, original, sent)
+func (m *RequestNormalizer) addTimes(c *clientMembers, to *memberList) NormalizedEvent {
+	original, sent := c.timestamp, m.sentTime(c)
+	at, own, reason := m.eventTime(c, sent)
 	written := original
-	if reason != "" || !isRFC3339(original) || !sameInstant(original, at) {
+	if reason != "" || !own.Equal(at) || !isRFC3339(original) {
 		written = event.NewString(FormatTime(at))
 	}
-	add("timestamp", written)
-	add("originalTimestamp", original)
-	add("sentAt", sent.text)
-	add("receivedAt", m.receivedAt)
+	to.add("timestamp", written)
+	to.add("originalTimestamp", original)
+	to.add("sentAt", sent.text)
+	to.add("receivedAt", m.receivedAt)
 	made := NormalizedEvent{ReplacedReason: reason}
 	if reason != "" {
 		made.Timestamp = written.Str()
@@ -50,8 +50,8 @@ func (m *RequestNormalizer) addTimes(v event.Value, add func(string, event.Value
 }
 
 // sentTime returns when an event was sent: by its own sentAt, otherwise by that of the batch.
-func (m *RequestNormalizer) sentTime(v event.Value) sentTime {
-	own := readSent(v.Get("sentAt"))
+func (m *RequestNormalizer) sentTime(c *clientMembers) sentTime {
+	own := readSent(c.sentAt)
 	if !own.at.IsZero() {
 		return own
 	}
@@ -65,24 +65,26 @@ func (m *RequestNormalizer) sentTime(v event.Value) sentTime {
 	return sent
 }
 
-// eventTime decides when an event happened. reason is why its own timestamp was not used, or "" if it was used or is missing.
-func (m *RequestNormalizer) eventTime(v, original event.Value, sent sentTime) (at time.Time, reason string) {
+// eventTime decides when an event happened, and returns its own timestamp, the zero time if it has none. reason is why that was not used, or "" if it was
+// used or is missing.
+func (m *RequestNormalizer) eventTime(c *clientMembers, sent sentTime) (at, own time.Time, reason string) {
 	received := m.request.Received
-	client, reason := readTimestamp(original)
+	own, reason = readTimestamp(c.timestamp)
+	client := own
 	if client.IsZero() {
 		if sent.at.IsZero() {
-			return received, reason
+			return received, own, reason
 		}
 		client = sent.at // it was recorded before it was sent
 	}
-	at = m.normalizer.senders.correctTime(m.senderKey(v), received, sent.at, client)
+	at = m.normalizer.senders.correctTime(m.senderKey(c), received, sent.at, client)
 	maxFuture := m.normalizer.maxFuture
 	at, limited := event.LimitFuture(at, received, maxFuture)
 	beyondSent := !sent.at.IsZero() && client.Sub(received) > maxFuture && client.Sub(sent.at) > maxFuture
 	if reason == "" && (limited || beyondSent) {
 		reason = futureReason(client.Sub(received), maxFuture)
 	}
-	return at, reason
+	return at, own, reason
 }
 
 // readTimestamp returns the time of a timestamp, or the zero time and a reason if it has none. A missing timestamp has no reason.
@@ -110,9 +112,4 @@ func isRFC3339(v event.Value) bool {
 	text := v.Str()
 	_, err := time.Parse(time.RFC3339, text)
 	return err == nil && text[len("2026-01-02T03")] == ':' && !strings.Contains(text, ",")
-}
-
-func sameInstant(v event.Value, at time.Time) bool {
-	read, err := event.ReadTime(v)
-	return err == nil && read.Equal(at)
 }
