@@ -105,7 +105,7 @@ func ask[T any](b *browser, expression string) T {
 // waitFor waits until the page shows a text. If path is not "", it reloads that path from time to time.
 func (b *browser) waitFor(path, text string) {
 	b.t.Helper()
-	for range 60 {
+	for range 240 {
 		if path != "" {
 			b.open(path)
 		}

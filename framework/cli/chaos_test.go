@@ -141,7 +141,7 @@ func waitForMisbehaviors(t *testing.T, remote *chaoticRemote, load *load, s *ser
 		defer remote.mu.Unlock()
 		return len(remote.met)
 	}
-	for range 200 {
+	for range 300 {
 		if met() == len(remote.all) {
 			return
 		}

@@ -77,7 +77,7 @@ func serveSandbox(ts *testscript.TestScript, _ bool, args []string) {
 // untilMatch runs a command until its output matches: until PATTERN COMMAND…
 func untilMatch(ts *testscript.TestScript, neg bool, args []string) {
 	pattern, command := regexp.MustCompile("(?m)"+args[0]), args[1:]
-	for range 200 {
+	for range 600 {
 		if err := ts.Exec(command[0], command[1:]...); err == nil && pattern.MatchString(ts.ReadFile("stdout")) {
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unsafe"
 
@@ -105,8 +106,10 @@ func TestProgressOnTerminals(t *testing.T) {
 	assert.Equal(t, plain, report(terminal))
 
 	k := &audienceCommand{instanceFlags: instanceFlags{streams: streams{err: terminal}}}
-	k.showProgress("1 change sent …")
-	k.showProgress("2 changes sent …") // too soon
+	synctest.Test(t, func(*testing.T) { // whose clock stands still
+		k.showProgress("1 change sent …")
+		k.showProgress("2 changes sent …") // too soon
+	})
 	k.endProgress()
 	quiet := &audienceCommand{instanceFlags: instanceFlags{streams: streams{err: &errs}}}
 	quiet.showProgress("1 change sent …")

@@ -93,7 +93,7 @@ func authorsConsole(t *testing.T, file, sandbox string) string {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		assert.NoError(t, cmd.Wait())
 	})
-	for range 200 {
+	for range 1200 {
 		if answer, err := http.Get("http://" + address + "/console/catalogue"); err == nil {
 			_ = answer.Body.Close()
 			return "http://" + address

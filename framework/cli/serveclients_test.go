@@ -52,7 +52,7 @@ func TestClientsThatHoldConnections(t *testing.T) {
 		require.NoError(t, err)
 		_ = answer.Body.Close()
 		assert.Equal(t, 200, answer.StatusCode)
-		assert.Less(t, time.Since(began), 5*time.Second)
+		assert.Less(t, time.Since(began), 30*time.Second)
 	}
 	assert.Less(t, s.residentMB()-before, 150, "MB for 1500 connections")
 	t.Logf("%d MB before, %d MB with 1500 connections", before, s.residentMB())

@@ -138,7 +138,7 @@ func TestServersShareTheWork(t *testing.T) {
 // waitOwned waits until a server has at least the wanted number of partitions, and returns how many it has.
 func waitOwned(t *testing.T, s *served, want int) (n int) {
 	t.Helper()
-	for range 400 {
+	for range 1200 {
 		if list, ok := s.status(); ok {
 			if n = list[0].Partitions; n == want {
 				return n

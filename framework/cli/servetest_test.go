@@ -185,7 +185,7 @@ func (s *served) kill(signal syscall.Signal) {
 
 // post sends a batch until it is accepted.
 func (s *served) post(batch []byte) {
-	for range 600 {
+	for range 1800 { // a disk may be full for a minute
 		request, err := http.NewRequest(http.MethodPost, s.url+"/v1/batch", bytes.NewReader(batch))
 		require.NoError(s.t, err)
 		request.SetBasicAuth("wk", "")

@@ -251,7 +251,7 @@ func (b *browser) enter() {
 	b.t.Helper()
 	before := ask[float64](b, `performance.timeOrigin`)
 	b.keys(kb.Enter)
-	for range 100 {
+	for range 1200 {
 		b.do("waiting", chromedp.WaitReady(chromedp.CSS("main")))
 		if ask[float64](b, `performance.timeOrigin`) != before {
 			return
