@@ -47,7 +47,7 @@ func TestMistakesEndEveryCommand(t *testing.T) {
 	file, event := write("users.csv", "external_id\nu1\n"), write("event.json", `{"type":"track"}`)
 	definitions := filepath.Dir(filepath.Dir(write("definitions/acme/destination.yaml", "name: Acme\nslug: acme\ncolour: red\n")))
 	run := func(args ...string) (code int, out, errs string) {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // a server that starts would not end
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a server that starts would not end
 		defer cancel()
 		return commandHere(ctx, args...)
 	}
@@ -137,7 +137,7 @@ func TestCommandsCreateNoData(t *testing.T) {
 			}
 			data := filepath.Join(dir, "none")
 			line := name + " " + strings.NewReplacer("FILE", file, "EVENT", event).Replace(text) + of + " --config " + config + " --data " + data
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			_, _, errs := commandHere(ctx, strings.Fields(line)...)
 			cancel()
 			assert.NoDirExists(t, data, "%s: %s", line, errs)

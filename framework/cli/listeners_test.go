@@ -156,7 +156,7 @@ func runServe(t *testing.T, config string, args ...string) (string, bool) {
 	require.NoError(t, os.WriteFile(path, []byte(config), 0o600))
 	file, err := binary()
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, file, append([]string{"serve", "--sandbox", "--config", path, "--listen", testport.Free(t)}, args...)...).CombinedOutput()
 	return string(out), err == nil

@@ -97,7 +97,7 @@ func startSandbox(t *testing.T, flags ...string) string {
 		select {
 		case code := <-ended:
 			assert.Equal(t, exitOK, code)
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("the sandbox did not stop")
 		}
 	})

@@ -72,7 +72,7 @@ func deleteStreams(t *testing.T, url string) {
 	defer conn.Close()
 	js, err := jetstream.New(conn)
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for _, name := range []string{"EVENTS", "PARK", "DEAD", "BOOKS"} {
 		require.NoError(t, js.DeleteStream(ctx, name))

@@ -60,7 +60,7 @@ func runWith(t *testing.T, dir string, mapping func(event.Event), stop func(*Que
 	require.NoError(t, err)
 	require.NoError(t, r.SetInstances(t.Context(), []Instance{{Plan: crashPlan(t)}}))
 	require.Eventually(t, func() bool { return stop(q, r.Status()[0].Counts) }, time.Minute, 10*time.Millisecond)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 	defer cancel()
 	r.Stop(ctx)
 }

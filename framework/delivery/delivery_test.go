@@ -145,7 +145,7 @@ func startRunner(t *testing.T, q *delivery.Queue, s delivery.Settings, instances
 }
 
 func stopRunner(t *testing.T, r *delivery.Runner) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 	defer cancel()
 	r.Stop(ctx)
 }

@@ -197,7 +197,7 @@ func TestJournalAfterACrash(t *testing.T) {
 	info, err := q.store.Info(t.Context(), eventsStream)
 	require.NoError(t, err)
 	require.Zero(t, info.Messages)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	require.ErrorIs(t, q.settle(ctx), errInjected)
 	log.dead.Store(true)
@@ -331,7 +331,7 @@ func TestTestWritesInTheJournal(t *testing.T) {
 
 	again, _ := openFaulty(t, store)
 	defer again.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	require.NoError(t, again.settle(ctx))
 	assert.Equal(t, map[string][]string{"a": {"a-0"}, "b": {"b-0"}}, storedEvents(t, again))

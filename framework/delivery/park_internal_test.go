@@ -73,7 +73,7 @@ func TestUnwritableLetterDoesNotBlockReload(t *testing.T) {
 	go func() { defer close(ended); assert.NoError(t, r.SetInstances(setting, nil)) }()
 	select {
 	case <-ended:
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the instance cannot be stopped")
 	}
 	q.dead = newPublisher(q, deadStream)

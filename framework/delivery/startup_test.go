@@ -120,7 +120,7 @@ func startTogether(t *testing.T, url string, replicas, number int) {
 	}
 	for i := range number {
 		if runners[i] != nil {
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			runners[i].Stop(ctx)
 			cancel()
 		}

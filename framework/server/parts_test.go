@@ -63,7 +63,7 @@ func (v *server) startRunner(t *testing.T, checks ...delivery.Check) {
 	v.runner, err = delivery.NewRunner(t.Context(), v.queue, delivery.Settings{Linger: time.Millisecond, Checks: checks})
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		v.runner.Stop(ctx)
 	})

@@ -348,7 +348,7 @@ func TestRefusedStarts(t *testing.T) {
 			if c.options != nil {
 				c.options(&o)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // one that starts is stopped
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // one that starts is stopped
 			defer cancel()
 			err := Run(ctx, o)
 			require.ErrorContains(t, err, c.want)

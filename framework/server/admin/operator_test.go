@@ -94,7 +94,7 @@ func (o *operator) deliver(t *testing.T) {
 		require.NoError(t, q.Append(t.Context(), []delivery.NewEvent{{Source: source, Key: fmt.Sprint("u", n), Raw: []byte(raw)}}))
 	}
 	require.Eventually(t, func() bool { return len(o.letters(t, delivery.DeadLetterFilter{})) == 5 }, time.Minute, 5*time.Millisecond)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 	defer cancel()
 	runner.Stop(ctx)
 }

@@ -65,7 +65,7 @@ func newQueuePageOf(t *testing.T, n int, change func(*console.Config)) *queuePag
 	q.runner, err = delivery.NewRunner(t.Context(), q.queue, delivery.Settings{Linger: time.Millisecond, OnVerdict: func(delivery.VerdictRecord) {}})
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		q.runner.Stop(ctx)
 	})
@@ -236,7 +236,7 @@ func TestDeliveriesShowEachInstance(t *testing.T) {
 
 func TestClosedQueueIsShownAsAnError(t *testing.T) {
 	q := newQueuePage(t, 0)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	q.runner.Stop(ctx)
 	q.queue.Close()

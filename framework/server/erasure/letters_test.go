@@ -37,7 +37,7 @@ func (w *world) refuse(users ...string) {
 		require.NoError(w.t, w.queue.Append(w.t.Context(), []delivery.NewEvent{{Source: "web", Key: "u:" + user, Raw: []byte(raw)}}))
 	}
 	require.Eventually(w.t, func() bool { return len(w.letters()) == len(users) }, time.Minute, 10*time.Millisecond)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.t.Context()), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.t.Context()), time.Minute)
 	defer cancel()
 	runner.Stop(ctx)
 }

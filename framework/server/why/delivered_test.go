@@ -53,7 +53,7 @@ func (r *records) deliver(text string) {
 		require.NoError(r.t, err)
 		return !slices.ContainsFunc(list, func(e delivery.StoredEvent) bool { return progress.Of(&e) == delivery.EventWaiting })
 	}, time.Minute, 10*time.Millisecond)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.t.Context()), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.t.Context()), time.Minute)
 	defer cancel()
 	runner.Stop(ctx)
 }

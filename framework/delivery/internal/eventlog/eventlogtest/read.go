@@ -88,7 +88,7 @@ func testReaderWaits(t *testing.T, log eventlog.Log) {
 		select {
 		case m := <-received:
 			require.EqualValues(t, 2*n+3, m.Sequence)
-		case <-time.After(30 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("the message does not arrive")
 		}
 	}
@@ -132,7 +132,7 @@ func requireReaderEnds(t *testing.T, log eventlog.Log, end func(eventlog.Reader)
 	select {
 	case err := <-failed:
 		require.ErrorIs(t, err, eventlog.ErrClosed)
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the reader does not end")
 	}
 	_, err := r.Next(t.Context())
