@@ -246,6 +246,7 @@ func TestPortionsThatAreRequested(t *testing.T) {
 		w.dispatcher.ResumeLocked()
 		w.mu.Unlock()
 		time.Sleep(time.Second)
+		synctest.Wait()
 		assert.Len(t, commandsOf(t, r.queue, "main"), 1, "the first task was finished")
 		assert.Zero(t, requested(one), "it is requested already")
 		p.parked.portionNotRequested(shortHash("u:a"))

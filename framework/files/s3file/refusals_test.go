@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -156,15 +157,17 @@ func (s stalling) Close() error { return nil }
 
 // TestDownloadsThatStopSayWhy checks the error of a download that brings nothing more and cannot be continued.
 func TestDownloadsThatStopSayWhy(t *testing.T) {
-	client := s3file.FromEnvironment(map2env(nil))
-	client.Stall, client.Retries = 20*time.Millisecond, -1
-	client.HTTP = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: 200, Header: http.Header{"Etag": {"1"}}, Request: r, ContentLength: 10, Body: stalling{strings.NewReader("u1\n"), r}}, nil
-	})}
-	object, err := client.Open(t.Context(), "s3://shop/users")
-	require.NoError(t, err)
-	content, err := io.ReadAll(object)
-	assert.Equal(t, "u1\n", string(content))
-	assert.EqualError(t, err, "s3://shop/users: the download was cut off after 3 bytes: the server sends nothing")
-	require.NoError(t, object.Close())
+	synctest.Test(t, func(t *testing.T) {
+		client := s3file.FromEnvironment(map2env(nil))
+		client.Stall, client.Retries = 20*time.Millisecond, -1
+		client.HTTP = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Header: http.Header{"Etag": {"1"}}, Request: r, ContentLength: 10, Body: stalling{strings.NewReader("u1\n"), r}}, nil
+		})}
+		object, err := client.Open(t.Context(), "s3://shop/users")
+		require.NoError(t, err)
+		content, err := io.ReadAll(object)
+		assert.Equal(t, "u1\n", string(content))
+		assert.EqualError(t, err, "s3://shop/users: the download was cut off after 3 bytes: the server sends nothing")
+		require.NoError(t, object.Close())
+	})
 }

@@ -260,7 +260,7 @@ func TestOpenLeavesAServerThatSendsNothing(t *testing.T) {
 	s := newServer(t)
 	content := bytes.Repeat([]byte("user\n"), 100_000)
 	s.put("users", content)
-	s.client.Stall = 200 * time.Millisecond
+	s.client.Stall = time.Second
 	var requests atomic.Int64
 	s.around = func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -285,7 +285,7 @@ func TestOpenLeavesAServerThatSendsNothing(t *testing.T) {
 	s.around = func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	}
-	s.client.Retries, s.client.Stall = 1, 20*time.Millisecond
+	s.client.Retries, s.client.Stall = 1, 200*time.Millisecond
 	_, err = s.read("s3://shop/users")
 	assert.EqualError(t, err, "s3://shop/users: the server sends nothing")
 }

@@ -49,7 +49,7 @@ func TestCommandsThatWait(t *testing.T) {
 	require.NoError(t, r.list[0].Ledger.Put(t.Context(), "audienceSync/vips", `{"holder":"a dead process","beat":1,"run":{"id":"dead","startedBy":"an operator"}}`))
 	var told []string
 	held, ctx, err := audienceruns.HoldAudience(t.Context(), audienceruns.HoldOptions{
-		Ledger: r.list[0].Ledger, Instance: "braze", Audience: "vips", Syncs: r.currentSyncs(), By: "landfall sync", Lease: 300 * time.Millisecond, Now: r.currentTime,
+		Ledger: r.list[0].Ledger, Instance: "braze", Audience: "vips", Syncs: r.currentSyncs(), By: "landfall sync", Lease: 3 * time.Second, Now: r.currentTime,
 		OnWait: func(by string) { told = append(told, by) },
 	})
 	require.NoError(t, err)
@@ -60,7 +60,7 @@ func TestCommandsThatWait(t *testing.T) {
 	assert.Error(t, ctx.Err())
 	assert.NoError(t, held.Lost(), "it was given back")
 
-	held, ctx, err = audienceruns.HoldAudience(t.Context(), audienceruns.HoldOptions{Ledger: r.list[0].Ledger, Instance: "braze", Audience: "gold", By: "landfall sync", Lease: 300 * time.Millisecond})
+	held, ctx, err = audienceruns.HoldAudience(t.Context(), audienceruns.HoldOptions{Ledger: r.list[0].Ledger, Instance: "braze", Audience: "gold", By: "landfall sync", Lease: 3 * time.Second})
 	require.NoError(t, err)
 	require.NoError(t, r.list[0].Ledger.Put(t.Context(), "audienceCommand/gold", `{"holder":"another process","beat":1}`))
 	<-ctx.Done()

@@ -88,7 +88,7 @@ func TestTimeIsBounded(t *testing.T) {
 		require.NoError(t, err)
 		began := time.Now()
 		_, _ = template.Render(v)
-		assert.Less(t, time.Since(began), 10*liquid.MaxTime, step) // the race detector is slow
+		assert.Less(t, time.Since(began), 60*liquid.MaxTime, step) // the race detector is slow, and so is a busy machine
 	}
 }
 
