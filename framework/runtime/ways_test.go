@@ -20,6 +20,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/files/stream"
 	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 // sandboxVariable is the environment variable with the address at which a second process of this test binary serves a Braze
@@ -36,10 +37,7 @@ func TestSandboxProcess(t *testing.T) {
 
 // sandboxProcess returns the URL of a sandbox in a separate process.
 func sandboxProcess(b *testing.B) *url.URL {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(b, err)
-	address := listener.Addr().String()
-	require.NoError(b, listener.Close())
+	address := testport.Free(b)
 	cmd := exec.Command(os.Args[0], "-test.run", "^TestSandboxProcess$")
 	cmd.Env = append(os.Environ(), sandboxVariable+"="+address)
 	require.NoError(b, cmd.Start())

@@ -373,7 +373,7 @@ func TestStartsDoNotWaitForFiles(t *testing.T) {
 		if err := errors.Join(parts.add([]byte("block")), parts.flush()); err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		other, err := Open(ctx, location)
 		if err != nil {
