@@ -57,8 +57,8 @@ func (f AudienceFields) Audiences() *Audiences {
 		fields = append(fields, k.Field)
 	}
 	return &Audiences{
-		IdentityFields: fields,
-		Action:         f.Action, Key: f.Key, ID: f.ID, Identifiers: f.identifiers(), Identity: f.identity, Payload: f.payload, Read: f.read, Ignores: f.Ignores,
+		IdentityFields: fields, Time: f.Time,
+		Action: f.Action, Key: f.Key, ID: f.ID, Identifiers: f.identifiers(), Identity: f.identity, Payload: f.payload, Read: f.read, Ignores: f.Ignores,
 	}
 }
 

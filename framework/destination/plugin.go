@@ -92,6 +92,8 @@ type Audiences struct {
 	ID string
 	// Identifiers are the names of the values that identify a user, used as columns of a file.
 	Identifiers []string
+	// Time is the field of a payload with the time of the change, in any of the forms that event.ParseTime reads; "" if there is none.
+	Time string
 	// IdentityFields are the fields of a payload that identify a user, the most preferred first.
 	IdentityFields []string
 	// Identity returns the ledger's identity for these values; ok is false if they identify no user.

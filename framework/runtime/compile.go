@@ -266,6 +266,7 @@ func (c *compiler) compileMapping(in config.Subscription, s *Subscription) {
 func (c *compiler) checkDeliverable(in config.Subscription, s *Subscription, whole event.Value) {
 	wrong, doubtful := CheckMapping(s.schema.Fields(), whole)
 	wrong = append(wrong, problemsOf(checkMembers(s, whole))...)
+	wrong = append(wrong, problemsOf(c.checkChangeTime(s, whole))...)
 	failing, unlikely := checkEvaluation(queryTypes(s.query), whole)
 	wrong, doubtful = append(wrong, failing...), append(doubtful, unlikely...)
 	checkSpelling(in.Mapping, "", &doubtful)

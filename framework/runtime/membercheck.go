@@ -3,7 +3,9 @@ package runtime
 import (
 	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fql"
@@ -54,16 +56,46 @@ func checkMembers(s *Subscription, whole event.Value) (wrong []defect) {
 	return wrong
 }
 
-// checkSpelling finds paths whose first key is not a member of events but resembles one. Items of an @arrayPath have members of their
+// checkChangeTime finds a constant time of an audience change that is no time.
+func (c *compiler) checkChangeTime(s *Subscription, whole event.Value) []defect {
+	a := c.plugin.Audiences
+	if a == nil || a.Time == "" || a.Action != s.action.Key || isComputed(whole) {
+		return nil
+	}
+	f, m := s.schema.Fields().Get(a.Time), whole.Get(a.Time)
+	if f == nil || !m.Exists() || isDynamic(m) {
+		return nil
+	}
+	text := constantOf(m).Text()
+	if text == "" {
+		return nil // it is missing
+	}
+	if _, err := destination.ReadTime(labelOf(f), text); err != nil {
+		return []defect{newDefect(fault.PointerKey(a.Time), "%v", err)}
+	}
+	return nil
+}
+
+// isPathText reports whether a text is the path of a member of events.
+func isPathText(text string) bool {
+	rest, ok := strings.CutPrefix(text, "$.")
+	key, _, deep := strings.Cut(rest, ".")
+	return ok && slices.Contains(eventMembers(), key) && (deep || !strings.ContainsAny(rest, " \t\n"))
+}
+
+// checkSpelling finds texts that look like paths, and paths whose first key is not a member of events but resembles one. Items of an @arrayPath have members of their
 // own.
 func checkSpelling(v event.Value, place string, found *fault.Problems) {
+	if text := v.Str(); place != "" && isPathText(text) {
+		found.Add(place, `is the text %q for every event: to read the event, write {"@path": %q}`, text, text)
+	}
 	for i, item := range v.Items() {
 		checkSpelling(item, fmt.Sprintf("%s/%d", place, i), found)
 	}
 	for key, m := range v.Members() {
 		inner := place + fault.PointerKey(key)
 		switch key {
-		case "@arrayPath":
+		case "@arrayPath", "@literal":
 		case "@path":
 			keys := event.NewPath(m.Str()).Keys()
 			if !m.IsString() || len(keys) == 0 || slices.Contains(eventMembers(), keys[0]) {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	brazecohorts "github.com/landfall-dev/landfall/destinations/braze-cohorts"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/dispatch/budget"
 	"github.com/landfall-dev/landfall/framework/event"
@@ -142,6 +143,28 @@ func TestSubscriptionsAllOfWhosePayloadsAreRefused(t *testing.T) {
 	}
 }
 
+// TestTimesOfChangesInMappings checks that a constant which is no time is a mistake for the field that the ledger decides by.
+func TestTimesOfChangesInMappings(t *testing.T) {
+	registry, err := destination.NewRegistry([]destination.Plugin{brazecohorts.Plugin()})
+	require.NoError(t, err)
+	const place = "/destinations/0/subscriptions/0/mapping/time"
+	for value, want := range map[string][]string{
+		`"nope"`:                     {place + ` Time should be a date such as 2026-01-02T03:04:05Z but is "nope", so every event is refused`},
+		`20261345`:                   {place + ` Time should be a date such as 2026-01-02T03:04:05Z but is "20261345", so every event is refused`},
+		`" "`:                        {place + ` Time should be a date such as 2026-01-02T03:04:05Z but is " ", so every event is refused`},
+		`"2026-01-02"`:               nil,
+		`{"@path":"$.timestamp"}`:    nil,
+		`{"@path":"$.traits.since"}`: nil,
+	} {
+		text := `{"destinations":[{"id":"b","destination":"braze-cohorts","settings":{"endpoint":"https://rest.iad-01.braze.com","client_secret":"s","partner_api_key":"k"},` +
+			`"subscriptions":[{"action":"syncAudiences","subscribe":"type = \"track\"","mapping":{"personas_audience_key":"vip","time":` + value + `}}]}]}`
+		cfg, problems := config.Parse("f.yaml", []byte(text), config.Env{})
+		require.Empty(t, problems, text)
+		_, err := runtime.LoadInstance(cfg, cfg.Instances[0], registry, nil)
+		assert.Equal(t, want, problemLines(err), value)
+	}
+}
+
 // TestSamplesUseNoBudget checks that samples of a mapping, which are not sent, use nothing of the budget.
 func TestSamplesUseNoBudget(t *testing.T) {
 	registry, err := destination.NewRegistry([]destination.Plugin{messagesPlugin()})
@@ -169,8 +192,15 @@ func TestMembersThatEventsDoNotHave(t *testing.T) {
 		`{action: upsertUser, subscribe: userId != null, mapping: {id: {"@path": $.event}}}`:         {nil, nil},
 		`{action: upsertUser, subscribe: type = "identify", mapping: {id: {"@path": $.event.name}}}`: {nil, nil},
 		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@path": $.userID}}}`:        {{place + `/id/@path reads userID, which events do not have (did you mean "userId"?)`}, nil},
-		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@path": [userID]}}}`:        {nil, nil},
-		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@path": $.custom}}}`:        {nil, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: $.properties.id}}`: {
+			{place + `/id is the text "$.properties.id" for every event: to read the event, write {"@path": "$.properties.id"}`}, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@if": {exists: {"@path": $.a}, then: $.userId, else: b}}}}`: {
+			{place + `/id/@if/then is the text "$.userId" for every event: to read the event, write {"@path": "$.userId"}`}, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@literal": $.userId}}}`: {nil, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: $.50}}`:                   {nil, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: $.userId is the id}}`:     {nil, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@path": [userID]}}}`:    {nil, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@path": $.custom}}}`:    {nil, nil},
 		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@if": {exists: {"@path": $.trait.x}, then: a, else: b}}}}`: {
 			{place + `/id/@if/exists/@path reads trait, which events do not have (did you mean "traits"?)`}, nil},
 	} {

@@ -3,6 +3,7 @@ package runtime
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
@@ -39,7 +40,7 @@ func (p *Plan) sampleText(whole event.Value) string {
 	if isDynamic(key) {
 		return "sample"
 	}
-	return cmp.Or(constantOf(key).Str(), "sample")
+	return cmp.Or(strings.TrimSpace(constantOf(key).Str()), "sample")
 }
 
 // objectOf returns a sample of the members of a mapping.

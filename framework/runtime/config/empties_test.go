@@ -81,15 +81,18 @@ func TestTextsWithoutEffect(t *testing.T) {
 definitions: "$${DATA}"
 ingest: {origins: [https://a.b, "*", "null", a.b, "https://*.a.b", https://a.b/c, "capacitor://localhost"]}
 state: {key: "${SECRET}"}
-destinations: [{id: a, destination: webhook, settings: {a: "${SECRET}"}, subscriptions: [{action: send, mapping: {a: "${b}"}}]}]
+destinations: [{id: a, destination: webhook, settings: {a: "${SECRET}", b: "${SECRET", c: ["x ${A B}"], d: "$${A B} $$ {}", e: "$$${SECRET}"}, subscriptions: [{action: send, mapping: {a: "${b} {{${c c}}}"}}]}]
 `), env)
 	require.Empty(t, problems)
+	const braces = " contains ${ without the name of a variable, which stays as it is: write ${NAME} or ${NAME:-default}, or $${ for the text"
 	const advice = ", which is the origin of no page: write a scheme and a host, such as https://www.example.com, or * for all"
 	assert.Equal(t, strings.Join([]string{
 		"f:1:7: /data contains ${DATA}, which is not replaced here: write the value itself",
 		`f:3:46: /ingest/origins/3 is "a.b"` + advice,
 		`f:3:51: /ingest/origins/4 is "https://*.a.b"` + advice,
 		`f:3:68: /ingest/origins/5 is "https://a.b/c"` + advice,
+		"f:5:76: /destinations/0/settings/b" + braces,
+		"f:5:92: /destinations/0/settings/c/0" + braces,
 	}, "\n"), c.Warnings().Error())
 }
 

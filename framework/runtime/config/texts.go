@@ -97,9 +97,13 @@ func warnOrigins(origins []string, warnings *fault.Problems) {
 // isReplaced matches the pointers of texts in which ${VARIABLE} is replaced or means something else.
 var isReplaced = regexp.MustCompile(`^(/state/(url|key)|/nats/url|/admin/key|/sources/[0-9]+/writeKey|/audienceSyncs/[0-9]+/(from|query)|/destinations/[0-9]+/(settings|auth|audiences|subscriptions)(/.*)?)$`)
 
-// warnVariables adds a warning for each other text with a ${VARIABLE}, which stays as it is.
+// mayHaveBraces matches those of them in which ${ may have a meaning of its own, such as in a template of the destination.
+var mayHaveBraces = regexp.MustCompile(`^(/audienceSyncs/[0-9]+/query|/destinations/[0-9]+/subscriptions(/.*)?)$`)
+
+// warnVariables adds a warning for each other text with a ${VARIABLE}, which stays as it is, and for each text with a ${ that begins no variable.
 func warnVariables(v event.Value, place string, warnings *fault.Problems) {
 	if isReplaced.MatchString(place) {
+		warnBraces(v, place, warnings)
 		return
 	}
 	for _, found := range variable.FindAllString(v.Str(), 1) {
@@ -112,5 +116,21 @@ func warnVariables(v event.Value, place string, warnings *fault.Problems) {
 	}
 	for i, item := range v.Items() {
 		warnVariables(item, place+"/"+strconv.Itoa(i), warnings)
+	}
+}
+
+// warnBraces adds a warning for each text with a ${ that begins no variable.
+func warnBraces(v event.Value, place string, warnings *fault.Problems) {
+	if mayHaveBraces.MatchString(place) {
+		return
+	}
+	if strings.Contains(variable.ReplaceAllString(v.Str(), ""), "${") {
+		warnings.Add(place, "contains ${ without the name of a variable, which stays as it is: write ${NAME} or ${NAME:-default}, or $${ for the text")
+	}
+	for key, m := range v.Members() {
+		warnBraces(m, place+fault.PointerKey(key), warnings)
+	}
+	for i, item := range v.Items() {
+		warnBraces(item, place+"/"+strconv.Itoa(i), warnings)
 	}
 }
