@@ -61,6 +61,20 @@ func (list *Problems) AddUnder(prefix string, err error) {
 	}
 }
 
+// AddNew appends the problems of a later check, except at places that the list has already: what is wrong there, such as a variable that is not
+// set, usually causes further problems.
+func (list *Problems) AddNew(later Problems) {
+	known := map[string]bool{}
+	for _, p := range *list {
+		known[p.Pointer] = p.Pointer != ""
+	}
+	for _, p := range later {
+		if !known[p.Pointer] {
+			*list = append(*list, p)
+		}
+	}
+}
+
 // Err returns the list as an error, or nil if it is empty.
 func (list Problems) Err() error {
 	if len(list) == 0 {

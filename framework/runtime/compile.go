@@ -205,6 +205,9 @@ func (c *compiler) compileSubscription(in config.Subscription) *Subscription {
 	if s.action == nil {
 		keys := c.definition.ActionKeys()
 		c.problems.Add(in.Pointer+"/"+in.ActionKey, "%s has no action %q%s", c.definition.Name, in.Action, fault.DidYouMean(in.Action, keys))
+		if _, err := fql.Compile(in.Subscribe); in.Subscribe != "" && err != nil {
+			c.problems.AddUnder(in.Pointer+"/subscribe", err)
+		}
 		return s
 	}
 	s.handler, s.reserved = c.plugin.Actions[s.action.Key], reservedOf(s.action.Fields)

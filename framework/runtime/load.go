@@ -29,7 +29,7 @@ func Load(cfg *config.Config, problems fault.Problems, registry *destination.Reg
 		var wrong fault.Problems
 		switch {
 		case errors.As(err, &wrong):
-			problems = append(problems, wrong...)
+			problems.AddNew(wrong)
 		case err != nil:
 			return nil, err
 		case in.Enabled:

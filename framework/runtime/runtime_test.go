@@ -224,7 +224,7 @@ func TestNewReportsEveryMistakeWithItsPlace(t *testing.T) {
 	p := (&acme{}).plugin()
 	d, err := p.Load()
 	require.NoError(t, err)
-	in := config.InstanceOf(event.MustParse(`{"id":"i","settings":{"region":{}, "kye":1},"subscriptions":[{"name":"a","action":"bach"},{"name":"b","action":"single"},
+	in := config.InstanceOf(event.MustParse(`{"id":"i","settings":{"region":{}, "kye":1},"subscriptions":[{"name":"a","action":"bach","subscribe":"type == \"track\""},{"name":"b","action":"single"},
 		{"name":"c","action":"batch","subscribe":"type = track and","mapping":{"id":{"@nope":1},"idd":"x"}},{"name":"c","action":"batch","enabled":false,"mapping":{"ids":1}}]}`))
 	_, err = runtime.New(p, d, in, runtime.Host{})
 	var lines []string
@@ -236,6 +236,7 @@ func TestNewReportsEveryMistakeWithItsPlace(t *testing.T) {
 		`/settings/key Key is required but missing`,
 		`/settings/region Region should be a string but is an object`,
 		`/subscriptions/0/action Acme has no action "bach" (did you mean "batch"?)`,
+		`/subscriptions/0/subscribe write = instead of ==`,
 		`/subscriptions/1/subscribe the query is empty: write a condition, such as type = "track"`,
 		`/subscriptions/2/subscribe "track" without quotes is a field: write "track" for the text, $.track for the field`,
 		`/subscriptions/2/mapping/id has an invalid directive: @nope`,
