@@ -45,14 +45,14 @@ func (v *server) listenUntil(ctx context.Context, at *listeners) error {
 		servers = append(servers, server)
 		go func() { served <- serve(server, listener) }()
 	}
-	private := v.adminRoutes(guard, page)
+	private := v.adminRoutes(guard, page, at)
 	ingestPort := v.ingestRoutes(private, at)
 	if at.admin == nil {
 		ingestPort = v.sharedRoutes(private)
 	} else {
 		start(v.newHTTPServer(private), netutil.LimitListener(at.admin, maxAdminConnections), (*http.Server).Serve)
 	}
-	events := v.newHTTPServer(withoutPath(ingestPort, v.ingest))
+	events := v.newHTTPServer(passAsterisk(ingestPort, v.ingest))
 	start(events, v.readProxyHeaders(v.limitClients(events, at.ingest)), v.serveIngest)
 	if v.certificates != nil {
 		if err := v.certificates.start(reloading, at.ingest.Addr()); err != nil {
@@ -146,8 +146,8 @@ func (v *server) ingestURL(r *http.Request, at *listeners) string {
 	return v.ingestScheme() + "://" + net.JoinHostPort(reached, port)
 }
 
-// adminRoutes returns the routes of the admin API, the metrics, the console and the health checks.
-func (v *server) adminRoutes(guard *access.Guard, page *console.Console) *http.ServeMux {
+// adminRoutes returns the routes of the admin API, the metrics, the console and the health checks. The paths of events answer where to send them.
+func (v *server) adminRoutes(guard *access.Guard, page *console.Console, at *listeners) *http.ServeMux {
 	s := &admin.Server{
 		Queue: v.queue, Runner: v.runner, Status: v.fullStatus, Health: v.runner.Health, Resume: v.runner.Resume, Reload: v.reloadConfig, OnMove: v.expireRemoved, Metrics: v.metricsHandler(),
 		Guard: guard, Sources: SourcesOf(v.config.Load), Subscriptions: SubscriptionsOf(v.config.Load), Backup: v.writeBackup, Why: v.whySource(), Syncs: v.syncs, Erasures: v.erasures(), Budgets: v.hosting.Budgets.Lend,
@@ -158,6 +158,9 @@ func (v *server) adminRoutes(guard *access.Guard, page *console.Console) *http.S
 	}
 	mux.Handle(console.Path, page.Handler())
 	mux.Handle("GET /{$}", http.RedirectHandler(console.Path, http.StatusSeeOther))
+	mux.Handle("/v1/", answerMoved(func(r *http.Request) string {
+		return "Events are not accepted on this port, which has the admin API and the console. Send them to " + v.ingestURL(r, at) + ".\n"
+	}))
 	return mux
 }
 
@@ -175,8 +178,9 @@ func (v *server) ingestRoutes(private http.Handler, at *listeners) *http.ServeMu
 	return mux
 }
 
-// withoutPath passes requests whose target is *, as HTTP/2 without TLS begins, to events, which says what is wrong; a ServeMux answers with no text.
-func withoutPath(routes, events http.Handler) http.Handler {
+// passAsterisk passes requests whose target is * to events, which says what is wrong: HTTP/2 without TLS begins with one. A ServeMux answers without
+// a text.
+func passAsterisk(routes, events http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.RequestURI == "*" {
 			events.ServeHTTP(w, r)
@@ -193,10 +197,15 @@ func movedTo(at *listeners) http.Handler {
 		where = "at " + at.adminURL() + " on the server's machine (admin.listen in the config)"
 	}
 	text := "The admin API, the console and the metrics are not on this port. They are " + where + ".\n"
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return answerMoved(func(*http.Request) string { return text })
+}
+
+// answerMoved returns a handler that answers 404 with a text that names the right port.
+func answerMoved(text func(*http.Request) string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(http.StatusNotFound)
-		_, _ = io.WriteString(w, text)
+		_, _ = io.WriteString(w, text(r))
 	})
 }
 

@@ -307,7 +307,7 @@ func TestErrorsOfOptions(t *testing.T) {
 func TestTargetsWithoutAPath(t *testing.T) {
 	routes := http.NewServeMux()
 	routes.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) })
-	handler := withoutPath(routes, ingest.New(ingest.Config{}))
+	handler := passAsterisk(routes, ingest.New(ingest.Config{}))
 	for _, c := range []struct {
 		method, target string
 		proto, want    int

@@ -180,6 +180,10 @@ func TestServesEvents(t *testing.T) {
 	assert.Equal(t, http.StatusBadRequest, status, text)
 	s.shows(s.get("/console/live"), "never-kept", "the page of live events, at once")
 
+	status, text = s.call(http.MethodPost, s.at.URL+"/v1/track", enteredVIPs)
+	assert.Equal(t, http.StatusNotFound, status)
+	assert.Equal(t, "Events are not accepted on this port, which has the admin API and the console. Send them to "+s.at.Ingest+".\n", text)
+
 	metrics := s.get("/metrics")
 	for _, line := range []string{
 		`landfall_events_total{outcome="accepted",source="web"} 1`, `landfall_events_total{outcome="rejected",source="web"} 1`, `landfall_delivering{instance="cohorts"} 1`, `landfall_stopped{instance="cohorts"} 0`,

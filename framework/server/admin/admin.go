@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
@@ -221,6 +222,21 @@ func (r *ReplayRequest) chooseSources(received []string) ([]string, error) {
 	return r.Sources, nil
 }
 
+// attributes describes the request in the audit log. The query is left out: it may contain personal data.
+func (r *ReplayRequest) attributes() []any {
+	list := []any{"instance", r.Instance, "since", r.Since, "by_query", r.Subscribe != ""}
+	if !r.Until.IsZero() {
+		list = append(list, "until", r.Until)
+	}
+	if r.Subscription != "" {
+		list = append(list, "subscription", r.Subscription)
+	}
+	if len(r.Sources) > 0 {
+		list = append(list, "sources", strings.Join(r.Sources, ","))
+	}
+	return list
+}
+
 func (s *Server) handleReplay(w http.ResponseWriter, r *http.Request) {
 	var request ReplayRequest
 	if err := json.NewDecoder(event.ReaderWithoutBOM(http.MaxBytesReader(w, r.Body, 1<<20))).Decode(&request); err != nil {
@@ -251,8 +267,7 @@ func (s *Server) handleReplay(w http.ResponseWriter, r *http.Request) {
 		replay.Choose = func(e event.Value) bool { return query.Match(e) }
 	}
 	n, err := s.Queue.Replay(r.Context(), replay)
-	s.Guard.Record(r.Context(), "events.replay", err, "instance", request.Instance, "subscription", request.Subscription,
-		"since", request.Since, "until", request.Until, "by_query", request.Subscribe != "", "count", n)
+	s.Guard.Record(r.Context(), "events.replay", err, append(request.attributes(), "count", n)...)
 	if err != nil {
 		writeError(w, http.StatusInternalServerError, err)
 		return

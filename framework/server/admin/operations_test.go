@@ -99,7 +99,11 @@ func TestReplayOfStoredEvents(t *testing.T) {
 	assert.Equal(t, http.StatusBadRequest, statusOf(t, err))
 	require.ErrorContains(t, err, `crm does not receive events of the source "wbe" (did you mean "web"?)`)
 	assert.Contains(t, o.log.String(), "action=events.replay")
-	assert.Contains(t, o.log.String(), "by_query=true count=1")
+	assert.Contains(t, o.log.String(), "sources=web count=3")
+	assert.Regexp(t, "by_query=true until=.* subscription=All count=1", o.log.String())
+	_, err = o.Replay(t.Context(), admin.ReplayRequest{Instance: "crm", Since: time.Now()})
+	require.NoError(t, err)
+	assert.Contains(t, o.log.String(), "by_query=false count=0")
 }
 
 func TestInstancesAreRenamedAndForgottenOnlyIfRemoved(t *testing.T) {
