@@ -27,10 +27,10 @@ type checkpoint struct {
 	LogCreated int64 `json:"log,omitempty"`
 	// Anchor is the last page that was read from that log.
 	Anchor *anchor `json:"anchor,omitempty"`
-	// Sources are the sources whose events are read; none for all, or if an earlier version wrote it.
+	// Sources are the sources whose events are read. It is empty for all sources, and in checkpoints of earlier versions.
 	Sources []string `json:"src,omitempty"`
-	// Left says from which page on events of sources are not read any more, which were among Sources before.
-	Left map[string]uint64 `json:"left,omitempty"`
+	// Removed has the sources that were among Sources before, each with the first page whose events of it were not read.
+	Removed map[string]uint64 `json:"left,omitempty"`
 	// Counts are the numbers of verdicts by outcome.
 	Counts map[string]int64 `json:"counts,omitempty"`
 }
@@ -114,7 +114,7 @@ func (cp *checkpoint) addPartialLocked(p *page) {
 		}
 		bits[i/8] |= 1 << (i % 8)
 	}
-	if bits == nil { // the others are of other sources
+	if bits == nil { // none of the instance's events is finished
 		return
 	}
 	cp.setPartial(strconv.FormatUint(p.seq, 10), base64.RawStdEncoding.EncodeToString(bits))

@@ -130,7 +130,7 @@ func (r *Runner) Health(ctx context.Context) Health {
 	h.Findings = append(h.Findings, r.queue.queueFindings()...)
 	h.Findings = append(h.Findings, r.checkCache.runChecks(ctx, r.settings.Checks)...)
 	h.Findings = append(h.Findings, r.survey.partitionFindings(time.Now())...)
-	h.Findings = append(h.Findings, r.survey.leftFindings()...)
+	h.Findings = append(h.Findings, r.survey.removedFindings()...)
 	h.Findings = append(h.Findings, r.limitFindings()...)
 	r.eachWorker(func(w *worker) { h.Findings = append(h.Findings, w.instanceFindings(time.Now())...) })
 	slices.SortStableFunc(h.Findings, func(a, b Finding) int {

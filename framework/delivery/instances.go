@@ -172,11 +172,11 @@ func mergeCheckpoints(old, renamed checkpoint, exists bool) (merged checkpoint, 
 		return renamed, false, nil
 	}
 	merged = renamed
-	merged.Sources = unionOf(old.Sources, renamed.Sources) // those that the next owner does not read are left
-	if merged.Left = maps.Clone(old.Left); merged.Left != nil {
-		maps.Copy(merged.Left, renamed.Left)
+	merged.Sources = unionOf(old.Sources, renamed.Sources) // those that the next owner does not receive are removed then
+	if merged.Removed = maps.Clone(old.Removed); merged.Removed != nil {
+		maps.Copy(merged.Removed, renamed.Removed)
 	} else {
-		merged.Left = renamed.Left
+		merged.Removed = renamed.Removed
 	}
 	merged.Owner, merged.Start, merged.Low, merged.DedupeFrom = "", start, old.Low, old.DedupeFrom
 	merged.Done, merged.Partial = nil, nil

@@ -29,7 +29,7 @@ type partition struct {
 	done      chan struct{}     // closed when readLoop has returned
 	initial   checkpoint        // the checkpoint at acquisition
 	sources   []string          // see checkpoint.Sources
-	left      map[string]uint64 // see checkpoint.Left
+	removed   map[string]uint64 // see checkpoint.Removed
 	logID     int64             // identity of the log that is read: when it was created
 	mapping   *mappingSlot      // records which event is being mapped
 	recentIDs *recentIDs
@@ -73,7 +73,7 @@ func (w *worker) newPartition(n int, cp checkpoint, revision uint64, valid time.
 	p := &partition{
 		worker: w, number: n, done: make(chan struct{}), initial: cp, revision: revision, leaseUntil: valid, renewedAt: time.Now(), evictCheckedAt: time.Now(), nextPage: cp.Low, logID: cp.LogCreated, anchor: cp.Anchor, lastRead: time.Now(),
 		eventsPerPage: 1, counts: maps.Clone(cp.Counts), letters: newLetterCopies(), recentIDs: newRecentIDs(),
-		sources: recordedSources(w.instance.Sources), left: leftSources(cp, w.instance.Sources),
+		sources: recordedSources(w.instance.Sources), removed: removedSources(cp, w.instance.Sources),
 	}
 	p.owner = w.dispatcher.NewOwner(p.requestAllowanceLocked)
 	if p.counts == nil {
@@ -140,8 +140,8 @@ func (p *partition) readLog() error {
 	}
 }
 
-// openCursor moves the partition's cursor to the first page that is not read yet, or that has messageIds to remember. A cursor that is still before that
-// page reads messageIds, and goes on.
+// openCursor moves the partition's cursor to the first page that is not read yet, or that has messageIds to remember. A cursor before that page stays
+// where it is: it reads messageIds on its way.
 func (p *partition) openCursor() *pageCursor {
 	w := p.worker
 	w.mu.Lock()
@@ -228,7 +228,7 @@ func (p *partition) handlePage(m *logPage) error {
 	return r.readEvents()
 }
 
-// passPage notes that a page was read which has no events of the instance's sources. The checkpoint says so when it is written for another reason.
+// passPage notes that a page without events of the instance's sources was read. That alone does not make the checkpoint be written.
 func (p *partition) passPage(seq uint64) {
 	p.worker.mu.Lock()
 	defer p.worker.mu.Unlock()
@@ -315,7 +315,7 @@ func (p *partition) dropFinishedPagesLocked() {
 
 // currentCheckpointLocked returns the checkpoint of the current state.
 func (p *partition) currentCheckpointLocked(owner string) checkpoint {
-	cp := checkpoint{Owner: owner, Start: p.initial.Start, Counts: maps.Clone(p.counts), LogCreated: p.logID, Anchor: p.anchor, Sources: p.sources, Left: p.left}
+	cp := checkpoint{Owner: owner, Start: p.initial.Start, Counts: maps.Clone(p.counts), LogCreated: p.logID, Anchor: p.anchor, Sources: p.sources, Removed: p.removed}
 	cp.setProgressLocked(p.openPages, p.nextPage)
 	cp.carryOver(p.initial, p.nextPage)
 	if cp.DedupeFrom = p.recentIDs.oldestBefore(cp.Low); p.recentIDs.isEmpty() {

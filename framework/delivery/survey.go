@@ -30,13 +30,13 @@ type unownedPartition struct {
 
 // survey is the result of the last look at all partitions.
 type survey struct {
-	leftPages   []leftPages // that left was counted from; used by watchProgress only
-	leftCounted time.Time   // when; used by watchProgress only
+	removals        []removal // that were counted last; used by watchProgress only
+	removalsCounted time.Time // when; used by watchProgress only
 
 	mu         sync.Mutex // guards the fields below; an unownedPartition is not changed once it is among them
 	unowned    map[partitionID]*unownedPartition
 	stalled    map[partitionID]time.Time // since when partitions have made no progress
-	left       []*leftEvents             // of sources that were removed
+	removed    []*removedSource          // sources with events that are not delivered
 	unreadable error                     // why the log cannot be read; nil if it can
 	since      time.Time                 // of unreadable
 }
@@ -48,7 +48,7 @@ func (r *Runner) watchProgress() {
 		ctx, cancel := context.WithTimeout(r.ctx, surveyBudget)
 		r.surveyUnowned(ctx, time.Now())
 		r.surveyProgress(ctx, dog, time.Now())
-		if err := r.surveyLeft(ctx, time.Now()); err != nil {
+		if err := r.surveyRemovals(ctx, time.Now()); err != nil {
 			r.log.Debug("counting the events of removed sources", "error", err)
 		}
 		cancel()
@@ -143,7 +143,7 @@ func (r *Runner) countUnowned(ctx context.Context, w *worker, n int) (*unownedPa
 	return &unownedPartition{oldest: first.Time, pages: int(pages), perPage: max(w.ownEvents(first), 1)}, nil
 }
 
-// maxPassedPages is how many pages without an event of an instance's sources firstUnread passes.
+// maxPassedPages is the number of pages without events of an instance's sources after which a search for them ends.
 const maxPassedPages = 100
 
 // firstUnread returns the first message of a partition from a sequence on that concerns its instance, nil if there is none.

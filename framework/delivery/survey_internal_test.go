@@ -14,7 +14,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
 )
 
-// TestPartitionsThatHaveNoOwner checks which partitions count as without an owner: those that neither this process nor another with a valid lease has.
+// TestPartitionsThatHaveNoOwner checks which partitions count as without an owner: those that neither this process nor another with a valid
+// lease has.
 func TestPartitionsThatHaveNoOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := newIdleRunner(t, memlog.New(memlog.Options{Shared: true}).Connect(), 5, Settings{Lease: time.Minute}, accepts(t))
@@ -41,8 +42,8 @@ func TestPartitionsThatHaveNoOwner(t *testing.T) {
 	})
 }
 
-// TestWaitingEventsWithoutOwner checks what is known of the events of partitions without an owner: nothing for a moment, as during a handover, and then how many
-// there are and since when, which is counted again now and then.
+// TestWaitingEventsWithoutOwner checks what is known of the events of partitions without an owner: nothing for a moment, as during a
+// handover, and then how many there are and since when, which is counted again now and then.
 func TestWaitingEventsWithoutOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
@@ -97,7 +98,8 @@ func TestWaitingEventsWithoutOwner(t *testing.T) {
 	})
 }
 
-// TestFirstUnreadPage checks that of the subjects of an instance the one with the first message counts, and that a subject without messages is no error.
+// TestFirstUnreadPage checks that of the subjects of an instance the one with the first message counts, and that a subject without messages
+// is no error.
 func TestFirstUnreadPage(t *testing.T) {
 	log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
 	r, w := newIdleRunner(t, log, 1, Settings{}, Instance{Plan: accepts(t).Plan, Sources: []string{"app", "web"}})
@@ -165,7 +167,8 @@ func TestOwnEventsOfAMessage(t *testing.T) {
 	}
 }
 
-// TestProgressOfPartitions checks when a partition counts as stalled: it has events to deliver and no reason to wait, also if its reader does not know of them.
+// TestProgressOfPartitions checks when a partition counts as stalled: it has events to deliver and no reason to wait, also if its reader
+// does not know of them.
 func TestProgressOfPartitions(t *testing.T) {
 	for name, c := range map[string]struct {
 		change  func(w *worker, p *partition)
@@ -230,8 +233,8 @@ func TestProgressOfPartitions(t *testing.T) {
 	}
 }
 
-// TestQuietPartitions checks when the log is searched for events that a reader overlooks: after some time without progress, if nothing is known to wait, and
-// again after that time if there was none.
+// TestQuietPartitions checks when the log is searched for events that a reader overlooks: after some time without progress, if nothing is
+// known to wait, and again after that time if there was none.
 func TestQuietPartitions(t *testing.T) {
 	at, begin := partitionID{"main", 1}, time.Unix(1000, 0)
 	idle := sample{progress: progress{next: 5}}
@@ -256,7 +259,8 @@ func TestQuietPartitions(t *testing.T) {
 	assert.Empty(t, dog.seen)
 }
 
-// TestStallsBeginAfterATime checks that the watchdog waits exactly as long as it was told, and logs a stall again if there was a reason to wait in between.
+// TestStallsBeginAfterATime checks that the watchdog waits exactly as long as it was told, and logs a stall again if there was a reason to
+// wait in between.
 func TestStallsBeginAfterATime(t *testing.T) {
 	dog, at, begin := newWatchdog(time.Minute), partitionID{"main", 1}, time.Unix(1000, 0)
 	s := sample{progress: progress{next: 5}, outstanding: true}
@@ -294,24 +298,24 @@ func TestEventsOfRemovedSources(t *testing.T) {
 		p := w.own(0, checkpoint{Low: 2, Sources: []string{"app", "web"}})
 		p.nextPage = 7 // later events of other sources are read
 		cp := p.currentCheckpointLocked("me")
-		assert.Equal(t, map[string]uint64{"web": 2}, cp.Left)
+		assert.Equal(t, map[string]uint64{"web": 2}, cp.Removed)
 		assert.Equal(t, []string{"app"}, cp.Sources)
 		r.leases.recordWrite(eventlog.Write{Subject: checkpointSubject("main", 0), Data: cp.toMessage("", 0).Data}, 9)
-		require.NoError(t, r.surveyLeft(t.Context(), time.Now()))
-		list := r.survey.leftFindings()
+		require.NoError(t, r.surveyRemovals(t.Context(), time.Now()))
+		list := r.survey.removedFindings()
 		require.Len(t, list, 1)
 		assert.Equal(t, CodeSourceRemoved, list[0].Code)
 		assert.Contains(t, list[0].Message, "4 events of the source web that waited are not delivered")
 		assert.Contains(t, list[0].Next, "landfall replay --instance main --source web --since "+began.Add(2*time.Minute).UTC().Format(time.RFC3339))
 
-		assert.Equal(t, map[string]uint64{"web": 2, "app": 7}, leftSources(checkpoint{Low: 7, Sources: []string{"app"}, Left: cp.Left}, []string{"new"}), "the first page counts")
-		assert.Empty(t, leftSources(checkpoint{Low: 7, Sources: []string{"app"}, Left: cp.Left}, []string{"app", "web"}), "it is received again")
-		assert.Empty(t, leftSources(checkpoint{Low: 7, Sources: []string{"app"}, Left: cp.Left}, nil), "all are received")
+		assert.Equal(t, map[string]uint64{"web": 2, "app": 7}, removedSources(checkpoint{Low: 7, Sources: []string{"app"}, Removed: cp.Removed}, []string{"new"}), "the first page counts")
+		assert.Empty(t, removedSources(checkpoint{Low: 7, Sources: []string{"app"}, Removed: cp.Removed}, []string{"app", "web"}), "it is received again")
+		assert.Empty(t, removedSources(checkpoint{Low: 7, Sources: []string{"app"}, Removed: cp.Removed}, nil), "all are received")
 		require.NoError(t, log.PurgeSubjects(t.Context(), eventsStream, "ev.web.0"))
-		require.NoError(t, r.surveyLeft(t.Context(), time.Now()))
-		assert.Len(t, r.survey.leftFindings(), 1, "they are counted again later")
-		time.Sleep(leftInterval)
-		require.NoError(t, r.surveyLeft(t.Context(), time.Now()))
-		assert.Empty(t, r.survey.leftFindings())
+		require.NoError(t, r.surveyRemovals(t.Context(), time.Now()))
+		assert.Len(t, r.survey.removedFindings(), 1, "they are counted again later")
+		time.Sleep(removedInterval)
+		require.NoError(t, r.surveyRemovals(t.Context(), time.Now()))
+		assert.Empty(t, r.survey.removedFindings())
 	})
 }

@@ -16,39 +16,39 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
 )
 
-// TestRecordedSources checks that a checkpoint has a limited number of sources, and that a source which was left stays so from its first page on.
+// TestRecordedSources checks that a checkpoint has a limited number of sources, and that a source that was removed keeps its first page.
 func TestRecordedSources(t *testing.T) {
 	for n, recorded := range map[int]bool{0: false, 1: true, maxRecordedSources: true, maxRecordedSources + 1: false} {
 		assert.Equal(t, recorded, len(recordedSources(make([]string, n))) > 0, n)
 	}
-	earlier := checkpoint{Low: 9, Sources: []string{"web", "app"}, Left: map[string]uint64{"web": 4, "old": 2}}
-	assert.Equal(t, map[string]uint64{"web": 4, "app": 9, "old": 2}, leftSources(earlier, []string{"new"}))
-	assert.Equal(t, map[string]uint64{"web": 4, "old": 2}, earlier.Left, "the earlier checkpoint does not change")
+	earlier := checkpoint{Low: 9, Sources: []string{"web", "app"}, Removed: map[string]uint64{"web": 4, "old": 2}}
+	assert.Equal(t, map[string]uint64{"web": 4, "app": 9, "old": 2}, removedSources(earlier, []string{"new"}))
+	assert.Equal(t, map[string]uint64{"web": 4, "old": 2}, earlier.Removed, "the earlier checkpoint does not change")
 	for i := range maxRecordedSources {
-		earlier.Left[fmt.Sprint("removed", i)] = uint64(10 + i)
+		earlier.Removed[fmt.Sprint("removed", i)] = uint64(10 + i)
 	}
-	left := leftSources(earlier, []string{"new"})
-	assert.Len(t, left, maxRecordedSources)
+	removed := removedSources(earlier, []string{"new"})
+	assert.Len(t, removed, maxRecordedSources)
 	for _, first := range []string{"old", "web", "app"} {
-		assert.NotContains(t, left, first, "the sources that were left first are forgotten")
+		assert.NotContains(t, removed, first, "the sources that were removed first are forgotten")
 	}
 }
 
-func TestFindingOfLeftEvents(t *testing.T) {
+func TestFindingOfARemovedSource(t *testing.T) {
 	for count, want := range map[int]string{
-		1:                  "1 event of the source web that waited is not delivered, since",
-		2:                  "2 events of the source web that waited are not delivered, since",
-		maxLeftCounted - 1: "9999 events of the source web that waited are",
-		maxLeftCounted:     "more than 10000 events of the source web that waited are",
+		1:                     "1 event of the source web that waited is not delivered, since",
+		2:                     "2 events of the source web that waited are not delivered, since",
+		maxRemovedCounted - 1: "9999 events of the source web that waited are",
+		maxRemovedCounted:     "more than 10000 events of the source web that waited are",
 	} {
-		f := (&leftEvents{instance: "main", source: "web", count: count, oldest: time.Unix(0, 0)}).finding()
+		f := (&removedSource{instance: "main", source: "web", count: count, oldest: time.Unix(0, 0)}).finding()
 		assert.True(t, strings.HasPrefix(f.Message, want), f.Message)
 		assert.Equal(t, []any{"main", time.Unix(0, 0)}, []any{f.Instance, f.Since})
 	}
 }
 
-// leftFixture is a process that counts what its instance has left.
-type leftFixture struct {
+// removedFixture is a process that counts the events of sources that its instance no longer receives.
+type removedFixture struct {
 	*Runner
 	t      *testing.T
 	log    *failingLog
@@ -57,16 +57,16 @@ type leftFixture struct {
 	revision uint64 // of the latest checkpoint
 }
 
-func newLeftFixture(t *testing.T) *leftFixture {
+func newRemovedFixture(t *testing.T) *removedFixture {
 	log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
 	r, _ := newIdleRunner(t, log, 2, Settings{}, Instance{Plan: accepts(t).Plan, Sources: []string{"app"}})
-	f := &leftFixture{Runner: r, t: t, log: log}
+	f := &removedFixture{Runner: r, t: t, log: log}
 	r.log = slog.New(slog.NewTextHandler(&f.logged, nil))
 	return f
 }
 
 // addPage appends a page of n events; the header of a page with several sources says which.
-func (f *leftFixture) addPage(subject, sources string, n int) {
+func (f *removedFixture) addPage(subject, sources string, n int) {
 	w := eventlog.Write{Subject: subject, Data: bytes.Repeat([]byte("{}\n"), n)}
 	if sources != "" {
 		w.Header = map[string]string{sourcesHeader: sources}
@@ -75,27 +75,27 @@ func (f *leftFixture) addPage(subject, sources string, n int) {
 	require.NoError(f.t, err)
 }
 
-// leave writes a checkpoint that says which sources were left.
-func (f *leftFixture) leave(partition int, left map[string]uint64) {
+// remove writes a checkpoint with removed sources.
+func (f *removedFixture) remove(partition int, removed map[string]uint64) {
 	f.revision++
-	f.leases.recordWrite(eventlog.Write{Subject: checkpointSubject("main", partition), Data: checkpoint{Owner: "other", Left: left}.toMessage("", 0).Data}, f.revision)
+	f.leases.recordWrite(eventlog.Write{Subject: checkpointSubject("main", partition), Data: checkpoint{Owner: "other", Removed: removed}.toMessage("", 0).Data}, f.revision)
 }
 
 // count returns what is found, as instance, source and number.
-func (f *leftFixture) count() (list []string) {
-	require.NoError(f.t, f.surveyLeft(f.t.Context(), time.Now()))
-	for _, l := range f.survey.left {
+func (f *removedFixture) count() (list []string) {
+	require.NoError(f.t, f.surveyRemovals(f.t.Context(), time.Now()))
+	for _, l := range f.survey.removed {
 		list = append(list, fmt.Sprint(l.instance, " ", l.source, " ", l.count))
 	}
 	return list
 }
 
-// TestLeftEventsAreCounted checks which events are counted: those of a source in pages of its own and in pages with others, in all partitions, from the first page
-// that was left on. A failure is tried again at once, and each source is logged once.
-func TestLeftEventsAreCounted(t *testing.T) {
+// TestEventsOfRemovedSourcesAreCounted checks which events are counted: those of a source in pages of its own and in pages with others, in
+// all partitions, from the first page after the removal on. A failure is tried again at once, and each source is logged once.
+func TestEventsOfRemovedSourcesAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newLeftFixture(t)
-		f.leave(1, map[string]uint64{"web": 4, "old": 0})
+		f := newRemovedFixture(t)
+		f.remove(1, map[string]uint64{"web": 4, "old": 0})
 		began := time.Now()
 		f.addPage("ev.web.0", "", 7) // before the first
 		time.Sleep(time.Minute)
@@ -106,20 +106,20 @@ func TestLeftEventsAreCounted(t *testing.T) {
 		f.addPage("ev.web.0", "", 10)
 		f.addPage("ev."+mixedToken+".1", "app,old", 2)
 		f.log.arm(1)
-		require.ErrorIs(t, f.surveyLeft(t.Context(), time.Now()), errLogFails)
-		assert.Empty(t, f.survey.left)
+		require.ErrorIs(t, f.surveyRemovals(t.Context(), time.Now()), errLogFails)
+		assert.Empty(t, f.survey.removed)
 		assert.Equal(t, []string{"main old 1", "main web 5"}, f.count(), "it is tried again")
-		f.leave(0, map[string]uint64{"web": 2})
+		f.remove(0, map[string]uint64{"web": 2})
 		assert.Equal(t, []string{"main old 1", "main web 18"}, f.count())
-		assert.Equal(t, began.Add(time.Minute), f.survey.left[1].oldest)
+		assert.Equal(t, began.Add(time.Minute), f.survey.removed[1].oldest)
 
 		f.addPage("ev.web.1", "", 1)
-		time.Sleep(leftInterval - 1)
+		time.Sleep(removedInterval - 1)
 		assert.Equal(t, []string{"main old 1", "main web 18"}, f.count())
 		time.Sleep(time.Nanosecond)
 		assert.Equal(t, []string{"main old 1", "main web 19"}, f.count())
-		f.leave(1, nil)
-		assert.Equal(t, []string{"main web 13"}, f.count(), "at once, since other pages are left")
+		f.remove(1, nil)
+		assert.Equal(t, []string{"main web 13"}, f.count(), "at once, since there is another removal")
 		for _, source := range []string{"web", "old"} {
 			assert.Equal(t, 1, strings.Count(f.logged.String(), "source="+source), f.logged.String())
 		}
@@ -128,10 +128,10 @@ func TestLeftEventsAreCounted(t *testing.T) {
 	})
 }
 
-// TestCountingLeftEventsIsLimited checks that counting ends when there are many, and behind many pages in a row without any of them.
-func TestCountingLeftEventsIsLimited(t *testing.T) {
-	f := newLeftFixture(t)
-	f.leave(0, map[string]uint64{"web": 1})
+// TestCountingRemovedSourcesIsLimited checks that counting ends when there are many, and behind many pages in a row without any of them.
+func TestCountingRemovedSourcesIsLimited(t *testing.T) {
+	f := newRemovedFixture(t)
+	f.remove(0, map[string]uint64{"web": 1})
 	mixed := "ev." + mixedToken + ".0"
 	others := func(n int) {
 		for range n {
@@ -145,13 +145,13 @@ func TestCountingLeftEventsIsLimited(t *testing.T) {
 	assert.Equal(t, []string{"main web 2"}, f.count())
 	others(maxPassedPages)
 	f.addPage("ev.web.0", "", 1)
-	f.survey.leftPages = nil
+	f.survey.removals = nil
 	assert.Equal(t, []string{"main web 2"}, f.count())
 
-	f = newLeftFixture(t)
-	f.leave(0, map[string]uint64{"web": 1})
-	f.addPage("ev.web.0", "", maxLeftCounted-1)
+	f = newRemovedFixture(t)
+	f.remove(0, map[string]uint64{"web": 1})
+	f.addPage("ev.web.0", "", maxRemovedCounted-1)
 	f.addPage("ev.web.0", "", 5)
 	f.addPage("ev.web.0", "", 7)
-	assert.Equal(t, []string{fmt.Sprint("main web ", maxLeftCounted+4)}, f.count(), "the last page is not read")
+	assert.Equal(t, []string{fmt.Sprint("main web ", maxRemovedCounted+4)}, f.count(), "the last page is not read")
 }
