@@ -22,9 +22,9 @@ func newAudience(s streams) *cobra.Command {
 	return cmd
 }
 
-// newAudienceCommand completes a command that works on one audience of an instance.
-func newAudienceCommand(s streams, asks bool, cmd *cobra.Command, run func(ctx context.Context, c *instanceFlags, a runtime.Audience) error) *cobra.Command {
-	c := &instanceFlags{streams: s, asks: asks}
+// newAudienceCommand completes a command that works on one audience of an instance. stateOptional is that of instanceFlags.
+func newAudienceCommand(s streams, stateOptional bool, cmd *cobra.Command, run func(ctx context.Context, c *instanceFlags, a runtime.Audience) error) *cobra.Command {
+	c := &instanceFlags{streams: s, stateOptional: stateOptional}
 	var a runtime.Audience
 	cmd.Args = exactArgs(0, "flags only")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -19,7 +19,7 @@ type choicesCommand struct {
 }
 
 func newChoices(s streams) *cobra.Command {
-	c := &choicesCommand{instanceFlags: instanceFlags{streams: s, asks: true}}
+	c := &choicesCommand{instanceFlags: instanceFlags{streams: s, stateOptional: true}}
 	cmd := &cobra.Command{
 		Use: "choices --action ACTION --field FIELD", Short: "Show the values that the remote offers for a field", Args: exactArgs(0, "flags only"),
 		Long: "Fetches the values of a dynamic field from the remote, one page at a time. Without --field it lists the dynamic fields of\n" +

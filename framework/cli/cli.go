@@ -159,7 +159,8 @@ func executeCommand(ctx context.Context, args []string, s streams) int {
 // errInterrupted is the error of a command that a signal ended. Every command can be repeated.
 var errInterrupted = errors.New("interrupted: run the command again to continue")
 
-// isInterruption reports whether a command failed because a signal canceled its context. Then a transaction has been rolled back.
+// isInterruption reports whether a command failed because a signal canceled its context. A transaction of that context then fails with
+// sql.ErrTxDone.
 func isInterruption(ctx context.Context, err error) bool {
 	return errors.Is(ctx.Err(), context.Canceled) && (errors.Is(err, context.Canceled) || errors.Is(err, sql.ErrTxDone))
 }

@@ -39,7 +39,7 @@ func (c *doctorCommand) checkErasures(ctx context.Context, cfg *config.Config, d
 	case len(failing) > maxShownErasures:
 		c.addFinding("erasures", isWarning, "landfall erase list --pending", "%s fail", fault.Count(len(failing), "erasure"))
 	case len(failing) == 0:
-		c.addFinding("erasures", isOK, "", "%s of users to be done, none fails", fault.Count(len(pending), "erasure"))
+		c.addFinding("erasures", isOK, "", "%s pending, none has failed", fault.Count(len(pending), "erasure"))
 	}
 }
 

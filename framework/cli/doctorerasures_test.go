@@ -15,7 +15,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
-// TestDoctorFindsReadOnlyDirectories checks that a directory which its owner cannot write is a problem, and that a read-only file, such as a key, is none.
+// TestDoctorFindsReadOnlyDirectories checks that a directory which its owner cannot write is a problem, and that a read-only file, such as
+// a key, is none.
 func TestDoctorFindsReadOnlyDirectories(t *testing.T) {
 	for mode, want := range map[os.FileMode]string{0o500: "is a directory that its owner cannot write (mode 0500)", 0o700: ""} {
 		dir := t.TempDir()
@@ -39,7 +40,7 @@ func TestDoctorShowsFailingErasures(t *testing.T) {
 		c.checkErasures(t.Context(), nil, dir)
 		return c.findings
 	}
-	assert.Equal(t, []finding{{Check: "erasures", Status: isOK, What: "0 erasures of users to be done, none fails"}}, check())
+	assert.Equal(t, []finding{{Check: "erasures", Status: isOK, What: "0 erasures pending, none has failed"}}, check())
 	store, err := state.Open(t.Context(), dir)
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, store.Close()) }()
@@ -52,7 +53,7 @@ func TestDoctorShowsFailingErasures(t *testing.T) {
 		require.True(t, added)
 	}
 	add("waits", time.Minute)
-	assert.Equal(t, "1 erasure of users to be done, none fails", check()[0].What)
+	assert.Equal(t, "1 erasure pending, none has failed", check()[0].What)
 	add("old", 48*time.Hour, erasure.Step{Name: erasure.StepLog, Done: true}, erasure.Step{Name: erasure.StepDestination, Instance: "braze-main", Error: "HTTP 503"})
 	add("new", time.Hour, erasure.Step{Name: erasure.StepLog, Error: "a backup is being made"})
 	found := check()

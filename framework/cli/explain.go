@@ -79,7 +79,7 @@ func (c *explainCommand) run(ctx context.Context) error {
 		c.warn(text)
 	}
 	if reason := incoming.Refusal(e); reason != "" {
-		c.warn("a server would refuse this event when it arrives: " + reason + "; landfall run takes it")
+		c.warn("a server would refuse this event when it arrives: " + reason + "; landfall run accepts it")
 	}
 	stories := []explain.Trace{}
 	for _, in := range list {

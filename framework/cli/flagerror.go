@@ -22,8 +22,11 @@ func flagError(cmd *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
 	switch {
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
-		name := unknown.GetSpecifiedName()
-		return usageErrorf("there is no flag --%s%s", name, fault.DidYouMean(name, flagNames(cmd)))
+		name, similar := unknown.GetSpecifiedName(), ""
+		if near := fault.Nearest(name, flagNames(cmd)); near != "" {
+			similar = " (did you mean --" + near + "?)"
+		}
+		return usageErrorf("there is no flag --%s%s", name, similar)
 	case errors.As(err, &lacking):
 		what, _ := pflag.UnquoteUsage(lacking.GetFlag())
 		return usageErrorf("--%s needs a value: %s", lacking.GetFlag().Name, what)

@@ -17,7 +17,7 @@ func TestWrongFlags(t *testing.T) {
 		"sync --remove=maybe x":                  `--remove should be true or false, or stand without a value but is "maybe"`,
 		"sync --column a x.csv":                  `--column should be like NAME=VALUE but is "a"`,
 		"run --config":                           "--config needs a value: FILE",
-		"run --confg x":                          `there is no flag --confg (did you mean "config"?)`,
+		"run --confg x":                          `there is no flag --confg (did you mean --config?)`,
 		"run -x":                                 "unknown shorthand flag: 'x' in -x",
 		"run --=x":                               "bad flag syntax: --=x",
 	} {

@@ -24,7 +24,7 @@ type instanceFlags struct {
 	json             bool
 	reads            bool // the command sends nothing and may show any ledger
 	needsLedger      bool // the command works on the members that a ledger has
-	asks             bool // the command changes nothing
+	stateOptional    bool // the command works without a state, and creates none
 	cfg              *config.Config
 	state            openedState
 	store            *state.Store
@@ -104,7 +104,7 @@ func (c *instanceFlags) openState(ctx context.Context, cfg *config.Config, sandb
 	switch {
 	case c.reads || c.needsLedger:
 		open = instances.OpenExistingState
-	case c.asks || c.target.DryRun:
+	case c.stateOptional || c.target.DryRun:
 		return c.openStateOrEmpty(ctx, cfg, c.data, sandbox)
 	}
 	store, err := open(ctx, cfg, c.data, sandbox)

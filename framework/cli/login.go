@@ -32,7 +32,7 @@ type loginCommand struct {
 	noBrowser, paste       bool
 	wait                   time.Duration
 	target                 target // what the tokens are for: real remotes, or a sandbox at a URL
-	asks                   bool   // the command stores no token
+	stateOptional          bool   // the command works without a state, and creates none
 	store                  *state.Store
 	manager                *oauth.Manager
 	list                   []instances.Instance
@@ -70,7 +70,7 @@ func newAuthLogin(s streams) *cobra.Command {
 }
 
 func newAuthStatus(s streams) *cobra.Command {
-	l := &loginCommand{streams: s, asks: true}
+	l := &loginCommand{streams: s, stateOptional: true}
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show which instances have a token, and for how long", Args: exactArgs(0, "flags only"),
 		Long:    "Shows the login of each instance that needs one: its scopes, expiry and last refresh. It never shows a token.",
@@ -82,7 +82,7 @@ func newAuthStatus(s streams) *cobra.Command {
 }
 
 func newAuthLogout(s streams) *cobra.Command {
-	l := &loginCommand{streams: s, asks: true}
+	l := &loginCommand{streams: s, stateOptional: true}
 	cmd := &cobra.Command{
 		Use: "logout", Short: "Revoke the token of an instance and delete it", Args: exactArgs(0, "flags only"),
 		Long:    "Asks the remote to revoke the token, if the remote can, and deletes it here. Events wait until the next login.",
@@ -144,7 +144,7 @@ func (l *loginCommand) withState(ctx context.Context, f func(context.Context) er
 
 // openState opens the state of the config. Only a login creates one.
 func (l *loginCommand) openState(ctx context.Context, cfg *config.Config) (openedState, error) {
-	if l.asks {
+	if l.stateOptional {
 		return l.openStateOrEmpty(ctx, cfg, l.data, l.target.SandboxName())
 	}
 	store, err := instances.OpenState(ctx, cfg, l.data, l.target.SandboxName())

@@ -68,7 +68,11 @@ func (s streams) createModule(m scaffold.Module) error {
 	fmt.Fprintln(s.out)
 	switch {
 	case m.Replace != "":
-		fmt.Fprintf(s.out, "go.mod uses the checkout of Landfall in %s.\n", m.Replace)
+		checkout, err := filepath.Abs(m.Replace)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(s.out, "go.mod uses the checkout of Landfall in %s\n", checkout)
 	case built:
 		fmt.Fprintf(s.out, "go.mod requires Landfall %s, the version of this program.\n", m.Version)
 	default:

@@ -81,8 +81,8 @@ func (c *replayCommand) run(ctx context.Context) error {
 	return nil
 }
 
-// unknownSources says which ids are those of no source of the config. Events of a removed source can be replayed, so such an id is no mistake by
-// itself.
+// unknownSources returns a warning for each id that is not a source of the config. It is not an error: the events of a removed source can be
+// replayed.
 func unknownSources(cfg *config.Config, ids []string) (texts []string) {
 	var known []string
 	for _, s := range cfg.Sources {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -71,8 +72,13 @@ func (c *serveCommand) run(ctx context.Context) error {
 	}
 	c.options.Target, c.options.Catalog, c.options.Log = c.target.Target, c.catalog(), log
 	c.options.Started = func(at, link string) {
-		fmt.Fprintf(c.out, "%s has no config yet. Set up your first destination in the console at %s\n"+
-			"This link signs in, also from another machine through a tunnel: %s\nNothing is created until you save.\n", c.options.Config, at, link)
+		what := "is empty"
+		if _, err := os.Stat(c.options.Config); err != nil {
+			what = "does not exist"
+		}
+		fmt.Fprintf(c.out, "The config %s %s. Set up your first destination in the console at %s\n"+
+			"This link signs in, also from another machine through a tunnel: %s\n"+
+			"Nothing is created until you save. If you have a config, stop this server and give the file with --config.\n", c.options.Config, what, at, link)
 	}
 	return server.Run(ctx, c.options)
 }

@@ -257,7 +257,7 @@ func TestCommandsFindTheSandbox(t *testing.T) {
 	assert.Regexp(t, `delivered +1`, running("status"))
 	assert.Contains(t, running("members", "list"), "aud_vip")
 	s.kill(syscall.SIGTERM)
-	assert.Contains(t, running("dead", "list"), "has no data of real remotes; showing the data of the")
+	assert.Contains(t, running("dead", "list"), "has no data of real remotes; using the data of the")
 	assert.Contains(t, running("dead", "list", "--sandbox"), "there are no dead letters")
 	out := running("members", "show", "u1")
 	assert.Contains(t, out, "external_id:u1: in")

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 )
 
@@ -50,14 +51,20 @@ func (t *target) check() error {
 	return nil
 }
 
-// findConfig returns the config to use: the given one, otherwise the one beside a file.
+// findConfig returns the config to use: the given one, otherwise the one beside a file, which is - for standard input.
 func findConfig(given, beside string) (string, error) {
 	if given != "" {
 		return given, nil
 	}
 	path := filepath.Join(filepath.Dir(beside), configFile)
-	if _, err := os.Stat(path); err != nil {
-		return "", usageErrorf("there is no %s beside %s: give one with --config", configFile, beside)
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
 	}
-	return path, nil
+	if beside == "-" {
+		return "", usageErrorf("there is no %s in this directory: give one with --config", configFile)
+	}
+	if _, err := os.Stat(beside); err != nil {
+		return "", fault.File(err)
+	}
+	return "", usageErrorf("there is no %s beside %s: give one with --config", configFile, beside)
 }

@@ -40,7 +40,7 @@ func newValidate(s streams) *cobra.Command {
 			"sends nothing. A problem with only some events is a warning.",
 		Example: "  landfall validate landfall.yaml\n  landfall validate --strict landfall.yaml\n  landfall validate destinations/*/destination.yaml",
 		RunE: func(_ *cobra.Command, args []string) error {
-			c := validateCommand{streams: s, json: asJSON, strict: strict}
+			c := validateCommand{streams: s, json: asJSON, strict: strict, what: "file"}
 			c.loadCatalog = sync.OnceValues(func() (instances.Catalog, error) { return s.catalog().Load() })
 			if args = append(configs, args...); len(args) == 0 {
 				return c.checkBuiltIn()
@@ -60,6 +60,7 @@ func newValidate(s streams) *cobra.Command {
 type validateCommand struct {
 	streams
 	json, strict              bool
+	what                      string // the kind of what is counted in files
 	files, mistakes, warnings int
 
 	loadCatalog func() (instances.Catalog, error)
@@ -79,7 +80,7 @@ func (c *validateCommand) checkBuiltIn() error {
 	case err != nil:
 		return err
 	}
-	c.files = len(entries)
+	c.files, c.what = len(entries), "destination"
 	return c.printCounts()
 }
 
@@ -116,7 +117,7 @@ func (c *validateCommand) checkText(path string, text []byte) (problems, warning
 		return append(problems, fault.ProblemsOf(err)...), nil
 	}
 	found, warnings := checkConfig(path, cfg, catalog)
-	problems = append(problems, found...)
+	problems.AddNew(found)
 	left, err := c.removedLedgers(cfg)
 	if err != nil {
 		warnings = append(warnings, fault.Problem{File: path, Message: "the local state cannot be read: " + err.Error()})
@@ -204,7 +205,7 @@ func (c *validateCommand) printCounts() error {
 	case c.mistakes > 1:
 		fmt.Fprintf(c.out, "\n%d mistakes\n", c.mistakes)
 	default:
-		fmt.Fprintf(c.out, "%d checked, no mistakes\n", c.files)
+		fmt.Fprintf(c.out, "%s checked, no mistakes\n", fault.Count(c.files, c.what))
 	}
 	if c.mistakes > 0 || c.strict && c.warnings > 0 {
 		return reportedError{}

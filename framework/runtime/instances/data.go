@@ -86,6 +86,6 @@ func OnlySandbox(w io.Writer, dir, live, pattern string) string {
 	if len(names) != 1 {
 		return ""
 	}
-	fmt.Fprintf(w, "note: %s has no data of real remotes; showing the data of the %s\n", dir, names[0])
+	fmt.Fprintf(w, "note: %s has no data of real remotes; using the data of the %s\n", dir, names[0])
 	return names[0]
 }

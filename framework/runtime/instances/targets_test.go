@@ -224,7 +224,7 @@ func TestOnlySandbox(t *testing.T) {
 	assert.Equal(t, []string{"", ""}, []string{name, note})
 	create("queue-sandbox")
 	name, note = choose()
-	assert.Equal(t, []string{"sandbox", "note: " + dir + " has no data of real remotes; showing the data of the sandbox\n"}, []string{name, note})
+	assert.Equal(t, []string{"sandbox", "note: " + dir + " has no data of real remotes; using the data of the sandbox\n"}, []string{name, note})
 	create("queue-other")
 	name, note = choose()
 	assert.Equal(t, []string{"", ""}, []string{name, note}, "several")

@@ -258,7 +258,7 @@ func (n New) checkAction(taken []string) error {
 	return nil
 }
 
-// isPredeclared reports whether no function can have this name in Go, or not as one with parameters.
+// isPredeclared reports whether Go reserves a name, so that a handler cannot have it: keywords, predeclared identifiers, and init.
 func isPredeclared(name string) bool {
 	return token.IsKeyword(name) || types.Universe.Lookup(name) != nil || name == "init"
 }
