@@ -24,8 +24,8 @@ func (w *worker) lease(t *testing.T, n int) *partition {
 	return p
 }
 
-// TestWhichCheckpointsAreWritten checks when the checkpoint of a partition is written: at once if events were delivered, less often if only others were read or
-// it is large, and otherwise only to renew the lease.
+// TestWhichCheckpointsAreWritten checks when the checkpoint of a partition is written: at once if events were delivered, less often if only
+// others were read or it is large, and otherwise only to renew the lease.
 func TestWhichCheckpointsAreWritten(t *testing.T) {
 	const soon, renew = time.Second, 10 * time.Second
 	for name, c := range map[string]struct {
@@ -73,8 +73,8 @@ func TestWhichCheckpointsAreWritten(t *testing.T) {
 	}
 }
 
-// TestCheckpointsThatAreWrittenTogether checks that a partition which another process has taken over is given up, and that the others are written all the same.
-// What the log does not take is written again.
+// TestCheckpointsThatAreWrittenTogether checks that a partition which another process has taken over is given up, and that the others are
+// written all the same. What the log does not take is written again.
 func TestCheckpointsThatAreWrittenTogether(t *testing.T) {
 	for _, taken := range []int{-1, 0, 1, 2} {
 		log := &failingLog{Log: memlog.New(memlog.Options{Shared: true}).Connect()}
@@ -135,7 +135,8 @@ func (l *lateLog) Last(ctx context.Context, stream, subject string) (eventlog.Me
 	return l.failingLog.Last(ctx, stream, subject)
 }
 
-// TestCheckpointsOfALateServer checks that a conflict with a write that the server does not know yet is no lost lease: the write is repeated until it is known.
+// TestCheckpointsOfALateServer checks that a conflict with a write that the server does not know yet is no lost lease: the write is
+// repeated until it is known.
 func TestCheckpointsOfALateServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &lateLog{failingLog: &failingLog{Log: memlog.New(memlog.Options{Shared: true}).Connect()}}

@@ -37,8 +37,8 @@ func positionsOf(letters []*DeadLetter) (list []position) {
 	return list
 }
 
-// TestLettersOfACommand checks which letters a command reads: those of its instance and partition, in the order of their events, without those that are being
-// delivered already.
+// TestLettersOfACommand checks which letters a command reads: those of its instance and partition, in the order of their events, without
+// those that are being delivered already.
 func TestLettersOfACommand(t *testing.T) {
 	log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
 	r, w := newIdleRunner(t, log, 2, Settings{}, accepts(t))
@@ -113,7 +113,8 @@ func TestDroppedLetters(t *testing.T) {
 	assert.Equal(t, []bool{false, false}, []bool{p.applyingCommand, p.letters.reading})
 }
 
-// TestTasksOfLetters checks what becomes of a letter that is replayed: it is mapped with the current subscriptions, unless these or the event do not allow it.
+// TestTasksOfLetters checks what becomes of a letter that is replayed: it is mapped with the current subscriptions, unless these or the
+// event do not allow it.
 func TestTasksOfLetters(t *testing.T) {
 	suppressed := func(v event.Value) bool { return v.Get("userId").Str() == "gone" }
 	mapped := 0

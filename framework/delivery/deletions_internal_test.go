@@ -18,8 +18,8 @@ import (
 	"github.com/landfall-dev/landfall/internal/diskspace"
 )
 
-// TestUnfinishedEventsOfThisProcess checks which pages this process keeps: those from the first unfinished one of an instance on, and all while it is not known what
-// an instance has finished.
+// TestUnfinishedEventsOfThisProcess checks which pages this process keeps: those from the first unfinished one of an instance on, and all
+// while it is not known what an instance has finished.
 func TestUnfinishedEventsOfThisProcess(t *testing.T) {
 	log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
 	r, _ := newIdleRunner(t, log, 2, Settings{}, Instance{Plan: accepts(t).Plan, Sources: []string{"web"}})
@@ -58,8 +58,8 @@ func TestUnfinishedEventsOfThisProcess(t *testing.T) {
 	assert.ErrorContains(t, err, "being replaced")
 }
 
-// TestTrimsThatCannotBeRecorded checks that nothing is deleted on a cluster if it cannot be recorded, since the others would count it as lost. A process with a log of
-// its own remembers it, because the deletion may free the space that is missing.
+// TestTrimsThatCannotBeRecorded checks that nothing is deleted on a cluster if it cannot be recorded, since the others would count it as
+// lost. A process with a log of its own remembers it, because the deletion may free the space that is missing.
 func TestTrimsThatCannotBeRecorded(t *testing.T) {
 	for _, shared := range []bool{false, true} {
 		log := &failingLog{Log: memlog.New(memlog.Options{Shared: shared}).Connect()}
@@ -83,8 +83,8 @@ func TestTrimsThatCannotBeRecorded(t *testing.T) {
 	}
 }
 
-// TestDeletionsOnAShortDisk checks that finished events are deleted while the disk is short, that it is tried again after a while if there are none, and that nothing
-// is deleted if the disk is filling too fast.
+// TestDeletionsOnAShortDisk checks that finished events are deleted while the disk is short, that it is tried again after a while if there
+// are none, and that nothing is deleted if the disk is filling too fast.
 func TestDeletionsOnAShortDisk(t *testing.T) {
 	r := newTrimmer(t, Config{Retention: 1000 * time.Hour})
 	free, _, err := diskspace.Of(t.TempDir())
@@ -196,7 +196,8 @@ func TestReplaysNeedSpace(t *testing.T) {
 	assert.Empty(t, commandsOf(t, q, "i"))
 }
 
-// TestPagesAreTrimmedWithTheirCopies checks which rewritten pages are deleted: those that are before all pages of the log and too old, unless a backup is being made.
+// TestPagesAreTrimmedWithTheirCopies checks which rewritten pages are deleted: those that are before all pages of the log and too old,
+// unless a backup is being made.
 func TestPagesAreTrimmedWithTheirCopies(t *testing.T) {
 	q, _ := newMemoryQueue(t, Config{Partitions: 1, Retention: time.Hour})
 	require.NoError(t, q.store.Prepare(t.Context(), []eventlog.StreamConfig{rewrittenConfig()}))
@@ -229,8 +230,8 @@ func TestPagesAreTrimmedWithTheirCopies(t *testing.T) {
 	assert.False(t, q.monitor.isOnHold(), "the hold of a backup does not last in the queue that was restored from it")
 }
 
-// TestErrorsOfVisitors checks that the error of a function which visits the log is reported, whether the page is in the log or was rewritten, and that it visits no
-// more pages than it wants.
+// TestErrorsOfVisitors checks that the error of a function which visits the log is reported, whether the page is in the log or was
+// rewritten, and that it visits no more pages than it wants.
 func TestErrorsOfVisitors(t *testing.T) {
 	q, _ := newMemoryQueue(t, Config{Partitions: 1})
 	for range 4 {
@@ -277,8 +278,8 @@ func TestRewrittenPagesThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// TestLettersThatCannotBeWritten checks that a letter is written again until that works, and that its event is finished then and not before. A partition that is
-// released gives up, and the event is read again.
+// TestLettersThatCannotBeWritten checks that a letter is written again until that works, and that its event is finished then and not
+// before. A partition that is released gives up, and the event is read again.
 func TestLettersThatCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}

@@ -240,7 +240,8 @@ func (s countingShredder) CompactServers(_ context.Context, stream string) (int,
 	return s.servers[stream], nil
 }
 
-// TestServersThatWereCompacted checks that an erasure counts the servers on which nothing is left of any stream, and fails if one cannot be compacted.
+// TestServersThatWereCompacted checks that an erasure counts the servers on which nothing is left of any stream, and fails if one cannot be
+// compacted.
 func TestServersThatWereCompacted(t *testing.T) {
 	q, _ := newMemoryQueue(t, Config{Partitions: 1})
 	for least := range 4 {

@@ -26,8 +26,8 @@ var eraseOf = EraseRequest{
 	HasUser: func(text string) bool { return strings.Contains(text, "gone") },
 }
 
-// TestWhatIsErasedOfLetters checks what is left of a letter: nothing of its user, and of the letter of another user all but the request and the reason that name
-// the erased one.
+// TestWhatIsErasedOfLetters checks what is left of a letter: nothing of its user, and of the letter of another user all but the request and
+// the reason that name the erased one.
 func TestWhatIsErasedOfLetters(t *testing.T) {
 	letter := func(change func(l *DeadLetter)) *DeadLetter {
 		l := &DeadLetter{ID: "1-0-x", Instance: "i", Subscription: "s", Key: "u:other", Cause: fault.CauseIncomplete, Reason: "a reason that is long enough for what replaces it", Seq: 1,
@@ -174,7 +174,8 @@ func TestSendingErased(t *testing.T) {
 	assert.False(t, r.IsSendingErased())
 }
 
-// TestBatchesForgetUsers checks that a batch of which a request is removed says that it is incomplete, and that the one that others may be reading is not changed.
+// TestBatchesForgetUsers checks that a batch of which a request is removed says that it is incomplete, and that the one that others may be
+// reading is not changed.
 func TestBatchesForgetUsers(t *testing.T) {
 	b := &Batch{ID: "1", Events: 3, Requests: []*Exchange{{Body: "stays"}, {Body: "gone"}}}
 	kept := b.without(eraseOf.HasUser)

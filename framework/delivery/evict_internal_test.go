@@ -12,8 +12,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// TestEvictionsWithoutSuccess checks how often failing keys are evicted while the remote accepts nothing: after a time, and then twice as seldom each time. After
-// a success it is done at once.
+// TestEvictionsWithoutSuccess checks how often failing keys are evicted while the remote accepts nothing: after a time, and then twice as
+// seldom each time. After a success it is done at once.
 func TestEvictionsWithoutSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{EvictAfter: time.Second, Lease: 10_000 * time.Hour}, accepts(t))
@@ -53,8 +53,8 @@ func TestEvictionsWithoutSuccess(t *testing.T) {
 	})
 }
 
-// TestFailingKeysAreEvicted checks that the keys of a full partition that fail are parked so that they resume, unless nothing is sent anyway or no more can be
-// parked.
+// TestFailingKeysAreEvicted checks that the keys of a full partition that fail are parked so that they resume, unless nothing is sent
+// anyway or no more can be parked.
 func TestFailingKeysAreEvicted(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(w *worker)
@@ -93,7 +93,8 @@ func TestFailingKeysAreEvicted(t *testing.T) {
 	}
 }
 
-// TestEvictedKeysResume checks when evicted keys are resumed, and how many: one, and then twice as many each time, while the partition has space and nothing fails.
+// TestEvictedKeysResume checks when evicted keys are resumed, and how many: one, and then twice as many each time, while the partition has
+// space and nothing fails.
 func TestEvictedKeysResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failing := false

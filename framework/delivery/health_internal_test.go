@@ -124,8 +124,8 @@ func TestChecksAreCached(t *testing.T) {
 	})
 }
 
-// TestFindingsAboutPartitions checks that each instance has one finding of a kind, with all its partitions and the earliest time, and that a short time without
-// an owner is none.
+// TestFindingsAboutPartitions checks that each instance has one finding of a kind, with all its partitions and the earliest time, and that
+// a short time without an owner is none.
 func TestFindingsAboutPartitions(t *testing.T) {
 	now := time.Unix(1000, 0)
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }

@@ -64,8 +64,8 @@ func TestGroupsOfATransfer(t *testing.T) {
 	assert.Nil(t, keptBuffer(make([]byte, 1, 2*groupBytes+1)), "it is much larger than most groups need")
 }
 
-// TestTheJournalIsPurged checks when the journal deletes what is in the log: when it is idle, all of it, and while it is busy, all but the latest group when there
-// is much.
+// TestTheJournalIsPurged checks when the journal deletes what is in the log: when it is idle, all of it, and while it is busy, all but the
+// latest group when there is much.
 func TestTheJournalIsPurged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
@@ -121,8 +121,8 @@ func TestTheJournalIsPurged(t *testing.T) {
 	})
 }
 
-// TestTheJournalOfAnEarlierProcess checks which groups are transferred after a start: those behind the last one that the log says it has. It looks back as far as
-// the journal goes, and a little further, as the clock may have been set.
+// TestTheJournalOfAnEarlierProcess checks which groups are transferred after a start: those behind the last one that the log says it has.
+// It looks back as far as the journal goes, and a little further, as the clock may have been set.
 func TestTheJournalOfAnEarlierProcess(t *testing.T) {
 	for name, c := range map[string]struct {
 		known   string        // the group that the log says it has
@@ -200,8 +200,8 @@ func TestAnswersToTransfersThatAreLost(t *testing.T) {
 	log.failWith(func(string, []eventlog.Write) (before, after error) { return nil, nil })
 }
 
-// TestWaysIntoTheLog checks which events go to the log directly, and which through the journal: that takes few events of several partitions, and all while it has
-// some or a write to it has failed.
+// TestWaysIntoTheLog checks which events go to the log directly, and which through the journal: that takes few events of several
+// partitions, and all while it has some or a write to it has failed.
 func TestWaysIntoTheLog(t *testing.T) {
 	small := []byte("{}")
 	page := make([]byte, pageBytes-2)
@@ -298,7 +298,8 @@ func TestGroupsOfRequests(t *testing.T) {
 	assert.ErrorIs(t, <-answers, errClosed)
 }
 
-// TestWritesOfAPublisher checks that the callers get the result of their write, or that of their context, and that what is queued is written before it is closed.
+// TestWritesOfAPublisher checks that the callers get the result of their write, or that of their context, and that what is queued is
+// written before it is closed.
 func TestWritesOfAPublisher(t *testing.T) {
 	log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
 	q, err := Open(t.Context(), Config{Partitions: 1}.On(log))

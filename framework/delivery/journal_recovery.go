@@ -12,7 +12,8 @@ import (
 // last message of that.
 const journalHeader = "Landfall-Journal"
 
-// partHeader is the header with the id of the last group of a transfer, in the last message of each part that is written by itself, except the last part.
+// partHeader is the header with the id of the last group of a transfer. Each part of the transfer that is written by itself has it in its
+// last message, except the last part.
 const partHeader = "Landfall-Journal-Part"
 
 // journalSubject is the subject of the journal's messages.

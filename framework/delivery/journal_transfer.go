@@ -10,21 +10,20 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 )
 
-// maxSingle is the number of messages up to which they are written one by one if they need not be written together. The embedded server waits for
-// the disk once for each of them. For an atomic batch it waits about fifteen times, and writes the messages twice.
+// maxSingle is the largest number of messages that are written one by one if they need not be atomic. The embedded server waits for the disk once
+// for each of them. For an atomic batch it waits about fifteen times, and writes the messages twice.
 const maxSingle = 32
 
-// A look at what the log has of a transfer.
+// Limits of lookInLog.
 const (
 	lookTimeout = 2 * time.Second
 	lookBack    = time.Second // how much earlier than the write the log's time of it may be
 )
 
-// writesSingly reports whether n messages that need not be written together are written one by one.
+// writesSingly reports whether n messages that need not be atomic are written one by one.
 func (q *Queue) writesSingly(n int) bool { return n <= 1 || q.hasDisk() && n <= maxSingle }
 
-// unfinishedTransfer is a transfer of which the log has only the first messages, or may have. It is completed before another one begins, with the same
-// messages.
+// unfinishedTransfer is a transfer that the log may have only in part. It is completed, with the same messages, before another one begins.
 type unfinishedTransfer struct {
 	last    string            // id of its last group; "" if there is none
 	first   uint64            // its first message in the log; 0 if none is known
@@ -60,6 +59,18 @@ func (u *unfinishedTransfer) written(last string, messages []eventlog.Write) int
 	})
 }
 
+// noteFailure notes that a write which began at a time has failed. written are the messages of the transfer before it, and newest is the last of them
+// in the log.
+func (u *unfinishedTransfer) noteFailure(err error, began time.Time, written []eventlog.Write, newest uint64) {
+	u.newest = nil
+	if n := len(written); n > 0 {
+		u.newest = &eventlog.Message{Subject: written[n-1].Subject, Data: bytes.Clone(written[n-1].Data), Sequence: newest}
+	}
+	if u.doubted.IsZero() && !errors.Is(err, ErrFull) {
+		u.doubted = began
+	}
+}
+
 // writeTransfer writes the messages of a transfer, step of them together. last is the id of its last group.
 func (j *journal) writeTransfer(last string, messages []eventlog.Write, step int) error {
 	n := len(messages)
@@ -87,12 +98,7 @@ func (j *journal) writeTransfer(last string, messages []eventlog.Write, step int
 		seq, whole, err := j.writePart(last, part, newest)
 		switch {
 		case err != nil:
-			if u.newest = nil; done > 0 {
-				u.newest = &eventlog.Message{Subject: messages[done-1].Subject, Data: bytes.Clone(messages[done-1].Data), Sequence: newest}
-			}
-			if u.doubted.IsZero() && !errors.Is(err, ErrFull) {
-				u.doubted = began
-			}
+			u.noteFailure(err, began, messages[:done], newest)
 			j.setUnfinished(u)
 			return err
 		case whole:
@@ -108,7 +114,7 @@ func (j *journal) writeTransfer(last string, messages []eventlog.Write, step int
 	return nil
 }
 
-// resumed returns what the log has of a transfer, and whether that is the whole transfer. It looks there if answers were lost.
+// resumed returns what the log has of a transfer, and whether that is the whole transfer. It reads the log if answers to writes were lost.
 func (j *journal) resumed(last string, messages []eventlog.Write) (u unfinishedTransfer, whole bool, err error) {
 	u = j.unfinished
 	if u.last != last {
@@ -126,7 +132,7 @@ func (j *journal) resumed(last string, messages []eventlog.Write) (u unfinishedT
 }
 
 // writePart writes messages of a transfer and returns the sequence of the last one, and whether the whole transfer is in the log. newest is the last
-// message that the log had of it before. If the answer is lost, it looks for them there.
+// message that the log had of it before. If the answer is lost, writePart looks for the messages in the log.
 func (j *journal) writePart(last string, messages []eventlog.Write, newest uint64) (seq uint64, whole bool, err error) {
 	began := time.Now()
 	_, isPart := messages[len(messages)-1].Header[partHeader]
@@ -147,8 +153,8 @@ func (j *journal) writePart(last string, messages []eventlog.Write, newest uint6
 	return 0, false, err
 }
 
-// lookInLog is lastInLog for a write since a time that was not answered, which may have taken all its time. It does not look further back, where there
-// may be many messages.
+// lookInLog is lastInLog for a write that began at since and was not answered. It has a timeout of its own, as the write may have used up the
+// caller's, and reads nothing from before the write: that may be many messages.
 func (j *journal) lookInLog(since time.Time) (id string, begun unfinishedTransfer, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
 	defer cancel()
@@ -168,8 +174,8 @@ func (j *journal) setUnfinished(u unfinishedTransfer) {
 	j.unfinished = u
 }
 
-// firstUnfinished returns the first message of an unfinished transfer in the log, or 0. It must not be deleted: after a crash, the log has to say what
-// is left to do.
+// firstUnfinished returns the first message of an unfinished transfer in the log, or 0. It must not be deleted: after a crash, the log has to say
+// what is left to do.
 func (j *journal) firstUnfinished() uint64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -81,8 +81,8 @@ func completeTransfer(t *testing.T, crash bool, failing int, before, after error
 	assert.Empty(t, q.journal.waiting)
 }
 
-// TestTransferOfManyPartitionsIsCompleted fails at the second batch of a transfer, before or after it is stored, and then crashes. The log has each event
-// once.
+// TestTransferOfManyPartitionsIsCompleted fails at the second batch of a transfer, before or after it is stored, and then crashes. The log
+// has each event once.
 func TestTransferOfManyPartitionsIsCompleted(t *testing.T) {
 	const partitions = maxMessages + 50
 	for _, failure := range []struct{ before, after error }{{before: errInjected}, {after: errInjected}} {
@@ -141,8 +141,8 @@ func TestWrittenPart(t *testing.T) {
 	assert.Zero(t, (&unfinishedTransfer{}).groupsIn(slices.Concat(groups, []journalGroup{{}})))
 }
 
-// TestAnswersThatAreLostForAWhile stores a message of a transfer whose answer is lost, because it takes too long or while the log cannot be read either.
-// The log has each event once all the same, also if more events were accepted meanwhile.
+// TestAnswersThatAreLostForAWhile stores a message of a transfer whose answer is lost, because it takes too long or while the log cannot be
+// read either. The log has each event once all the same, also if more events were accepted meanwhile.
 func TestAnswersThatAreLostForAWhile(t *testing.T) {
 	for name, late := range map[string]bool{"the answer is late": true, "the log cannot be read": false} {
 		for _, losing := range []int{0, 1, 5} {
@@ -184,8 +184,8 @@ func TestAnswersThatAreLostForAWhile(t *testing.T) {
 	}
 }
 
-// TestLostAnswerAfterManyMessages loses the answer to a transfer while the log is slow and has many messages that no transfer has written: the transfer
-// is completed all the same.
+// TestLostAnswerAfterManyMessages loses the answer to a transfer while the log is slow and has many messages that no transfer has written:
+// the transfer is completed all the same.
 func TestLostAnswerAfterManyMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, log := openFaulty(t, memlog.New(memlog.Options{}))

@@ -17,8 +17,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
 )
 
-// TestLostPagesAreFound deletes pages behind the queue's back. They are recorded and logged once, and again only by another process, until an operator
-// acknowledges them.
+// TestLostPagesAreFound deletes pages behind the queue's back. They are recorded and logged once, and again only by another process, until
+// an operator acknowledges them.
 func TestLostPagesAreFound(t *testing.T) {
 	var logged bytes.Buffer
 	store := memlog.New(memlog.Options{})
@@ -97,7 +97,8 @@ func TestLossesAreNotGuessed(t *testing.T) {
 	}
 }
 
-// TestTheEndOfTheLogIsGone checks when a log that ends before it did counts as shorter: at once, but on a cluster after a time, as a new leader may not know the end.
+// TestTheEndOfTheLogIsGone checks when a log that ends before it did counts as shorter: at once, but on a cluster after a time, as a new
+// leader may not know the end.
 func TestTheEndOfTheLogIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, shared := range []bool{false, true} {
@@ -251,8 +252,8 @@ func TestViewsAreAskedForAgain(t *testing.T) {
 	})
 }
 
-// TestReplacedLogsAreNoticed checks that the partitions of a log which was replaced while it was read are given up, and that what is known of bad checkpoints is
-// forgotten when they are written again or their instance is gone.
+// TestReplacedLogsAreNoticed checks that the partitions of a log which was replaced while it was read are given up, and that what is known
+// of bad checkpoints is forgotten when they are written again or their instance is gone.
 func TestReplacedLogsAreNoticed(t *testing.T) {
 	log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
 	r, w := newIdleRunner(t, log, 3, Settings{}, accepts(t))

@@ -39,7 +39,7 @@ type parsedEvent struct {
 	parsed bool   // the fields above are set
 }
 
-// eventRange is consecutive events of a page, from the first index to before another.
+// eventRange is a range of consecutive events of a page: from is the index of the first one, to the index after the last one.
 type eventRange struct{ from, to int }
 
 func newLogPage(m eventlog.Message, pending uint64, seed maphash.Seed) *logPage {
@@ -57,8 +57,8 @@ func (p *logPage) isCommand() bool { return p.subject[0] == "ctl" }
 // replaysEvents reports whether the page has events that an instance gets again.
 func (p *logPage) replaysEvents() bool { return p.isCommand() && p.Header[opHeader] == opReplayEvents }
 
-// eventsFrom returns which events of the page an instance gets that gets the events of these sources; nil for all. It gets all replayed ones, which
-// are for this instance, and all of unknown sources, which it reports.
+// eventsFrom returns the events of the page for an instance that receives these sources; nil for all. Replayed events are for this instance, so it
+// gets all of them. It also gets the events whose source cannot be read, and reports them.
 func (p *logPage) eventsFrom(sources map[string]bool) (list []eventRange) {
 	if sources == nil || p.isCommand() || p.err != nil {
 		return []eventRange{{0, p.runs[len(p.runs)-1].end}}
@@ -73,7 +73,7 @@ func (p *logPage) eventsFrom(sources map[string]bool) (list []eventRange) {
 	return list
 }
 
-// parseEvents returns the events of the page, of which those of the ranges are parsed. The others may be parsed by other goroutines meanwhile.
+// parseEvents parses the events of the ranges, and returns all events of the page. Other goroutines may be parsing the others.
 func (p *logPage) parseEvents(ranges []eventRange) []parsedEvent {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -96,7 +96,8 @@ func parseSourceRuns(header string, n int) (runs []sourceRun, err error) {
 	return runs, nil
 }
 
-// sourcesOf returns the sources of the n events of a page, or of a page of replayed events. If they cannot be read, there is one run without a source.
+// sourcesOf returns the sources of the n events of a page, also of replayed events. If they cannot be read, it returns one run without a source, and
+// an error.
 func sourcesOf(m *eventlog.Message, n int) ([]sourceRun, error) {
 	kind, rest, _ := strings.Cut(m.Subject, ".")
 	token, _, _ := strings.Cut(rest, ".")
@@ -124,7 +125,7 @@ func countLines(data []byte) int {
 	return bytes.Count(bytes.TrimSuffix(data, []byte{'\n'}), []byte{'\n'}) + 1
 }
 
-// eventsIn returns the events of a message of the log, those that were erased included. A command has none, unless it replays events.
+// eventsIn returns the events of a message of the log, including erased ones. A command has none, unless it replays events.
 func eventsIn(m *eventlog.Message) iter.Seq[StoredEvent] {
 	return func(yield func(StoredEvent) bool) {
 		parts := strings.Split(m.Subject, ".")

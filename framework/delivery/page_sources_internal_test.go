@@ -21,8 +21,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// TestMessagesInAUsedBuffer packs records into messages with a buffer that was used before, of any size: each message has at most pageBytes unless one
-// line has more, and the lines of a subject stay in order, or of a partition if sources are mixed.
+// TestMessagesInAUsedBuffer packs records into messages with a buffer that was used before, of any size: each message has at most pageBytes
+// unless one line has more, and the lines of a subject stay in order, or of a partition if sources are mixed.
 func TestMessagesInAUsedBuffer(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var buffer []byte
@@ -242,8 +242,8 @@ func (l *refusingLog) Prepare(ctx context.Context, configs []eventlog.StreamConf
 	return err
 }
 
-// TestEarlierVersionsAreRefused checks that a log which earlier versions cannot read refuses them before it gets the first such page, and no other log
-// does. Pages of a cluster have one source.
+// TestEarlierVersionsAreRefused checks that a log which earlier versions cannot read refuses them before it gets the first such page, and
+// no other log does. Pages of a cluster have one source.
 func TestEarlierVersionsAreRefused(t *testing.T) {
 	for _, shared := range []bool{false, true} {
 		log := &refusingLog{Log: memlog.New(memlog.Options{Shared: shared}).Connect()}
@@ -319,8 +319,8 @@ func TestReplaysOfScatteredEvents(t *testing.T) {
 	}
 }
 
-// TestMixedLogOnACluster restores a backup of a log with pages of several sources onto a NATS server: the events keep their sources, also when one of them
-// is erased, and later pages have one source.
+// TestMixedLogOnACluster restores a backup of a log with pages of several sources onto a NATS server: the events keep their sources, also
+// when one of them is erased, and later pages have one source.
 func TestMixedLogOnACluster(t *testing.T) {
 	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 1})
 	require.NoError(t, err)

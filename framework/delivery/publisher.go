@@ -203,7 +203,8 @@ func (q *Queue) writeEvents(ctx context.Context, messages []eventlog.Write) (las
 	return last, err
 }
 
-// messageKey returns what lines that share a message have in common, and the token of their source if that is not part of it.
+// messageKey returns the key of a subject: lines with the same key share messages. If mix is set, the key of an event does not contain its
+// source, whose token is returned as well.
 func messageKey(subject string, mix bool) (key, source string) {
 	if rest, ok := strings.CutPrefix(subject, "ev."); mix && ok {
 		source, key, _ = strings.Cut(rest, ".")

@@ -14,7 +14,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
 )
 
-// TestWhichPartitionsAreAcquired checks that a process takes a partition only if its checkpoint is known and fits the log, and no other process has its lease.
+// TestWhichPartitionsAreAcquired checks that a process takes a partition only if its checkpoint is known and fits the log, and no other
+// process has its lease.
 func TestWhichPartitionsAreAcquired(t *testing.T) {
 	for name, c := range map[string]struct {
 		stored   *checkpoint
@@ -123,8 +124,8 @@ func TestRebalancing(t *testing.T) {
 	})
 }
 
-// TestReleasedPartitions checks that a partition which is released waits for its requests and letters, but no longer than allowed, says in its checkpoint that it
-// is free, and is released once.
+// TestReleasedPartitions checks that a partition which is released waits for its requests and letters, but no longer than allowed, says in
+// its checkpoint that it is free, and is released once.
 func TestReleasedPartitions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, pending := range []time.Duration{0, 5 * time.Second, time.Hour} {

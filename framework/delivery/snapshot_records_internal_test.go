@@ -95,7 +95,8 @@ func (l *replacingLog) Subjects(ctx context.Context, stream, filter string) ([]s
 	return append(list, "dead.i.0.gone"), err
 }
 
-// TestRecordsThatAScanMisses checks that a message which is replaced while the records are written is written as well, and that one which is deleted is not.
+// TestRecordsThatAScanMisses checks that a message which is replaced while the records are written is written as well, and that one which
+// is deleted is not.
 func TestRecordsThatAScanMisses(t *testing.T) {
 	q, _ := newMemoryQueue(t, Config{Partitions: 1})
 	for _, id := range []string{"a", "b", "c"} {

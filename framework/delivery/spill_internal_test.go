@@ -39,8 +39,9 @@ func (p *partition) addTasks(t *testing.T, key string, n, bytes int, independent
 	}
 }
 
-// TestHotKeysAreSpilled checks which keys of a full partition are hot: those with many events or bytes, with fewer if it stays full, and any if it has as many
-// pages as it may have. Changes of audiences are spilled only if it stays full. Nothing is spilled where no more can be parked.
+// TestHotKeysAreSpilled checks which keys of a full partition are hot: those with many events or bytes, with fewer if it stays full, and
+// any if it has as many pages as it may have. Changes of audiences are spilled only if it stays full. Nothing is spilled where no more can
+// be parked.
 func TestHotKeysAreSpilled(t *testing.T) {
 	for name, c := range map[string]struct {
 		tasks, bytes, pages int
@@ -98,8 +99,8 @@ func TestHotKeysAreSpilled(t *testing.T) {
 	}
 }
 
-// TestErasedEventsAreNotParked checks that events of a user who is erased meanwhile are skipped where others are spilled, parked or evicted, and that their key is
-// not parked if nothing is left of it.
+// TestErasedEventsAreNotParked checks that events of a user who is erased meanwhile are skipped where others are spilled, parked or
+// evicted, and that their key is not parked if nothing is left of it.
 func TestErasedEventsAreNotParked(t *testing.T) {
 	for name, act := range map[string]func(p *partition){
 		"spilled": func(p *partition) { assert.True(t, p.spillHotKeysLocked(time.Hour)) },
@@ -143,8 +144,8 @@ func TestPositionsOfParkedLetters(t *testing.T) {
 	}
 }
 
-// TestPortions checks that a portion has the first letters of its key that no task delivers, as many and as large as allowed, and whether it says that there are
-// more.
+// TestPortions checks that a portion has the first letters of its key that no task delivers, as many and as large as allowed, and whether
+// it says that there are more.
 func TestPortions(t *testing.T) {
 	log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
 	r, w := newIdleRunner(t, log, 1, Settings{}, accepts(t))
@@ -185,8 +186,8 @@ func TestPortions(t *testing.T) {
 	}
 }
 
-// TestSizesOfPortions checks how many letters of each key come back at once: a share of what a partition holds, at most half of its space, but at least one.
-// A held key waits for an operator, and a key comes to its end with its last letter.
+// TestSizesOfPortions checks how many letters of each key come back at once: a share of what a partition holds, at most half of its space,
+// but at least one. A held key waits for an operator, and a key comes to its end with its last letter.
 func TestSizesOfPortions(t *testing.T) {
 	_, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{MaxInFlight: 40}, accepts(t))
 	p := w.own(0, checkpoint{})
@@ -221,7 +222,8 @@ func TestSizesOfPortions(t *testing.T) {
 	assert.Empty(t, p.parked.kind(key))
 }
 
-// TestPortionsThatAreRequested checks when the next portion of a spilled key is requested: once, when few of its tasks are left, and again if that has failed.
+// TestPortionsThatAreRequested checks when the next portion of a spilled key is requested: once, when few of its tasks are left, and again
+// if that has failed.
 func TestPortionsThatAreRequested(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
@@ -264,8 +266,8 @@ func TestPortionsThatAreRequested(t *testing.T) {
 	})
 }
 
-// TestForgottenParkedEvents checks what a partition does that counts parked events and knows of none: it looks for their letters, unless something is going on that
-// has them, and corrects its count if there are none.
+// TestForgottenParkedEvents checks what a partition does that counts parked events and knows of none: it looks for their letters, unless
+// something is going on that has them, and corrects its count if there are none.
 func TestForgottenParkedEvents(t *testing.T) {
 	log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
 	_, w := newIdleRunner(t, log, 1, Settings{}, accepts(t))

@@ -16,8 +16,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// TestStatusOfAnInstance checks what the status adds up: what this process has in memory, what other processes have counted, and what waits in partitions
-// without an owner.
+// TestStatusOfAnInstance checks what the status adds up: what this process has in memory, what other processes have counted, and what waits
+// in partitions without an owner.
 func TestStatusOfAnInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := newIdleRunner(t, memlog.New(memlog.Options{Shared: true}).Connect(), 4, Settings{}, accepts(t))
@@ -78,7 +78,8 @@ func TestFindingsOfAStatus(t *testing.T) {
 	}
 }
 
-// TestExpectedEnd checks the estimate of when the waiting events will be finished: none without events or without progress, and not before a limit allows them.
+// TestExpectedEnd checks the estimate of when the waiting events will be finished: none without events or without progress, and not before
+// a limit allows them.
 func TestExpectedEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{}, accepts(t))

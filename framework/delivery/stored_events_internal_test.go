@@ -14,8 +14,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
 )
 
-// TestEventsAtPositions checks which positions of the log have an event, and what is said of it: commands have none, and a replayed event has the source that
-// sent it first.
+// TestEventsAtPositions checks which positions of the log have an event, and what is said of it: commands have none, and a replayed event
+// has the source that sent it first.
 func TestEventsAtPositions(t *testing.T) {
 	q, _ := newMemoryQueue(t, Config{Partitions: 8})
 	for _, w := range []eventlog.Write{
@@ -136,8 +136,8 @@ func TestWaitingEventsAreCounted(t *testing.T) {
 	assert.Equal(t, 2, letters)
 }
 
-// TestInstancesInUseAreNotMoved checks that a runner neither renames nor forgets an instance that it delivers to, and that the process knows afterwards what was
-// moved, also many letters.
+// TestInstancesInUseAreNotMoved checks that a runner neither renames nor forgets an instance that it delivers to, and that the process
+// knows afterwards what was moved, also many letters.
 func TestInstancesInUseAreNotMoved(t *testing.T) {
 	log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
 	r, w := newIdleRunner(t, log, 2, Settings{}, accepts(t))

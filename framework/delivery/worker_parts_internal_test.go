@@ -24,7 +24,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// TestWhatVerdictsDo checks what a verdict does to its instance: a remote that asks to wait pauses it, a limit too, and a login that is missing suspends it.
+// TestWhatVerdictsDo checks what a verdict does to its instance: a remote that asks to wait pauses it, a limit too, and a login that is
+// missing suspends it.
 func TestWhatVerdictsDo(t *testing.T) {
 	for name, c := range map[string]struct {
 		verdict           runtime.Verdict
@@ -94,8 +95,8 @@ func TestLongPausesAreLogged(t *testing.T) {
 	})
 }
 
-// TestExhaustedKeys checks that a key whose first event has failed for too long is parked with the events behind it, and that nothing is taken while no more can
-// be parked.
+// TestExhaustedKeys checks that a key whose first event has failed for too long is parked with the events behind it, and that nothing is
+// taken while no more can be parked.
 func TestExhaustedKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{RetryFor: 3 * time.Hour}, accepts(t))
@@ -228,8 +229,8 @@ func TestEventsWithoutTasksDoNotWait(t *testing.T) {
 	})
 }
 
-// TestStoppedEvents checks that an event which has stopped the process becomes a dead letter of the subscriptions that it may match, or of the one that a replay
-// asks for.
+// TestStoppedEvents checks that an event which has stopped the process becomes a dead letter of the subscriptions that it may match, or of
+// the one that a replay asks for.
 func TestStoppedEvents(t *testing.T) {
 	_, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{}, accepts(t))
 	e, err := event.Parse([]byte(`{"type":"track","userId":"a"}`))
@@ -347,7 +348,8 @@ func TestExchangesOfVerdicts(t *testing.T) {
 	}
 }
 
-// TestMergedLetters checks what a letter takes over from the stored one of its event: attempts, the first failure, replays, and the reason if it only waits again.
+// TestMergedLetters checks what a letter takes over from the stored one of its event: attempts, the first failure, replays, and the reason
+// if it only waits again.
 func TestMergedLetters(t *testing.T) {
 	first, later := time.Unix(1000, 0), time.Unix(2000, 0)
 	stored := &DeadLetter{Parked: true, Attempts: 3, First: first, At: first, Cause: fault.CauseIncomplete, Reason: "why", Code: "c", Status: 500, Request: &Exchange{URL: "u"}, Replays: []string{"5-0"}, verdictCount: 2}

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// TestWhichBatchesAreHalved checks after how many failures a batch is halved: sooner if the remote accepts others of its lane, and not in an outage. What has nothing
-// to do with the content of the batch, or concerns a task alone, halves nothing.
+// TestWhichBatchesAreHalved checks after how many failures a batch is halved: sooner if the remote accepts others of its lane, and not in
+// an outage. What has nothing to do with the content of the batch, or concerns a task alone, halves nothing.
 func TestWhichBatchesAreHalved(t *testing.T) {
 	begin := time.Unix(1000, 0)
 	retry := []Result{{Outcome: Retry}, {Outcome: Retry}, {Outcome: Retry}}
@@ -68,8 +68,8 @@ func TestWhichBatchesAreHalved(t *testing.T) {
 	}
 }
 
-// TestSuccessAfterAnOutage checks that the first success after an outage lets tasks share batches again, as the failures before said nothing about them, and that
-// what was not sent is no success.
+// TestSuccessAfterAnOutage checks that the first success after an outage lets tasks share batches again, as the failures before said
+// nothing about them, and that what was not sent is no success.
 func TestSuccessAfterAnOutage(t *testing.T) {
 	for _, c := range []struct {
 		failures int
@@ -92,7 +92,8 @@ func TestSuccessAfterAnOutage(t *testing.T) {
 	}
 }
 
-// TestOwnFailures checks which failures are a task's own: while the remote accepted others of its batch, or of its lane if it was alone, and all later ones.
+// TestOwnFailures checks which failures are a task's own: while the remote accepted others of its batch, or of its lane if it was alone,
+// and all later ones.
 func TestOwnFailures(t *testing.T) {
 	begin := time.Unix(1000, 0)
 	for name, c := range map[string]struct {

@@ -46,7 +46,8 @@ func TestIdleLanesAreForgotten(t *testing.T) {
 	})
 }
 
-// TestFailedLanesAreForgotten checks that a lane whose tasks the host has taken after failures is kept for as long as these may delay others, and no longer.
+// TestFailedLanesAreForgotten checks that a lane whose tasks the host has taken after failures is kept for as long as these may delay
+// others, and no longer.
 func TestFailedLanesAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := New[string](Config{MinBackoff: time.Second, MaxBackoff: time.Minute, RetryFor: 10 * time.Minute}, failing{})

@@ -11,7 +11,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/dispatch"
 )
 
-// TestUnsentTasksGoFirst checks that tasks which could not be sent go before others of their lane that have become due meanwhile, even if those came earlier.
+// TestUnsentTasksGoFirst checks that tasks which could not be sent go before others of their lane that have become due meanwhile, even if
+// those came earlier.
 func TestUnsentTasksGoFirst(t *testing.T) {
 	withHost(t, dispatch.Config{Linger: 5 * time.Second}, func(t *testing.T, s *scripted) {
 		refused := false
@@ -126,8 +127,8 @@ func TestPolledTasksDoNotLinger(t *testing.T) {
 	})
 }
 
-// TestFailingTasksOfAnOwner checks which tasks a host gets that makes space: those of the owner that have a key and whose lane fails, and not those of a lane that
-// is busy or works.
+// TestFailingTasksOfAnOwner checks which tasks a host gets that makes space: those of the owner that have a key and whose lane fails, and
+// not those of a lane that is busy or works.
 func TestFailingTasksOfAnOwner(t *testing.T) {
 	withHost(t, dispatch.Config{Linger: 1000 * time.Hour, MinBackoff: time.Hour, MaxBackoff: time.Hour}, func(t *testing.T, s *scripted) {
 		s.answer = func(values []string) []dispatch.Result { return failAll(values, func(string) bool { return true }) }
@@ -165,7 +166,8 @@ func TestFailingTasksOfAnOwner(t *testing.T) {
 	})
 }
 
-// TestOwnersEndWithWhatWaits checks that nothing of an owner that has ended is sent any more: neither what is queued, nor what waits for a retry or behind that.
+// TestOwnersEndWithWhatWaits checks that nothing of an owner that has ended is sent any more: neither what is queued, nor what waits for a
+// retry or behind that.
 func TestOwnersEndWithWhatWaits(t *testing.T) {
 	for name, end := range map[string]func(o *dispatch.Owner[string]){"drained": (*dispatch.Owner[string]).Drain, "closed": (*dispatch.Owner[string]).Close} {
 		withHost(t, dispatch.Config{Linger: time.Millisecond, MinBackoff: time.Minute, MaxBackoff: time.Minute}, func(t *testing.T, s *scripted) {
@@ -241,7 +243,8 @@ func TestKeysTakeTurns(t *testing.T) {
 	})
 }
 
-// TestRunsAmongOthers checks a batch with a run and tasks that have none, one of them without a key: each gets its own result and counts its own attempts.
+// TestRunsAmongOthers checks a batch with a run and tasks that have none, one of them without a key: each gets its own result and counts
+// its own attempts.
 func TestRunsAmongOthers(t *testing.T) {
 	withHost(t, dispatch.Config{Linger: time.Millisecond, MinBackoff: time.Second, MaxBackoff: time.Second}, func(t *testing.T, s *scripted) {
 		failed := false

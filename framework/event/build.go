@@ -79,8 +79,8 @@ func NewRecord(shape *Shape, values []Value) Value {
 	return builtContainer((&built{shape: shape, values: values, record: true}).measure(), Object)
 }
 
-// BuildObject returns an object of a shape with the value that value returns for each of its keys, or the first error. Absent values are holes if holes
-// is set, as of NewSlots; otherwise their members do not exist. It allocates less than NewSlots with a slice of values.
+// BuildObject returns an object of a shape with what value returns for each of its keys, or the first error. Absent values are holes, as of
+// NewSlots, if holes is set; otherwise their members do not exist. BuildObject allocates less than NewSlots with a slice of values.
 func BuildObject(shape *Shape, holes bool, value func(i int) (Value, error)) (Value, error) {
 	b := newBuilt(len(shape.keys))
 	b.shape, b.record = shape, !holes
@@ -100,23 +100,23 @@ func newBuilt(n int) *built {
 	case n <= 4:
 		b := &struct {
 			built
-			room [4]Value
+			inline [4]Value
 		}{}
-		b.values = b.room[:n:n]
+		b.values = b.inline[:n:n]
 		return &b.built
 	case n <= 8:
 		b := &struct {
 			built
-			room [8]Value
+			inline [8]Value
 		}{}
-		b.values = b.room[:n:n]
+		b.values = b.inline[:n:n]
 		return &b.built
 	case n <= 12:
 		b := &struct {
 			built
-			room [12]Value
+			inline [12]Value
 		}{}
-		b.values = b.room[:n:n]
+		b.values = b.inline[:n:n]
 		return &b.built
 	}
 	return &built{values: make([]Value, n)}

@@ -60,8 +60,8 @@ func (e *expectedGap) with(o *outline, i int) *expectedGap {
 	return &changed
 }
 
-// scanLeaves scans a text whose gaps are expected. It sets d.leaves to the nodes of the leaves, and appends the content of arrays to d.index. It returns
-// the text's outline, or nil if the outline is not known or the text may be invalid.
+// scanLeaves scans a text whose gaps are expected. It sets d.leaves to the nodes of the leaves, and appends the content of arrays to d.index. It
+// returns the text's outline, or nil if the outline is not known or the text may be invalid.
 func (d *fastScanner) scanLeaves(text string) *outline {
 	g := d.known.start.Load()
 	if g == nil {
@@ -98,8 +98,9 @@ func (d *fastScanner) scanLeaf(text string, pos, depth int) (leaf shortNode, end
 	return leaf, end, end >= 0
 }
 
-// scanPlainLeaves is the part of scanLeaves for most gaps and leaves. It calls no functions, so that its state is in registers. It begins at pos, after
-// the gap g and n leaves, and returns the same of where it stops: before a gap and its leaf that need more, near the end of the text, or if leaves is full.
+// scanPlainLeaves is the part of scanLeaves for most gaps and leaves. It calls no functions, so that its state stays in registers. It
+// begins at pos, after the gap g and n leaves, and returns these for the place where it stops: before a gap with a leaf that only
+// scanLeaves can scan, near the end of the text, or if leaves is full.
 func scanPlainLeaves(text string, marks textMarks, g *expectedGap, pos int, leaves []shortNode, n int) (*expectedGap, int, int) {
 gaps:
 	for n < len(leaves) {

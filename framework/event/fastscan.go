@@ -7,8 +7,8 @@ import (
 
 // This file holds a fast scanner for texts of up to 64 KB. It builds the same index as scanner, but of shortNodes. It gives up on a
 // text that may be invalid or contains something too long, and scanner then reads the text from the start. FuzzFastScan compares
-// the two. The fast scanner differs in four ways: it finds the ends of strings by marks (marks.go), it keeps its state in local variables, it reuses its
-// buffers, and it expects the keys of earlier texts (expected.go).
+// the two. The fast scanner differs in four ways: it finds the ends of strings by marks (marks.go), it keeps its state in local
+// variables, it reuses its buffers, and it expects the keys of earlier texts (expected.go).
 
 // fastScanner holds the buffers of a scan.
 type fastScanner struct {
@@ -66,8 +66,8 @@ func (d *fastScanner) scanText(text string) (doc *document, ascii bool) {
 	return doc, ascii
 }
 
-// scan scans the value at pos, whose containers are at most maxDepth deep, and appends its content to the index. It returns the value's node and where it
-// ends. ok is false if it gives up.
+// scan scans the value at pos, whose containers are at most maxDepth deep, and appends its content to the index. It returns the value's node and
+// where the value ends. ok is false if scan gives up.
 func (d *fastScanner) scan(text string, pos, maxDepth int) (value shortNode, end int, ok bool) {
 	var (
 		start, depth    int

@@ -70,30 +70,30 @@ func newDocument(text string, n int) *document {
 	case n <= 16:
 		d := &struct {
 			document
-			room [16]shortNode
+			inline [16]shortNode
 		}{}
-		d.text, d.shortNodes = text, d.room[:n:n]
+		d.text, d.shortNodes = text, d.inline[:n:n]
 		return &d.document
 	case n <= 28:
 		d := &struct {
 			document
-			room [28]shortNode
+			inline [28]shortNode
 		}{}
-		d.text, d.shortNodes = text, d.room[:n:n]
+		d.text, d.shortNodes = text, d.inline[:n:n]
 		return &d.document
 	case n <= 44:
 		d := &struct {
 			document
-			room [44]shortNode
+			inline [44]shortNode
 		}{}
-		d.text, d.shortNodes = text, d.room[:n:n]
+		d.text, d.shortNodes = text, d.inline[:n:n]
 		return &d.document
 	case n <= 68:
 		d := &struct {
 			document
-			room [68]shortNode
+			inline [68]shortNode
 		}{}
-		d.text, d.shortNodes = text, d.room[:n:n]
+		d.text, d.shortNodes = text, d.inline[:n:n]
 		return &d.document
 	}
 	return &document{text: text, shortNodes: make([]shortNode, n)}

@@ -20,7 +20,7 @@ type learner struct {
 	patience int      // misses after which the scanner learns
 }
 
-// hit reports that a text had a known outline.
+// hit records that a text had a known outline.
 func (l *learner) hit(o *outline) {
 	if !o.used.Load() { // otherwise all cores would write to the same memory
 		o.used.Store(true)
@@ -33,8 +33,8 @@ func (l *learner) hit(o *outline) {
 	}
 }
 
-// shouldLearn reports, of a text without a known outline, whether its outline should be learned. If texts rarely have the outline that was learned
-// before, a scanner learns rarely.
+// shouldLearn records a text without a known outline, and reports whether its outline should be learned. If texts rarely have the outline that was
+// learned before, a scanner learns rarely.
 func (l *learner) shouldLearn() bool {
 	if l.misses++; l.misses < max(l.patience, learnAfter) {
 		return false

@@ -6,8 +6,8 @@ import (
 	"unsafe"
 )
 
-// textMarks has a bit for each byte of a text, the lowest bit of the first word for the first byte. It is set for the bytes that end the plain part of a string:
-// quotes, backslashes and control characters. At least one is set after the last byte.
+// textMarks has a bit for each byte of a text, the lowest bit of the first word for the first byte. It is set for the bytes that end the plain part
+// of a string: quotes, backslashes and control characters. At least one bit is set after the last byte.
 type textMarks []uint64
 
 // blockSize is the number of bytes of a word of textMarks.

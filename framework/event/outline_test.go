@@ -110,8 +110,8 @@ func TestOutlinesAreLearned(t *testing.T) {
 	assert.Same(t, known, d.known.learn(`{"a":{"b":2},"c":7}`))
 }
 
-// TestOutlinesOfSeveralOrigins checks that texts of many origins, which arrive in turn and begin in the same way, all have outlines, and that those in use
-// remain if there are too many.
+// TestOutlinesOfSeveralOrigins checks that texts of many origins, which arrive in turn and begin in the same way, all have outlines, and
+// that those in use remain if there are too many.
 func TestOutlinesOfSeveralOrigins(t *testing.T) {
 	d, origins := &fastScanner{known: &outlines{}}, maxOutlines/2
 	text := func(origin int) string {

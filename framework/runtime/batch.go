@@ -177,7 +177,8 @@ func (s *Subscription) batchKey(payload, list event.Value) string {
 	return key
 }
 
-// isKeyOf reports whether text is the batch key of a payload, without making the payload's key. It returns false if a value is no string, or needs escapes.
+// isKeyOf reports whether text is the batch key of a payload, without making the payload's key. It returns false if a value is not a string or needs
+// escapes.
 func (n *batchNames) isKeyOf(text string, payload event.Value) bool {
 	if strings.Contains(text, `\`) {
 		return false

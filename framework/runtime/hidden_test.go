@@ -38,8 +38,8 @@ actions:
 	return plan
 }
 
-// TestVerdictsShowNoSecrets checks that what was sent, what the remote answered and each reason are shown without the secrets of the settings, whatever
-// the result is.
+// TestVerdictsShowNoSecrets checks that what was sent, what the remote answered and each reason are shown without the secrets of the
+// settings, whatever the result is.
 func TestVerdictsShowNoSecrets(t *testing.T) {
 	says := event.MustParse(`{"said":"the key s3cret-key, it is"}`)
 	shown := `{"said":"the key [hidden], it is"}`

@@ -1,4 +1,4 @@
-// Package diskspace says how much space a disk has.
+// Package diskspace measures the space of disks.
 package diskspace
 
 import "syscall"

@@ -68,7 +68,7 @@ func lockCache(t testing.TB) {
 	require.NoError(t, syscall.Flock(int(file.Fd()), syscall.LOCK_EX))
 }
 
-// versionOf returns a version that differs from that of other files.
+// versionOf returns a version with a hash of the files in a directory.
 func versionOf(t testing.TB, dir string) string {
 	files := map[string]modzip.File{}
 	for _, f := range filesOf(t, dir, nil) {

@@ -174,15 +174,15 @@ func (r *Redactor) Body(contentType string, raw []byte) []byte {
 	return []byte(r.Text(text))
 }
 
-// Text returns a text without the secrets in it: those in its URLs, and those of names in JSON, which may be cut at the end.
+// Text hides the secrets in a text: those in its URLs, and the values of JSON keys with the names of secrets. The text may be cut off.
 func (r *Redactor) Text(text string) string {
 	return r.redactURLs(jsonPair.ReplaceAllStringFunc(text, r.redactPair))
 }
 
-// What stands before the host of a URL in a text, and its query or fragment.
+// Parts of a URL in a text.
 var (
-	urlUser  = regexp.MustCompile(`://[^/?#\s"'<>\\]+@`)
-	urlQuery = regexp.MustCompile(`[?#][^?#\s"'<>\\]+`)
+	urlUser  = regexp.MustCompile(`://[^/?#\s"'<>\\]+@`) // the user and the password before its host
+	urlQuery = regexp.MustCompile(`[?#][^?#\s"'<>\\]+`)  // its query or fragment
 )
 
 // redactURLs hides the values in a text, and the secrets of its URLs.

@@ -288,8 +288,8 @@ func mergeObjects(under, over event.Value) event.Value {
 	return event.NewObject(members)
 }
 
-// Refusal returns why the server refuses an event that was completed with Complete, or "" if it accepts it. Files, forms and pipelines may
-// have such events.
+// Refusal returns why a server refuses an event that was completed with Complete, or "" if it accepts it. Files, forms and pipelines may contain
+// events that it refuses.
 func Refusal(e event.Event) string {
 	c := membersOf(e.Value(), &memberList{})
 	return c.check(c.kind.Str())

@@ -14,7 +14,7 @@ import (
 type verdictCache struct {
 	mu    sync.Mutex
 	known map[history.Position]cachedVerdicts
-	fails bool // the last look at the history failed, and was logged
+	fails bool // the last read of the history failed, and was logged
 }
 
 type cachedVerdicts struct {

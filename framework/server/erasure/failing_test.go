@@ -76,7 +76,8 @@ func TestDamagedReceipts(t *testing.T) {
 	assert.False(t, watcher.HasEvent(event.MustParse(`{"userId":"gone-2"}`)))
 }
 
-// TestKeysThatAreLost checks that an erasure whose identifiers cannot be decrypted is listed with what to do, and tried again, whatever the key is now.
+// TestKeysThatAreLost checks that an erasure whose identifiers cannot be decrypted is listed with what to do, and tried again, whatever the
+// key is now.
 func TestKeysThatAreLost(t *testing.T) {
 	w := newWorld(t)
 	for _, other := range []string{"", "no key", "HB4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA="} {
@@ -109,8 +110,8 @@ func TestLogsThatFail(t *testing.T) {
 	assert.Equal(t, map[string]int{"memberships": 1, "history": 1}, step(t, r, erasure.StepLedger, "").Counts)
 }
 
-// TestDoubtsOfInstancesThatAreOff checks that a user who may be in an audience, as the answer to an exit was lost, is not called erased while the instance
-// cannot send another one: it is turned off, or has no ledger.
+// TestDoubtsOfInstancesThatAreOff checks that a user who may be in an audience, as the answer to an exit was lost, is not called erased
+// while the instance cannot send another one: it is turned off, or has no ledger.
 func TestDoubtsOfInstancesThatAreOff(t *testing.T) {
 	w := newWorld(t)
 	doubt := []destination.Change{{Identity: "external_id:gone-1", At: time.Now().Add(-time.Minute)}}

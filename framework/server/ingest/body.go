@@ -53,8 +53,8 @@ func (q *request) readBody() (body event.Value, refused *refusal) {
 	return q.parseBody(raw)
 }
 
-// checkCharset refuses a text that is in the other character set which its Content-Type names, since its letters would be lost. Clients that name
-// one and send UTF-8 are accepted.
+// checkCharset refuses a body that is not UTF-8 if its Content-Type names another character set, since its letters would be lost. Clients that name
+// another one but send UTF-8 are accepted.
 func (q *request) checkCharset(raw []byte) *refusal {
 	contentType := q.r.Header.Get("Content-Type")
 	if !strings.Contains(contentType, "=") { // almost all requests

@@ -100,7 +100,7 @@ func (r *reader) readFields(v event.Value, at, to string) event.Value {
 	return o.value()
 }
 
-// boundBatchSize returns the field batch_size with a maximum that allows its default, as far as a batch can be that large.
+// boundBatchSize returns the field batch_size with a maximum that allows its default. If no batch can be that large, it reduces both.
 func (r *reader) boundBatchSize(field event.Value, place string) event.Value {
 	size, wanted, limit := field.Get("default").Float(), field.Get("maximum").Float(), float64(destination.MaxBatchSize)
 	if wanted == 0 {
@@ -114,7 +114,7 @@ func (r *reader) boundBatchSize(field event.Value, place string) event.Value {
 	if size > bound {
 		changed = append(changed, event.Member{Key: "default", Value: event.NewInt(int64(bound))})
 	}
-	r.addNote(place, "a batch holds at most %d payloads, or what the field has as maximum, up to %d: the maximum is %d", destination.DefaultBatchSize, destination.MaxBatchSize, int64(bound))
+	r.addNote(place, "a batch holds at most %d payloads unless the field has a larger maximum, up to %d: the maximum is now %d", destination.DefaultBatchSize, destination.MaxBatchSize, int64(bound))
 	return destination.Overlay(field, event.NewObject(changed))
 }
 

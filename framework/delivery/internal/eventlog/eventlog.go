@@ -89,8 +89,8 @@ type StreamConfig struct {
 	MaxBytes int64    // limit of its size, beyond which Append fails with ErrFull; 0 for no limit
 	// NewestOnly means that a message replaces the earlier one of its subject.
 	NewestOnly bool
-	// RefuseEarlier makes Prepare of earlier versions of this package fail from now on, whatever later configs say, if the log's files are on this
-	// machine. Delete then fails.
+	// RefuseEarlier makes Prepare of earlier versions of this package fail if the log's files are on this machine. Later configs do not undo that.
+	// Delete then fails for the stream.
 	RefuseEarlier bool
 	// Labels returns the labels of the stream from its present state, which is nil if the stream is created. Prepare fails with
 	// its error. It may be called several times, and must not use the Log. nil keeps the labels.

@@ -63,8 +63,8 @@ func (c *fakeCluster) set(peers []*jetstream.PeerInfo) {
 	c.info.Store(&jetstream.StreamInfo{Config: jetstream.StreamConfig{Name: "S", Replicas: 3}, Cluster: &jetstream.ClusterInfo{Leader: "n1", Replicas: peers}})
 }
 
-// TestShredOnACluster checks that nothing is deleted while a server is away, which would keep the data, and that a deletion waits for servers that are
-// behind.
+// TestShredOnACluster checks that nothing is deleted while a server is away, which would keep the data, and that a deletion waits for
+// servers that are behind.
 func TestShredOnACluster(t *testing.T) {
 	c := newFakeCluster(t)
 	current := &jetstream.PeerInfo{Name: "n2", Current: true}
@@ -94,8 +94,8 @@ func TestShredOnACluster(t *testing.T) {
 	assert.EqualValues(t, 2, c.deletes.Load())
 }
 
-// TestServersAreCompacted checks that the servers of a cluster get enough requests to drop what they keep of earlier writes, and that they are not called
-// compacted if one of them went away meanwhile.
+// TestServersAreCompacted checks that the servers of a cluster get enough requests to drop what they keep of earlier writes, and that they
+// are not called compacted if one of them went away meanwhile.
 func TestServersAreCompacted(t *testing.T) {
 	t.Parallel() // it mostly waits
 	c := newFakeCluster(t)

@@ -31,7 +31,7 @@ type embeddedServer struct {
 
 	mu      sync.Mutex
 	running *server.Server  // nil during a restart and after close
-	isLast  bool            // no other server follows; changed with both locks
+	isLast  bool            // the server is not started again; changed with both locks held
 	life    context.Context // ends when the running server is stopped
 	end     context.CancelFunc
 }

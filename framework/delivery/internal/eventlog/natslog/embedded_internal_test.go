@@ -33,8 +33,8 @@ func TestSlowStop(t *testing.T) {
 	require.NoError(t, conn.Close())
 }
 
-// TestChangesOfStoppedFiles checks when the files are trusted after the server was stopped for a change of them: if the change has succeeded. Without one,
-// as after an error of the disk, they are checked.
+// TestChangesOfStoppedFiles checks when the files are trusted after the server was stopped for a change of them: if the change has
+// succeeded. Without one, as after an error of the disk, they are checked.
 func TestChangesOfStoppedFiles(t *testing.T) {
 	dir, trusted := t.TempDir(), []bool{}
 	e, err := startEmbedded(Config{Dir: dir, Logger: slog.New(slog.DiscardHandler), CheckFiles: func(context.Context) error {

@@ -17,7 +17,7 @@ import (
 // reconnectTimeout is how long the client has to connect to a server that was started again.
 const reconnectTimeout = 30 * time.Second
 
-// connectPoll is the time between two looks at whether a server that is started again accepts requests.
+// connectPoll is the time between two checks whether a server that was started again accepts requests.
 const connectPoll = 20 * time.Millisecond
 
 // Erase implements eventlog.Eraser. The server in this process is stopped while the files are rewritten that have something to rewrite. The

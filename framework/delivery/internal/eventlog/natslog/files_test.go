@@ -11,8 +11,8 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 )
 
-// TestFilesOfALog checks that files which the server has closed properly are trusted once, that damage is found, kept and repaired otherwise, and that
-// stamps which cannot be read are an error.
+// TestFilesOfALog checks that files which the server has closed properly are trusted once, that damage is found, kept and repaired
+// otherwise, and that stamps which cannot be read are an error.
 func TestFilesOfALog(t *testing.T) {
 	dir := t.TempDir()
 	log := openLog(t, Config{Dir: dir})

@@ -7,8 +7,8 @@ import (
 	"github.com/landfall-dev/landfall/internal/pause"
 )
 
-// acrossRestarts calls read, and calls it again if the server in this process was restarted meanwhile, as for an erasure: what it was asked
-// before is never answered. On a cluster it calls read once.
+// acrossRestarts calls read, and calls it again if the server in this process was restarted meanwhile, such as for an erasure: the server that was
+// stopped never answers. On a cluster it calls read once.
 func (l *Log) acrossRestarts(ctx context.Context, read func(context.Context) error) error {
 	for l.embedded != nil {
 		running, err := l.embedded.awaitLife(ctx)

@@ -63,8 +63,8 @@ func (l *Log) CompactServers(ctx context.Context, stream string) (servers int, e
 	return l.waitUntilCurrent(ctx, stream)
 }
 
-// fillReplicationLog fills a stream's replication log with requests that change nothing: each purges a subject that has no messages. It waits twice until
-// the servers have compacted.
+// fillReplicationLog fills a stream's replication log with requests that change nothing: each purges a subject that has no messages. It waits twice
+// until the servers have compacted.
 func (l *Log) fillReplicationLog(ctx context.Context, stream string) error {
 	nothing := "nothing." + strings.Repeat("x", int(min(fillPart, l.conn.MaxPayload()/2)))
 	for filled := 0; filled < fillBytes; filled += len(nothing) {

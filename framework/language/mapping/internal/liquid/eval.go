@@ -77,7 +77,7 @@ func textProperty(text event.Value, name string) event.Value {
 	switch {
 	case name == "size" || name == "length":
 		return event.NewInt(int64(event.UTF16Len(text.Str())))
-	case text.Str() == "": // whose members are the text itself for a path
+	case text.Str() == "": // a path would return the text itself
 		return event.Value{}
 	}
 	return event.PathOf(name).Read(text)

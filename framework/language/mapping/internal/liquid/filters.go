@@ -42,7 +42,7 @@ func (a args) numberArg(i int, fallback float64) float64 {
 	return fallback
 }
 
-// isSet reports whether JavaScript takes an argument for true.
+// isSet reports whether an argument is truthy in JavaScript.
 func (a args) isSet(i int) bool {
 	v := a.at(i)
 	return isTruthy(v) && !(v.IsString() && v.Str() == "") && !(v.Kind() == event.Number && v.Float() == 0)

@@ -48,8 +48,8 @@ func (d *decoder) encode(records ...testRecord) (block []byte) {
 	return block
 }
 
-// TestFormsOfMessages checks which records are those of a message that the queue writes. The checksum does not say where the subject ends, so any other
-// form is one whose lengths are damaged.
+// TestFormsOfMessages checks which records are those of a message that the queue writes. The checksum does not say where the subject ends,
+// so any other form is one whose lengths are damaged.
 func TestFormsOfMessages(t *testing.T) {
 	for _, c := range []struct {
 		stream string
@@ -99,8 +99,8 @@ func TestFormsOfMessages(t *testing.T) {
 	}
 }
 
-// TestDamagedLengths changes each length of a record that no checksum protects: the record is restored as it was, or it is damaged. It never has another
-// subject.
+// TestDamagedLengths changes each length of a record that no checksum protects: the record is restored as it was, or it is damaged. It
+// never has another subject.
 func TestDamagedLengths(t *testing.T) {
 	d := testDecoder(t, "EVENTS", 1)
 	for name, c := range map[string]struct {

@@ -306,7 +306,8 @@ func TestTrimmedBlocks(t *testing.T) {
 	assert.Error(t, err, "it cannot be read, but it is there")
 }
 
-// TestStampsOfStreams checks that a changed index concerns the blocks of its stream only, and that stamps which cannot be read or deleted are not used.
+// TestStampsOfStreams checks that a changed index concerns the blocks of its stream only, and that stamps which cannot be read or deleted
+// are not used.
 func TestStampsOfStreams(t *testing.T) {
 	d := newTestDir(t)
 	for _, stream := range []string{"EVENTS", "PARK", "DEAD"} {

@@ -14,8 +14,8 @@ func message(seq uint64) testRecord {
 	return testRecord{seq: seq, subject: "ev.web.0", data: `{"userId":"ann"}`}
 }
 
-// TestScansOfDamagedBlocks checks what is found in a block with damage: the records beside it, which sequence is lost, and whether it can be the end of
-// an interrupted write.
+// TestScansOfDamagedBlocks checks what is found in a block with damage: the records beside it, which sequence is lost, and whether it can
+// be the end of an interrupted write.
 func TestScansOfDamagedBlocks(t *testing.T) {
 	d := testDecoder(t, "EVENTS", 1)
 	one, two, three, four := d.encode(message(1)), d.encode(message(2)), d.encode(message(3)), d.encode(message(4))
@@ -92,7 +92,8 @@ func TestScansOfDamagedBlocks(t *testing.T) {
 	assert.Equal(t, []damagedSpan{{from: 0, to: size, torn: false}}, d.scanBlock(broken(two, 40), 5, true).damagedSpans, "its sequence was used before")
 }
 
-// TestInterruptedWrites checks which end of the newest block counts as an interrupted write, of which nothing was acknowledged. Any other end is a loss.
+// TestInterruptedWrites checks which end of the newest block counts as an interrupted write, of which nothing was acknowledged. Any other
+// end is a loss.
 func TestInterruptedWrites(t *testing.T) {
 	d := testDecoder(t, "EVENTS", 1)
 	data := make([]byte, 4*sector)
