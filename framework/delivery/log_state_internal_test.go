@@ -72,7 +72,8 @@ func TestManyLostRangesAreMerged(t *testing.T) {
 	}
 }
 
-// TestMergedRangesStayUnacknowledged checks that of the last ranges, which become one when pages before them are lost, none is acknowledged along with the other.
+// TestMergedRangesStayUnacknowledged checks that of the last ranges, which become one when pages before them are lost, none is acknowledged
+// along with the other.
 func TestMergedRangesStayUnacknowledged(t *testing.T) {
 	for _, accepted := range [][2]bool{{true, true}, {true, false}, {false, true}, {false, false}} {
 		s := logState{}

@@ -123,7 +123,8 @@ func TestInstancesShareOneRead(t *testing.T) {
 	})
 }
 
-// TestReadsFollowTheSources checks that instances go on with one read when one with another source joins, and that what only a stopped instance needs is not read.
+// TestReadsFollowTheSources checks that instances go on with one read when one with another source joins, and that what only a stopped
+// instance needs is not read.
 func TestReadsFollowTheSources(t *testing.T) {
 	f := newFeedFixture(t)
 	a := f.feeds.newCursor(0, []string{"ctl.i.0", "ev.a.0"}, 1)
@@ -335,7 +336,8 @@ func TestInstancesThatGoOnAreWaitedFor(t *testing.T) {
 	})
 }
 
-// TestInstanceAheadOfTheOthers checks that an instance which joins others that are behind it gets its pages, although those before them are no longer kept.
+// TestInstanceAheadOfTheOthers checks that an instance which joins others that are behind it gets its pages, although those before them are
+// no longer kept.
 func TestInstanceAheadOfTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFeedFixture(t)
@@ -354,8 +356,8 @@ func TestInstanceAheadOfTheOthers(t *testing.T) {
 	})
 }
 
-// TestWaitingInstancesLoseNothing has two instances wait for events while the reader fails, or the log changes: both get all events, and an error is reported to each
-// once.
+// TestWaitingInstancesLoseNothing has two instances wait for events while the reader fails, or the log changes: both get all events, and an
+// error is reported to each once.
 func TestWaitingInstancesLoseNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		disturb func(f *feedFixture)

@@ -28,8 +28,8 @@ func pageOf(r *Runner, seq uint64, at time.Time, users ...string) *logPage {
 	return newLogPage(eventlog.Message{Subject: "ev.web.0", Sequence: seq, Time: at, Data: data}, 0, r.queue.feeds.seed)
 }
 
-// TestPagesThatAreReadAgain reads pages of which a checkpoint says what is finished, each twice. Only the events that are not finished are delivered, once, and
-// finished pages count as read.
+// TestPagesThatAreReadAgain reads pages of which a checkpoint says what is finished, each twice. Only the events that are not finished are
+// delivered, once, and finished pages count as read.
 func TestPagesThatAreReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{Lease: time.Hour}, accepts(t))
@@ -66,7 +66,8 @@ func TestPagesThatAreReadAgain(t *testing.T) {
 	})
 }
 
-// TestCheckpointsKeepWhatIsAhead checks that a checkpoint which is written before all pages of an earlier one are read again goes on saying which of them are finished.
+// TestCheckpointsKeepWhatIsAhead checks that a checkpoint which is written before all pages of an earlier one are read again goes on saying
+// which of them are finished.
 func TestCheckpointsKeepWhatIsAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{Lease: time.Hour}, accepts(t))
@@ -96,8 +97,8 @@ func TestCheckpointsKeepWhatIsAhead(t *testing.T) {
 	})
 }
 
-// TestEventsThatHaveStoppedTheProcess checks that an event at which the process has ended each time is not mapped again, and becomes a dead letter; others of its
-// page are delivered.
+// TestEventsThatHaveStoppedTheProcess checks that an event at which the process has ended each time is not mapped again, and becomes a dead
+// letter; others of its page are delivered.
 func TestEventsThatHaveStoppedTheProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mapped := 0
@@ -140,8 +141,8 @@ func TestFailingKeysMakeSpaceForOthers(t *testing.T) {
 	})
 }
 
-// TestCheckpointWithoutIDs checks that a partition which has not read the messageIds again that it remembered goes on saying where they are, and that it
-// reads all of them, also if reading fails on the way.
+// TestCheckpointWithoutIDs checks that a partition which has not read the messageIds again that it remembered goes on saying where they
+// are, and that it reads all of them, also if reading fails on the way.
 func TestCheckpointWithoutIDs(t *testing.T) {
 	r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{}, accepts(t))
 	p := w.own(0, checkpoint{Low: 7, DedupeFrom: 4, Start: 2})
@@ -195,7 +196,8 @@ func TestKindsOfStoredKeys(t *testing.T) {
 	assert.ErrorIs(t, p.readLog(), errLogFails, "nothing is delivered before the parked keys are known")
 }
 
-// TestWaitingToPark checks how long a partition with parked keys reads nothing: until events can be parked again, or a command waits that may drop or replay some.
+// TestWaitingToPark checks how long a partition with parked keys reads nothing: until events can be parked again, or a command waits that
+// may drop or replay some.
 func TestWaitingToPark(t *testing.T) {
 	for name, c := range map[string]struct {
 		begin func(p *partition)                                            // before it waits
@@ -286,8 +288,8 @@ func TestFullPartitions(t *testing.T) {
 	})
 }
 
-// TestFullPartitionsReadNoOtherEvents checks that a partition which is full waits with events that concern no subscription, too: their pages need memory until the
-// pages before them are finished.
+// TestFullPartitionsReadNoOtherEvents checks that a partition which is full waits with events that concern no subscription, too: their
+// pages need memory until the pages before them are finished.
 func TestFullPartitionsReadNoOtherEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{}, accepts(t))
@@ -314,8 +316,8 @@ func TestFullPartitionsReadNoOtherEvents(t *testing.T) {
 	})
 }
 
-// TestOutcomesAreCountedTogether checks that the verdicts of an event are counted when the last one is known, with the event by its kind, and which of them
-// is worth a checkpoint soon.
+// TestOutcomesAreCountedTogether checks that the verdicts of an event are counted when the last one is known, with the event by its kind,
+// and which of them is worth a checkpoint soon.
 func TestOutcomesAreCountedTogether(t *testing.T) {
 	for _, c := range []struct {
 		page     page

@@ -122,8 +122,8 @@ func TestSpentBudgetDelaysEvents(t *testing.T) {
 	})
 }
 
-// TestResumeEndsWaits checks that an operator ends every wait of an instance: a pause that its budget shares with other instances, the time until a remote that is
-// down is tried again, a pause of the instance alone, and the waits of events that have failed.
+// TestResumeEndsWaits checks that an operator ends every wait of an instance: a pause that its budget shares with other instances, the time
+// until a remote that is down is tried again, a pause of the instance alone, and the waits of events that have failed.
 func TestResumeEndsWaits(t *testing.T) {
 	for name, result := range map[string]budget.Result{
 		"the budget pauses": {Status: 429, Wait: time.Hour}, "the remote is down": {Status: 503}, "the instance pauses": {Status: 200}, "events have failed": {Status: 200},

@@ -116,8 +116,8 @@ func timersAfter(d *Dispatcher[string], wait time.Duration) int {
 	return len(d.timers)
 }
 
-// TestOnlyNeededTimersRun checks that a dispatcher has a timer only for what it waits for: none for an incomplete batch that has become full, nor for a wait that
-// was ended.
+// TestOnlyNeededTimersRun checks that a dispatcher has a timer only for what it waits for: none for an incomplete batch that has become
+// full, nor for a wait that was ended.
 func TestOnlyNeededTimersRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := New[string](Config{Linger: time.Minute, MinBackoff: time.Hour, MaxBackoff: time.Hour}, &accepting{map[string]bool{"a": true, "b": true}})

@@ -284,7 +284,8 @@ func TestEarliestGroupOfALane(t *testing.T) {
 	})
 }
 
-// TestTheLimitOfWhatIsLeft checks that tasks which are left behind in a queue are sent as soon as they fill a batch of the smallest size that one of them allows.
+// TestTheLimitOfWhatIsLeft checks that tasks which are left behind in a queue are sent as soon as they fill a batch of the smallest size
+// that one of them allows.
 func TestTheLimitOfWhatIsLeft(t *testing.T) {
 	withHost(t, dispatch.Config{Linger: time.Hour}, func(t *testing.T, s *scripted) {
 		s.latency = time.Second

@@ -12,9 +12,9 @@ const (
 	maxMisguided = 8  // wrong guesses of where an item ends, after which it guesses no more
 )
 
-// ParseBatch parses the object of a request with many events. It is like ParseValue, but if it can, it parses each item of the array name by itself: the
-// fast scanner reads an item of a long text too, and expects the keys of those before. Then it returns them as items, and an object with an empty array
-// in their place. Otherwise items is nil. An item may be nested as deeply as an event.
+// ParseBatch parses the object of a request with many events. It is like ParseValue, but if it can, it parses each item of the array name
+// by itself: the fast scanner reads an item of a long text too, and expects the keys of those before. Then it returns them as items, and an
+// object with an empty array in their place. Otherwise items is nil. An item may be nested as deeply as an event.
 func ParseBatch(raw []byte, name string) (object Value, items []Value, err error) {
 	if len(raw) > 0 && len(raw) <= MaxBytes {
 		if object, items, ok := splitBatch(unsafe.String(&raw[0], len(raw)), name); ok {
@@ -25,8 +25,8 @@ func ParseBatch(raw []byte, name string) (object Value, items []Value, err error
 	return object, nil, err
 }
 
-// splitBatch parses the items of a batch, and what is around them. It looks for both without checking the text, as parsing both checks it. ok is false if
-// ParseValue should parse the text: it may be invalid, or unusual.
+// splitBatch parses the items of a batch, and what is around them. It looks for both without checking the text, as parsing both checks it.
+// ok is false if ParseValue should parse the text: it may be invalid, or unusual.
 func splitBatch(text, name string) (object Value, items []Value, ok bool) {
 	start := findArray(text, name)
 	if start < 0 {
@@ -98,8 +98,8 @@ func (s *itemSplitter) parseItem(start int) (item Value, end int) {
 	return item, end
 }
 
-// guessEnd returns where the item that begins at start probably ends: before one that begins like it, or at the end of the array. It may be too early or
-// too late.
+// guessEnd returns where the item that begins at start probably ends: before one that begins like it, or at the end of the array. It may be
+// too early or too late.
 func (s *itemSplitter) guessEnd(start int) int {
 	rest := s.text[start:min(start+maxShort, len(s.text))]
 	head := rest[:min(itemHead, len(rest))]

@@ -228,8 +228,8 @@ func (l *Log) scan(ctx context.Context, stream string, q eventlog.Query, visit f
 	return nil
 }
 
-// How long a message that the server has sent may take to arrive, and how often a scan asks for those that do not. The server sends each message once, and
-// not again if it is lost on its way. The client notices that at the message behind it, so not for the last one.
+// How long a message that the server has sent may take to arrive, and how often a scan asks for those that do not. The server sends each
+// message once, and not again if it is lost on its way. The client notices that at the message behind it, so not for the last one.
 const (
 	maxSilence = 10 * time.Second
 	maxScans   = 6

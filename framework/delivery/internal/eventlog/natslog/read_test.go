@@ -50,8 +50,8 @@ func (m *lossyMessages) Next(options ...jetstream.NextOpt) (jetstream.Msg, error
 	}
 }
 
-// TestLostMessagesAreAskedForAgain checks that a scan visits each message once, although the last ones are lost on their way, and that it fails if they are
-// lost each time.
+// TestLostMessagesAreAskedForAgain checks that a scan visits each message once, although the last ones are lost on their way, and that it
+// fails if they are lost each time.
 func TestLostMessagesAreAskedForAgain(t *testing.T) {
 	log := newLog(t)
 	log.maxSilence = 300 * time.Millisecond
