@@ -331,7 +331,7 @@ func TestRestoresThatFailLate(t *testing.T) {
 	}{
 		"the ledger cannot be copied": {backup.Target{Queue: func(string) string { return state.FileName }}, func(*testing.T, string) {}},
 		"the data cannot be moved aside": {backup.Target{Queue: queueName}, func(t *testing.T, data string) {
-			for i := range 20 { // for each second that the restore may end in
+			for i := range 120 { // for each second that the restore may end in
 				aside := data + ".before." + time.Now().Add(time.Duration(i)*time.Second).UTC().Format("20060102T150405Z")
 				require.NoError(t, os.MkdirAll(filepath.Join(aside, "used"), 0o700))
 			}

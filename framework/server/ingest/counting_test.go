@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -126,33 +127,35 @@ func TestPerAddressLimitReplacesNoIdleConnection(t *testing.T) {
 
 // TestSurplusConnectionsAreFewAndShort checks their number and their deadlines.
 func TestSurplusConnectionsAreFewAndShort(t *testing.T) {
-	c := NewConnections(ConnectionLimits{Max: 1, PerAddress: 1})
-	addresses := make([]string, maxSurplus+1)
-	for i := range addresses {
-		addresses[i] = "192.0.2.1:1"
-	}
-	conns, inner := acceptFrom(t, c, addresses...)
-	assert.Equal(t, maxSurplus, c.surplus.Len())
-	assert.Zero(t, inner[1].closed)
-	_, _ = acceptFrom(t, c, "192.0.2.9:1")
-	assert.Equal(t, maxSurplus, c.surplus.Len())
-	assert.Equal(t, []int{0, 1, 0}, []int{inner[0].closed, inner[1].closed, inner[2].closed}, "the oldest surplus connection is closed")
-	early, late := time.Now().Add(time.Second), time.Now().Add(time.Hour)
-	for _, asked := range []time.Time{early, late, {}} {
-		require.NoError(t, conns[0].SetDeadline(asked))
-		assert.Equal(t, asked, inner[0].read)
-		want := conns[2].until
-		if asked == early {
-			want = early
+	synctest.Test(t, func(t *testing.T) {
+		c := NewConnections(ConnectionLimits{Max: 1, PerAddress: 1})
+		addresses := make([]string, maxSurplus+1)
+		for i := range addresses {
+			addresses[i] = "192.0.2.1:1"
 		}
-		require.NoError(t, conns[2].SetDeadline(asked))
-		assert.Equal(t, []time.Time{want, want}, []time.Time{inner[2].read, inner[2].write})
-		inner[2].read, inner[2].write = time.Time{}, time.Time{}
-		require.NoError(t, conns[2].SetReadDeadline(asked))
-		require.NoError(t, conns[2].SetWriteDeadline(asked))
-		assert.Equal(t, []time.Time{want, want}, []time.Time{inner[2].read, inner[2].write})
-	}
-	assert.WithinDuration(t, time.Now().Add(surplusTime), conns[2].until, 2*time.Second)
+		conns, inner := acceptFrom(t, c, addresses...)
+		assert.Equal(t, maxSurplus, c.surplus.Len())
+		assert.Zero(t, inner[1].closed)
+		_, _ = acceptFrom(t, c, "192.0.2.9:1")
+		assert.Equal(t, maxSurplus, c.surplus.Len())
+		assert.Equal(t, []int{0, 1, 0}, []int{inner[0].closed, inner[1].closed, inner[2].closed}, "the oldest surplus connection is closed")
+		early, late := time.Now().Add(time.Second), time.Now().Add(time.Hour)
+		for _, asked := range []time.Time{early, late, {}} {
+			require.NoError(t, conns[0].SetDeadline(asked))
+			assert.Equal(t, asked, inner[0].read)
+			want := conns[2].until
+			if asked == early {
+				want = early
+			}
+			require.NoError(t, conns[2].SetDeadline(asked))
+			assert.Equal(t, []time.Time{want, want}, []time.Time{inner[2].read, inner[2].write})
+			inner[2].read, inner[2].write = time.Time{}, time.Time{}
+			require.NoError(t, conns[2].SetReadDeadline(asked))
+			require.NoError(t, conns[2].SetWriteDeadline(asked))
+			assert.Equal(t, []time.Time{want, want}, []time.Time{inner[2].read, inner[2].write})
+		}
+		assert.Equal(t, time.Now().Add(surplusTime), conns[2].until)
+	})
 }
 
 func TestDefaultConnectionLimits(t *testing.T) {
