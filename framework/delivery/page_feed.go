@@ -19,6 +19,7 @@ type pageFeed struct {
 	partition *partitionFeeds
 	subjects  []string        // that it reads
 	reader    eventlog.Reader // nil until the first page is needed
+	ahead     int             // pages that the reader requests at once
 	retired   bool            // its cursors join another feed
 	failure   error           // why it cannot be used any more
 	pending   uint64          // messages that followed the last page
@@ -125,6 +126,7 @@ func (f *pageFeed) closeReaderLocked() {
 	if f.reader != nil {
 		f.reader.Close()
 		f.reader = nil
+		f.partition.ahead.release(f.ahead)
 	}
 }
 
@@ -161,15 +163,17 @@ func (f *pageFeed) readPageLocked(ctx context.Context) {
 // nextMessageLocked opens the reader if that is not done yet, and returns the next message. It unlocks the mutex meanwhile.
 func (f *pageFeed) nextMessageLocked(ctx context.Context) (m eventlog.Message, pending uint64, err error) {
 	g, reader := f.partition, f.reader
-	query := eventlog.Query{Filters: f.subjects, From: f.from, Prefetch: 32}
+	query := eventlog.Query{Filters: f.subjects, From: f.from}
 	g.mu.Unlock()
 	defer g.mu.Lock()
 	if reader == nil {
+		query.Prefetch = g.ahead.reserve()
 		if reader, err = g.queue.store.Read(ctx, eventsStream, query); err != nil {
+			g.ahead.release(query.Prefetch)
 			return m, 0, err
 		}
 		g.mu.Lock()
-		f.reader = reader
+		f.reader, f.ahead = reader, query.Prefetch
 		g.mu.Unlock()
 	}
 	m, err = reader.Next(ctx)

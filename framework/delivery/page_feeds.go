@@ -10,22 +10,25 @@ import (
 
 // Limits of what instances share.
 const (
-	feedBytes    = 1 << 20  // bytes of the pages that the feeds of a partition keep for slower instances
-	allFeedBytes = 32 << 20 // the same for all partitions
-	joinDistance = 10_000   // messages of the log that a feed may lag behind an instance that joins it
+	feedBytes    = 1 << 20 // bytes of the pages that the feeds of a partition keep for slower instances
+	joinDistance = 10_000  // messages of the log that a feed may lag behind an instance that joins it
 )
 
 // pageFeeds are the feeds of this process. All instances at about the same place of a partition read it through one feed.
 type pageFeeds struct {
 	queue *Queue
 	seed  maphash.Seed // of the hashes of messageIds
+	kept  int          // bytes of the pages that all feeds keep for slower instances
+	ahead readAhead
 
 	mu         sync.Mutex // guards partitions
 	partitions map[int]*partitionFeeds
 }
 
-func newPageFeeds(q *Queue) *pageFeeds {
-	return &pageFeeds{queue: q, seed: maphash.MakeSeed(), partitions: map[int]*partitionFeeds{}}
+// newPageFeeds returns the feeds of a queue. An eighth of its memory is for pages that are kept for slower instances, and a quarter for those that are read
+// ahead.
+func newPageFeeds(q *Queue, memory int64) *pageFeeds {
+	return &pageFeeds{queue: q, kept: int(memory / 8), ahead: readAhead{limit: int(memory / 4 / pageBytes)}, seed: maphash.MakeSeed(), partitions: map[int]*partitionFeeds{}}
 }
 
 // partitionFeeds are the feeds of one partition of the log, and the instances that read it.
@@ -55,7 +58,7 @@ func (f *pageFeeds) partitionOf(n int) *partitionFeeds {
 	defer f.mu.Unlock()
 	g := f.partitions[n]
 	if g == nil {
-		g = &partitionFeeds{pageFeeds: f, suffix: "." + strconv.Itoa(n), limit: min(feedBytes, allFeedBytes/f.queue.partitions)}
+		g = &partitionFeeds{pageFeeds: f, suffix: "." + strconv.Itoa(n), limit: min(feedBytes, f.kept/f.queue.partitions)}
 		f.partitions[n] = g
 	}
 	return g

@@ -60,7 +60,7 @@ type feedFixture struct {
 func newFeedFixture(t *testing.T) *feedFixture {
 	log := &countingLog{Log: memlog.New(memlog.Options{}).Connect()}
 	require.NoError(t, log.Prepare(t.Context(), []eventlog.StreamConfig{{Name: eventsStream, Subjects: []string{"ev.>", "ctl.>"}}}))
-	return &feedFixture{t, log, newPageFeeds(&Queue{store: log, partitions: 1}), map[string][]uint64{}}
+	return &feedFixture{t, log, newPageFeeds(&Queue{store: log, partitions: 1}, DefaultMaxMemory), map[string][]uint64{}}
 }
 
 func (f *feedFixture) add(subject string, size int) uint64 {

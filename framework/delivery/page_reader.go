@@ -28,6 +28,7 @@ type page struct {
 	earlyOutcomes map[int][]string // verdicts of unfinished events
 	eventsLeft    int              // unfinished events of the instance's sources
 	fullyRead     bool             // all its events have tasks or verdicts
+	pinnedBytes   int              // of its data if tasks keep it in memory
 }
 
 // Values in verdictsLeft of events without verdicts.
@@ -43,6 +44,8 @@ func (p *page) isFinishedLocked() bool { return p.fullyRead && p.eventsLeft == 0
 type pageReader struct {
 	partition        *partition
 	page             *page
+	bytes            int  // of the page's data
+	copies           bool // tasks get copies of their events
 	events           []parsedEvent
 	own              []eventRange // of the instance's sources; the others may not be parsed
 	onlySubscription string       // the only subscription to run; "" for all
@@ -87,6 +90,7 @@ func (r *pageReader) openPage(finished []byte) {
 	defer p.worker.mu.Unlock()
 	p.openPages, p.nextPage = append(p.openPages, pg), pg.seq+1
 	p.eventsPerPage += (float64(n) - p.eventsPerPage) / 16
+	r.copies = p.copiesEventsLocked()
 }
 
 // readEvents maps the events of the page and starts their tasks.
@@ -152,9 +156,13 @@ func (r *pageReader) startTasks(i int, tasks []*task, verdicts []runtime.Verdict
 		p.countVerdictLocked(countSkipped, v.Subscription, v.Cause, v.Reason)
 		p.recordOutcomeLocked(r.page, i, countSkipped)
 	}
+	if len(tasks) > 0 && !r.copies {
+		p.pinPageLocked(r.page, r.bytes)
+	}
 	for _, t := range tasks {
 		w.startTaskLocked(t)
 	}
+	r.copies = p.copiesEventsLocked()
 	return nil
 }
 
@@ -190,13 +198,16 @@ func (r *pageReader) mapEvent(i int, e event.Event) (tasks []*task, verdicts []r
 	if f := r.partition.worker.runner.settings.beforeMapping; f != nil {
 		f(e)
 	}
-	cause, known := fault.Cause(""), false
+	cause, known, copied := fault.Cause(""), false, false
 	for _, s := range plan.Candidates(e, r.candidates[:0]) {
 		if r.onlySubscription != "" && r.onlySubscription != s.Name() || !admits(s, e) {
 			continue
 		}
 		if !known {
 			cause, known = r.partition.worker.runner.skipCause(e), true
+		}
+		if r.copies && !copied {
+			e, copied = copyOf(e), true
 		}
 		item, v := plan.Prepare(s, e, i)
 		if v != nil && v.Cause == fault.CauseNotSubscribed {
@@ -238,7 +249,7 @@ func (r *pageReader) closePage() {
 	defer w.mu.Unlock()
 	r.recordUnmatchedLocked()
 	r.page.fullyRead = true
-	r.partition.dropFinishedPagesLocked()
+	r.partition.closeFinishedLocked(r.page)
 }
 
 func (r *pageReader) originOf(i int) position {

@@ -167,7 +167,7 @@ func FuzzSourceRuns(f *testing.F) {
 func TestEventsOfSources(t *testing.T) {
 	page := func(subject string, header map[string]string, n int) *logPage {
 		data := strings.Repeat(`{"messageId":"m"}`+"\n", n)
-		return newLogPage(eventlog.Message{Subject: subject, Header: header, Data: []byte(data)}, 0, newPageFeeds(nil).seed)
+		return newLogPage(eventlog.Message{Subject: subject, Header: header, Data: []byte(data)}, 0, newPageFeeds(nil, 0).seed)
 	}
 	mixed := map[string]string{sourcesHeader: "web*2,app,web,other*3"}
 	replayed := map[string]string{opHeader: opReplayEvents, sourcesHeader: "web,app"}

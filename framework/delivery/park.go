@@ -165,7 +165,7 @@ func (w *worker) removeTaskLocked(t *task, outcome string) {
 		return
 	}
 	p.taskCount--
-	p.taskBytes -= t.bytes
+	p.countTaskBytesLocked(-t.bytes)
 	p.recordOutcomeLocked(t.page, t.eventIndex, outcome)
 	w.changed.Broadcast()
 }

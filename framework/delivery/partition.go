@@ -57,6 +57,7 @@ type partition struct {
 	nextPage        uint64
 	taskCount       int
 	taskBytes       int
+	pinnedBytes     int // of the pages that tasks keep in memory
 	counts          map[string]int64
 	parked          parkedKeys
 	letters         letterCopies
@@ -204,7 +205,7 @@ func (p *partition) handlePage(m *logPage) error {
 		return p.applyCommand(m.Message)
 	}
 	r := &pageReader{
-		partition: p, page: &page{seq: seq, acceptedMillis: m.Time.UnixMilli(), readAt: time.Now(), replayed: m.replaysEvents()},
+		partition: p, bytes: len(m.Data), page: &page{seq: seq, acceptedMillis: m.Time.UnixMilli(), readAt: time.Now(), replayed: m.replaysEvents()},
 		own: m.eventsFrom(w.sources), onlySubscription: m.Header[onlyHeader],
 	}
 	if len(r.own) == 0 {
@@ -238,7 +239,7 @@ func (p *partition) passPage(seq uint64) {
 
 // isFullLocked reports whether the partition holds as much as it may.
 func (p *partition) isFullLocked() bool {
-	return p.taskCount >= p.worker.runner.settings.MaxInFlight || p.taskBytes >= maxTaskBytes || len(p.openPages) >= maxOpenPages
+	return p.taskCount >= p.worker.runner.settings.MaxInFlight || p.taskBytes >= p.worker.runner.memory.maxTaskBytes() || len(p.openPages) >= maxOpenPages
 }
 
 // waitForCapacityLocked waits until the partition can hold another event. When it is full, hot keys are spilled and failing events are
@@ -297,6 +298,14 @@ func (p *partition) recordOutcomeLocked(pg *page, i int, outcome string) {
 		p.counts[countEvents]++
 	}
 	pg.eventsLeft--
+	p.closeFinishedLocked(pg)
+}
+
+// closeFinishedLocked closes a page if all its events have their verdicts.
+func (p *partition) closeFinishedLocked(pg *page) {
+	if pg.isFinishedLocked() {
+		p.pinPageLocked(pg, 0)
+	}
 	p.dropFinishedPagesLocked()
 }
 

@@ -44,7 +44,9 @@ type Config struct {
 	// MinFreeBytes is the free space to keep on the disk of Dir. Below it, delivered events are deleted, then Append fails with
 	// ErrFull. The default is 256 MB, or a tenth of a smaller disk.
 	MinFreeBytes int64
-	Log          *slog.Logger // silent by default
+	// MaxMemory limits the bytes of events that are read ahead, wait for their requests or are sent, of all instances in this process: 256 MB.
+	MaxMemory int64
+	Log       *slog.Logger // silent by default
 
 	store eventlog.Log // the log to use instead of NATS, for tests; nil for NATS
 }
@@ -123,8 +125,9 @@ func openConnection(c Config) (*Queue, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	c.MaxMemory = cmp.Or(c.MaxMemory, DefaultMaxMemory)
 	q := &Queue{config: c, store: c.store}
-	q.monitor, q.feeds = newLogMonitor(q), newPageFeeds(q)
+	q.monitor, q.feeds = newLogMonitor(q), newPageFeeds(q, c.MaxMemory)
 	if err := q.openStore(); err != nil {
 		q.Close()
 		return nil, q.openError(err)

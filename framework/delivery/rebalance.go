@@ -82,7 +82,8 @@ func (r *Runner) abandonPartition(p *partition) {
 	w := p.worker
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p.closing, p.abandoned = true, true
+	p.closing = true
+	p.abandonLocked()
 	p.owner.CloseLocked()
 	p.cancel()
 	delete(w.partitions, p.number)
@@ -110,7 +111,7 @@ func (r *Runner) releasePartition(ctx context.Context, p *partition) {
 	for (p.owner.InFlightLocked() > 0 || p.pendingWrites > 0) && ctx.Err() == nil {
 		w.changed.Wait()
 	}
-	p.abandoned = true
+	p.abandonLocked()
 	p.owner.CloseLocked()
 	cp, revision := p.currentCheckpointLocked(""), p.revision
 	w.mu.Unlock()

@@ -116,6 +116,7 @@ type Runner struct {
 	name     string // of this process among the members
 
 	mappingNotes *mappingNotes
+	memory       taskMemory
 	verdicts     verdictRing
 	limits       limits
 	survey       survey
@@ -201,6 +202,7 @@ func (r *Runner) SetInstances(ctx context.Context, instances []Instance) error {
 			r.workers[id] = newWorker(r, in)
 		}
 	}
+	r.memory.setLimit(r.queue.config.MaxMemory, len(r.workers)*r.queue.partitions)
 	r.mu.Unlock()
 	r.started = true
 	r.rebalance()

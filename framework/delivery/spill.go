@@ -44,13 +44,13 @@ func (p *partition) spillHotKeysLocked(full time.Duration) bool {
 	if w.runner.isParkingFull() || !w.runner.queue.hasSpareSpace(minSpillSpace) {
 		return false
 	}
-	capacity, divisor := w.runner.settings.MaxInFlight, hotShare
+	capacity, bytes, divisor := w.runner.settings.MaxInFlight, w.runner.memory.maxTaskBytes(), hotShare
 	long := full > min(time.Second, w.runner.settings.EvictAfter)
 	if long {
 		divisor = fullHotShare
 	}
 	spilled := p.owner.TakeBehindLocked(func(c dispatch.Chain[*task]) bool {
-		hot := c.Count > max(capacity/divisor, 1) || c.Bytes > maxTaskBytes/divisor || len(p.openPages) >= maxOpenPages
+		hot := c.Count > max(capacity/divisor, 1) || c.Bytes > bytes/divisor || len(p.openPages) >= maxOpenPages
 		return hot && (long || !c.First.Value.item.Independent)
 	})
 	for _, list := range spilled {

@@ -76,7 +76,7 @@ func newWorker(r *Runner, in Instance) *worker {
 func (w *worker) startTaskLocked(t *task) {
 	p := t.partition
 	p.taskCount++
-	p.taskBytes += t.bytes
+	p.countTaskBytesLocked(t.bytes)
 	if key, ok := p.parked.blockingKey(t); ok {
 		verdict := parkedBehind
 		if p.parked.isSpilled(key) {

@@ -15,5 +15,5 @@ func (v *server) logLimits() {
 	}
 	v.Log.Info("limits of accepted events", kept...)
 	v.Log.Info("limits of dead letters and parked events", "lettersRetention", deliver.DeadLetterRetention, "lettersMaxBytes", deliver.MaxDeadLetterBytes, "parkedMaxBytes", deliver.MaxParkedBytes)
-	v.Log.Info("limits of delivery", "parallel", deliver.MaxBatches, "maxPause", deliver.MaxPause, "retryFor", deliver.RetryFor)
+	v.Log.Info("limits of delivery", "parallel", deliver.MaxBatches, "maxPause", deliver.MaxPause, "retryFor", deliver.RetryFor, "maxMemoryBytes", log.MaxMemory)
 }

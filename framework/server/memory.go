@@ -27,15 +27,15 @@ func (v *server) limitMemory(cfg *config.Config) {
 	v.Log.Info("limit of memory", "memoryBytes", v.memory.Bytes, "from", v.memory.From)
 }
 
-// ingestMemory returns the limit of the requests in progress: that of the config, or by default at most a quarter of the server's memory.
+// ingestMemory returns the limit of the requests in progress.
 func (v *server) ingestMemory(cfg *config.Config) int64 {
-	return cmp.Or(cfg.Server.MaxMemory, v.memoryShare(ingest.DefaultMaxMemory, 4))
+	return cmp.Or(cfg.Server.MaxMemory, memoryShare(v.memory, ingest.DefaultMaxMemory))
 }
 
-// memoryShare returns the default of a limit of memory: at most a fraction of the server's memory, if that is known.
-func (v *server) memoryShare(usual, fraction int64) int64 {
-	if v.memory.Bytes == 0 {
+// memoryShare returns the default of a limit of memory: at most a quarter of what the server may use, if that is known.
+func memoryShare(all memorylimit.Limit, usual int64) int64 {
+	if all.Bytes == 0 {
 		return usual
 	}
-	return min(usual, v.memory.Bytes/fraction)
+	return min(usual, all.Bytes/4)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/internal/memorylimit"
@@ -19,12 +20,13 @@ func TestLimitMemory(t *testing.T) {
 	t.Setenv("GOMEMLIMIT", "")
 	var log strings.Builder
 	v := &server{Options: Options{Log: slog.New(slog.NewTextHandler(&log, nil))}}
-	cfg := &config.Config{}
-	cfg.Server.MemoryBytes = 500_000_000
+	cfg, problems := config.Parse("landfall.yaml", []byte("memoryBytes: 500000000"+firstConfig), config.Env{})
+	require.Empty(t, problems)
 	v.limitMemory(cfg)
 	assert.EqualValues(t, 400_000_000, debug.SetMemoryLimit(-1))
 	assert.Contains(t, log.String(), `msg="limit of memory" memoryBytes=500000000 from=config`)
 	assert.EqualValues(t, 125_000_000, v.ingestMemory(cfg))
+	assert.EqualValues(t, 125_000_000, QueueConfig(cfg, "/data", "", nil).MaxMemory)
 	cfg.Server.MaxMemory = 300_000_000
 	assert.EqualValues(t, 300_000_000, v.ingestMemory(cfg), "the config says it")
 

@@ -38,6 +38,7 @@ func OpenClusterBudgets(ctx context.Context, cfg *config.Config, sandbox string)
 func QueueConfig(cfg *config.Config, data, sandbox string, log *slog.Logger) delivery.Config {
 	c := delivery.Config{
 		Dir: filepath.Join(instances.DataDir(cfg, data), instances.QueueName(sandbox)), URL: cfg.Server.NATS, Replicas: cfg.Server.Replicas,
+		MaxMemory:  cmp.Or(cfg.Server.MaxDeliveryMemory, memoryShare(memoryLimitOf(cfg), delivery.DefaultMaxMemory)),
 		Partitions: cfg.Server.Partitions, Retention: cfg.Server.Retention, MaxBytes: cfg.Server.MaxBytes, MinFreeBytes: cfg.Server.MinFree, Log: log,
 	}
 	if cfg.Server.Credentials != "" {

@@ -213,11 +213,11 @@ func TestAddressFileOfAnotherServer(t *testing.T) {
 func TestQueueOfAConfig(t *testing.T) {
 	dir := t.TempDir()
 	cfg, problems := config.Parse(filepath.Join(dir, "landfall.yaml"), []byte(firstConfig+`
-delivery: {partitions: 3, retention: 24h, maxBytes: 100000000, minFreeBytes: 5000000}
+delivery: {partitions: 3, retention: 24h, maxBytes: 100000000, minFreeBytes: 5000000, maxMemoryBytes: 90000000}
 `), config.Env{})
 	require.Empty(t, problems)
 	c := QueueConfig(cfg, "", "", nil)
-	assert.Equal(t, delivery.Config{Dir: filepath.Join(dir, instances.DefaultData, instances.QueueDir), Partitions: 3, Retention: 24 * time.Hour, MaxBytes: 100_000_000, MinFreeBytes: 5_000_000}, c)
+	assert.Equal(t, delivery.Config{Dir: filepath.Join(dir, instances.DefaultData, instances.QueueDir), Partitions: 3, Retention: 24 * time.Hour, MaxBytes: 100_000_000, MinFreeBytes: 5_000_000, MaxMemory: 90_000_000}, c)
 	assert.NotEqual(t, c.Dir, QueueConfig(cfg, "", "sandbox", nil).Dir)
 	assert.Equal(t, filepath.Join("/data", instances.QueueDir), QueueConfig(cfg, "/data", "", nil).Dir)
 	cfg.Server.Credentials = "nats.creds"

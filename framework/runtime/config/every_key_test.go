@@ -29,6 +29,7 @@ delivery:
   parallel: 6
   maxBytes: 700000000
   minFreeBytes: 80000000
+  maxMemoryBytes: 91000000
   retention: 48h
   linger: 20ms
   retryFor: 3h
@@ -76,7 +77,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	assert.Equal(t, []any{"c.pem", "k.pem", true}, []any{s.TLSCert, s.TLSKey, s.ProxyProtocol})
 	assert.Equal(t, []string{"https://events.example/in", "umd"}, []string{s.PublicURL, s.AnalyticsJS})
 	assert.Equal(t, []int{2000, 3000000, 70, 7, 5, 6, 3}, []int{s.MaxEvent, s.MaxBatch, s.MaxConnections, s.MaxConnectionsPerAddress, s.Partitions, s.Parallel, s.Replicas})
-	assert.Equal(t, []int64{600000000, 90000000, 700000000, 80000000, 71000000, 72000000, 73000000}, []int64{s.MemoryBytes, s.MaxMemory, s.MaxBytes, s.MinFree, s.DeadLetterBytes, s.ParkedBytes, s.HistoryBytes})
+	assert.Equal(t, []int64{600000000, 90000000, 91000000, 700000000, 80000000, 71000000, 72000000, 73000000}, []int64{s.MemoryBytes, s.MaxMemory, s.MaxDeliveryMemory, s.MaxBytes, s.MinFree, s.DeadLetterBytes, s.ParkedBytes, s.HistoryBytes})
 	assert.Equal(t, []time.Duration{2 * time.Minute, 48 * time.Hour, 20 * time.Millisecond, 3 * time.Hour, 40 * time.Second, 50 * time.Minute, 60 * time.Hour, 61 * time.Hour, 62 * time.Hour, 63 * time.Hour},
 		[]time.Duration{s.MaxFuture, s.Retention, s.Linger, s.RetryFor, s.Lease, s.MaxPause, s.DeadLetterRetention, s.HistoryRetention, s.LedgerRetention, s.ErasureRetention})
 	assert.NotEqual(t, c.Egress, mustParse(t, strings.Replace(everyKey, "egress: {allow: [10.1.2.3]}\n", "", 1)).Egress)

@@ -40,6 +40,8 @@ type Server struct {
 	Lease      time.Duration
 	MaxPause   time.Duration
 
+	MaxDeliveryMemory int64 // bytes of the events of all instances in memory
+
 	DeadLetterRetention time.Duration
 	DeadLetterBytes     int64
 	ParkedBytes         int64
@@ -94,6 +96,7 @@ func (r *reader) readServer(v event.Value) {
 	s.PublicURL, s.AnalyticsJS = r.readPublicURL(in.Get("publicURL").Str()), in.Get("analyticsJS").Str()
 	s.Partitions, s.Parallel = number(out.Get("partitions")), number(out.Get("parallel"))
 	s.MaxBytes, s.MinFree = int64(out.Get("maxBytes").Float()), int64(out.Get("minFreeBytes").Float())
+	s.MaxDeliveryMemory = int64(out.Get("maxMemoryBytes").Float())
 	s.Retention = r.readDuration(out, "retention", time.Minute, 10*365*24*time.Hour)
 	s.Linger = r.readDuration(out, "linger", time.Millisecond, 30*time.Second)
 	s.RetryFor = r.readDuration(out, "retryFor", time.Second, 30*24*time.Hour)
