@@ -181,6 +181,7 @@ func parse(name string, text []byte, env Env, fromFile bool) (*Config, fault.Pro
 		r.readConfig(value)
 	}
 	r.checkTexts(value, "")
+	r.checkSubscriptionKeys(value)
 	if len(r.problems) > 0 {
 		return r.config, doc.Locate(r.problems)
 	}

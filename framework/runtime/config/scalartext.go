@@ -38,13 +38,14 @@ func scalarTexts(doc *yamldoc.Document, v event.Value, place string) event.Value
 }
 
 // Warnings returns a warning for each number that YAML reads differently from JSON, such as 010, which is 8, for each ${VARIABLE} that is
-// not replaced, and for each origin that no page has, with their positions. Warnings about numbers in settings, audiences, mappings and hooks are
-// among those of the instance's plan, since the fields decide whether they are numbers.
+// not replaced, for each origin that no page has, and for each unknown key of a subscription, with their positions. Warnings about numbers in
+// settings, audiences, mappings and hooks are among those of the instance's plan, since the fields decide whether they are numbers.
 func (c *Config) Warnings() (warnings fault.Problems) {
 	value := withScalarTexts(c.Document, c.Document.Value())
 	c.warnNumbers(value, "", &warnings)
 	warnVariables(value, "", &warnings)
 	warnOrigins(c.Server.Origins, &warnings)
+	warnSubscriptionKeys(value, &warnings)
 	return c.Document.Locate(warnings)
 }
 
