@@ -16,8 +16,10 @@ type audienceBatch struct {
 	audience Audience // with the name of the last payload
 	first    int      // index of the first payload
 	changes  []*MemberChange
-	created  bool // the remote has the audience under its name
-	accepted bool // the remote has accepted members
+	skipped  []*MemberChange // superseded ones whose notes are not written yet
+	same     []*MemberChange // ones that change nothing and are not recorded yet
+	created  bool            // the remote has the audience under its name
+	accepted bool            // the remote has accepted members
 }
 
 // readAudiences sets changes to what the payloads say and groups them by audience, in order of first appearance. Invalid payloads fail.
@@ -80,13 +82,19 @@ func (b *audienceBatch) newestChanges() []*MemberChange {
 		if *c.newest == c || b.SendRepeats && leadsToNewest(c) {
 			kept = append(kept, c)
 		} else {
-			b.ms.SkipFor(c.index, fault.CauseSuperseded)
+			b.supersede(c)
 		}
 	}
 	return kept
 }
 
-// filterNew drops changes that the ledger knows to be superseded or that change nothing.
+// supersede skips a change because of a newer one.
+func (b *audienceBatch) supersede(c *MemberChange) {
+	b.ms.SkipFor(c.index, fault.CauseSuperseded)
+	b.skipped = append(b.skipped, c)
+}
+
+// filterNew drops changes that the ledger knows to be superseded, and moves those that change nothing to b.same.
 func (b *audienceBatch) filterNew(ctx context.Context, changes []*MemberChange) ([]*MemberChange, error) {
 	identities := identityPool.Get(len(changes))
 	for i, c := range changes {
@@ -97,23 +105,16 @@ func (b *audienceBatch) filterNew(ctx context.Context, changes []*MemberChange) 
 	if err != nil {
 		return nil, err
 	}
-	var same []*MemberChange
 	kept := make([]*MemberChange, 0, len(changes))
 	for i, c := range changes {
 		switch r := records[i]; {
 		case c.At.Before(r.At):
-			b.ms.SkipFor(c.index, fault.CauseSuperseded)
+			b.supersede(c)
 		case r.Known && c.Member == r.Member && !r.Uncertain && !b.SendUnchanged:
-			same = append(same, c)
+			b.same = append(b.same, c)
 		default:
 			kept = append(kept, c)
 		}
-	}
-	if err := b.record(ctx, same, true); err != nil { // the newer time supersedes events in between that arrive later
-		return nil, err
-	}
-	for _, c := range same {
-		b.ms.SkipFor(c.index, fault.CauseNoChange)
 	}
 	return kept, nil
 }
@@ -149,9 +150,12 @@ func (b *audienceBatch) rememberCreated(ctx context.Context) error {
 
 // acceptChanges records changes that the remote has accepted, and marks them as delivered only after that.
 func (b *audienceBatch) acceptChanges(ctx context.Context, changes []*MemberChange) error {
-	if err := b.record(context.WithoutCancel(ctx), changes, false); err != nil {
+	list, release := b.ledgerChanges(changes, false)
+	defer release()
+	if err := b.update(context.WithoutCancel(ctx), MemberUpdate{Accepted: list, Notes: b.notesOf(b.skipped)}); err != nil {
 		return err
 	}
+	b.setNoted()
 	b.accepted = true
 	for _, c := range changes {
 		b.ms.Deliver(c.index)
@@ -193,10 +197,10 @@ var (
 	changePool   pool.Slice[Change]
 )
 
-// passChanges calls write with changes as the ledger stores them: of several of an identity the newest.
-func (b *audienceBatch) passChanges(changes []*MemberChange, unchanged bool, write func([]Change) error) error {
+// ledgerChanges returns changes as the ledger stores them, of several of an identity the newest, and a function that reuses the list.
+func (b *audienceBatch) ledgerChanges(changes []*MemberChange, unchanged bool) (list []Change, release func()) {
 	pooled := changePool.Get(len(changes))
-	list := pooled[:0]
+	list = pooled[:0]
 	places := map[string]int{}
 	for _, c := range changes {
 		change := Change{Identity: c.text, Member: c.Member, At: c.At, Unchanged: unchanged}
@@ -211,29 +215,65 @@ func (b *audienceBatch) passChanges(changes []*MemberChange, unchanged bool, wri
 		}
 		list = append(list, change)
 	}
-	err := write(list)
-	changePool.Put(pooled)
-	return err
+	return list, func() { changePool.Put(pooled) }
 }
 
-// markUncertain marks changes in the ledger before they are sent.
-func (b *audienceBatch) markUncertain(ctx context.Context, changes []*MemberChange) error {
-	return b.passChanges(changes, false, func(list []Change) error { return b.deps.Members.MarkUncertain(ctx, b.audience, list) })
-}
-
-// record records changes in the ledger.
-func (b *audienceBatch) record(ctx context.Context, changes []*MemberChange, unchanged bool) error {
-	if len(changes) == 0 {
+// begin records what changes nothing, and marks changes in the ledger before they are sent.
+func (b *audienceBatch) begin(ctx context.Context, changes []*MemberChange) error {
+	if len(b.same)+len(changes) == 0 {
 		return nil
 	}
-	return b.passChanges(changes, unchanged, func(list []Change) error { return b.deps.Members.Record(ctx, b.audience, list) })
+	same, releaseSame := b.ledgerChanges(b.same, true) // the newer time supersedes events in between that arrive later
+	defer releaseSame()
+	sent, releaseSent := b.ledgerChanges(changes, false)
+	defer releaseSent()
+	if err := b.update(ctx, MemberUpdate{Accepted: same, Uncertain: sent}); err != nil {
+		return err
+	}
+	for _, c := range b.same {
+		b.ms.SkipFor(c.index, fault.CauseNoChange)
+	}
+	b.same = nil
+	return nil
 }
 
-// annotateUndelivered stores in the ledger why changes were not delivered. If that fails, it is only logged.
+// update writes an update to the ledger. If notes are written by themselves and that fails, it is only logged.
+func (b *audienceBatch) update(ctx context.Context, u MemberUpdate) error {
+	members := b.deps.Members
+	if updater, ok := members.(MemberUpdater); ok {
+		return updater.Update(ctx, b.audience, u)
+	}
+	if len(u.Accepted) > 0 {
+		if err := members.Record(ctx, b.audience, u.Accepted); err != nil {
+			return err
+		}
+	}
+	b.annotate(ctx, u.Notes)
+	if len(u.Uncertain) > 0 {
+		return members.MarkUncertain(ctx, b.audience, u.Uncertain)
+	}
+	return nil
+}
+
+// annotate stores notes in the ledger. If that fails, it is only logged.
+func (b *audienceBatch) annotate(ctx context.Context, notes []Note) {
+	if len(notes) == 0 {
+		return
+	}
+	if err := b.deps.Members.Annotate(context.WithoutCancel(ctx), b.audience, notes); err != nil {
+		b.deps.Log.Warn("cannot store the reasons of undelivered changes in the ledger", "error", err)
+	}
+}
+
+// annotateUndelivered stores in the ledger why changes were not delivered, unless an update has stored it.
 func (b *audienceBatch) annotateUndelivered(ctx context.Context) {
-	var notes []Note
-	for _, c := range b.changes {
-		if b.ms.Outcome(c.index) == Delivered {
+	b.annotate(ctx, b.notesOf(b.changes))
+}
+
+// notesOf returns the notes of changes that were not delivered and have no notes yet.
+func (b *audienceBatch) notesOf(changes []*MemberChange) (notes []Note) {
+	for _, c := range changes {
+		if c.noted || b.ms.Outcome(c.index) == Delivered {
 			continue
 		}
 		r := b.ms.Result(c.index)
@@ -241,10 +281,13 @@ func (b *audienceBatch) annotateUndelivered(ctx context.Context) {
 			notes = append(notes, Note{Identity: c.text, Member: c.Member, At: c.At, Outcome: outcome, Reason: reason})
 		}
 	}
-	if len(notes) == 0 {
-		return
+	return notes
+}
+
+// setNoted says that the notes of the skipped changes are written.
+func (b *audienceBatch) setNoted() {
+	for _, c := range b.skipped {
+		c.noted = true
 	}
-	if err := b.deps.Members.Annotate(context.WithoutCancel(ctx), b.audience, notes); err != nil {
-		b.deps.Log.Warn("cannot store the reasons of undelivered changes in the ledger", "error", err)
-	}
+	b.skipped = nil
 }

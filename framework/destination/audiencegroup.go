@@ -51,7 +51,7 @@ func (g audienceGroup) send(ctx context.Context) error {
 		Divisible: sync.Divisible,
 	}
 	for part := range slices.Chunk(changes, cmp.Or(sync.MaxMembers, len(changes))) {
-		if err := g.eachAudience(part, func(b *audienceBatch, own []*MemberChange) error { return b.markUncertain(ctx, own) }); err != nil {
+		if err := g.eachAudience(part, func(b *audienceBatch, own []*MemberChange) error { return b.begin(ctx, own) }); err != nil {
 			return err
 		}
 		if err := bisection.Run(ctx, part); err != nil {
@@ -89,10 +89,13 @@ func (g audienceGroup) prepare(ctx context.Context) (all []*MemberChange, err er
 		if err != nil {
 			return nil, err
 		}
-		if len(changes) == 0 {
-			continue
+		if len(changes) > 0 {
+			err = b.ensureCreated(ctx)
 		}
-		if err := b.ensureCreated(ctx); err != nil {
+		if err != nil || len(changes) == 0 || len(g) > 1 { // otherwise with the marks of the changes
+			err = cmp.Or(b.begin(ctx, nil), err)
+		}
+		if err != nil {
 			return nil, err
 		}
 		all = append(all, changes...)

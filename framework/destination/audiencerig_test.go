@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,6 +59,20 @@ func (m *watchedMembers) Annotate(_ context.Context, a destination.Audience, not
 		m.notes = append(m.notes, fmt.Sprintf("%s/%s %s %s", a.ID, n.Identity, n.Outcome, n.Reason))
 	}
 	return m.fail["annotate"]
+}
+
+// updatingMembers writes updates at once, and keeps them.
+type updatingMembers struct {
+	*watchedMembers
+	updates []destination.MemberUpdate
+}
+
+func (m *updatingMembers) Update(ctx context.Context, a destination.Audience, u destination.MemberUpdate) error {
+	if len(u.Accepted) > 0 && m.fail["record"] != nil || len(u.Uncertain) > 0 && m.fail["mark"] != nil {
+		return cmp.Or(m.fail["record"], m.fail["mark"])
+	}
+	m.updates = append(m.updates, destination.MemberUpdate{Accepted: slices.Clone(u.Accepted), Notes: u.Notes, Uncertain: slices.Clone(u.Uncertain)})
+	return errors.Join(m.Record(ctx, a, u.Accepted), m.Annotate(ctx, a, u.Notes), m.MarkUncertain(ctx, a, u.Uncertain))
 }
 
 // brittleState is a State that fails on demand.

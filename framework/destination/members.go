@@ -30,6 +30,18 @@ type Members interface {
 	Sizes(ctx context.Context) ([]AudienceSize, error)
 }
 
+// MemberUpdate is what happens to an audience at once.
+type MemberUpdate struct {
+	Accepted  []Change // by the remote; see Members.Record
+	Notes     []Note   // see Members.Annotate
+	Uncertain []Change // that are sent next; see Members.MarkUncertain
+}
+
+// MemberUpdater is implemented by Members that write a MemberUpdate at once, which costs less than the methods of its parts, one after the other.
+type MemberUpdater interface {
+	Update(ctx context.Context, audience Audience, u MemberUpdate) error
+}
+
 // Audience is an audience by its id at the remote, with its current name.
 type Audience struct{ ID, Name string }
 

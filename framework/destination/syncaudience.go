@@ -21,6 +21,7 @@ type MemberChange struct {
 	index  int            // of the payload
 	newest **MemberChange // of the identity; valid in newestChanges only
 	late   bool           // older than a change of the identity before it
+	noted  bool           // the ledger has a note why it was not delivered
 }
 
 // AudienceSync is what SyncAudience has to know of a remote that keeps audiences.
@@ -85,8 +86,9 @@ var memberChangePool pool.Slice[MemberChange]
 // the removals of all audiences. The other changes are skipped.
 func inSendingOrder(audiences []*audienceBatch) (first, second []*audienceBatch) {
 	for _, b := range audiences {
+		newest := b.newestChanges()
 		kept := *b
-		if kept.changes = b.newestChanges(); !b.OneWay {
+		if kept.changes = newest; !b.OneWay {
 			first = append(first, &kept)
 			continue
 		}

@@ -207,6 +207,33 @@ func TestSyncAudienceReturnsTheErrorsOfTheLedger(t *testing.T) {
 	})
 }
 
+// A batch needs two writes: what changes nothing is recorded with the marks, and what was superseded with the record. A change has one note.
+func TestSyncAudienceWritesAtOnce(t *testing.T) {
+	second := func(n int64) time.Time { return time.Unix(n, 0) }
+	r := newAudienceRig()
+	members := &updatingMembers{watchedMembers: r.members}
+	r.deps.Members = members
+	r.sync(t.Context(), "vip:u1+10")
+	members.updates, members.notes = nil, nil
+	assert.Equal(t, []string{unchanged, "delivered", superseded, superseded}, r.sync(t.Context(), "vip:u1+20", "vip:u2+20", "vip:u2-15", "vip:u1-5"))
+	assert.Equal(t, []destination.MemberUpdate{
+		{Accepted: []destination.Change{{Identity: "id:u1", Member: true, At: second(20), Unchanged: true}}, Uncertain: []destination.Change{{Identity: "id:u2", Member: true, At: second(20)}}},
+		{Accepted: []destination.Change{{Identity: "id:u2", Member: true, At: second(20)}}, Notes: members.updates[1].Notes},
+	}, members.updates)
+	assert.Len(t, members.updates[1].Notes, 2)
+	assert.Len(t, members.notes, 2)
+
+	members.updates, members.notes = nil, nil
+	r.answer = func(string) error { return refuse(503) }
+	results := r.sync(t.Context(), "vip=Other:u1+30", "vip=Other:u3+30", "vip=Other:u2+1")
+	assert.Equal(t, []string{unchanged, superseded}, []string{results[0], results[2]})
+	assert.Contains(t, results[1], "retry")
+	assert.Equal(t, []string{"create vip=Other #0"}, r.log)
+	assert.Equal(t, []destination.MemberUpdate{{Accepted: []destination.Change{{Identity: "id:u1", Member: true, At: second(30), Unchanged: true}}, Uncertain: []destination.Change{}}},
+		members.updates, "the audience could not be renamed")
+	assert.Len(t, members.notes, 2, "of u3 and u2")
+}
+
 func TestSyncAudienceRecordsWhatWasSentWhenItsContextEnds(t *testing.T) {
 	r := newAudienceRig()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -240,6 +267,9 @@ func TestSyncAudienceFollowsTheNewestEvent(t *testing.T) {
 	for n := range 2_000 {
 		r, newest := newAudienceRig(), map[string]string{}
 		r.MaxMembers, r.OneWay, r.SharesRequests = random.IntN(4), n%2 == 0, n%3 == 0
+		if n%5 < 2 {
+			r.deps.Members = &updatingMembers{watchedMembers: r.members}
+		}
 		for range 1 + random.IntN(5) {
 			batch := make([]string, 1+random.IntN(8))
 			for i := range batch {

@@ -43,7 +43,14 @@ func (s *Store) limitMarks(ctx context.Context, now time.Time) error {
 // already; an unknown identity is not a member. It returns the changes that must be sent, because the ledger has another membership or
 // is uncertain. A change that is older than what the ledger has is ignored.
 func (l *Ledger) Decide(ctx context.Context, a destination.Audience, changes []destination.Change) (send []destination.Change, err error) {
-	err = l.updateMembers(ctx, a, len(changes), func(i int) string { return changes[i].Identity }, func(c *ledgerUpdate) {
+	if len(changes) == 0 {
+		return nil, nil
+	}
+	identities := make([]string, len(changes))
+	for i := range changes {
+		identities[i] = changes[i].Identity
+	}
+	apply := func(c *ledgerUpdate) {
 		send = nil // of an attempt before
 		now := toMicros(time.Now())
 		for _, ch := range changes {
@@ -56,6 +63,10 @@ func (l *Ledger) Decide(ctx context.Context, a destination.Audience, changes []d
 				e.member, e.at, e.confirmed, e.changed = ch.Member, toMicros(ch.At), now, true
 			}
 		}
+	}
+	err = l.withAudienceLocked(ctx, a, len(identities), func(t *lockedAudience) error {
+		_, err := t.update(ctx, identities, apply)
+		return err
 	})
 	return send, err
 }

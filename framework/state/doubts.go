@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
-	"errors"
 	"math"
 	"slices"
 
@@ -48,27 +47,44 @@ func (l *Ledger) MarkUncertain(ctx context.Context, a destination.Audience, chan
 	}
 	sent := lastOfEach(changes)
 	return l.withAudienceLocked(ctx, a, 0, func(t *lockedAudience) error {
-		if allowed, err := l.store.hasVersion(ctx, t.tx, doubtsVersion); err != nil || !allowed {
-			return errors.Join(err, t.saveUncertain(ctx, sent))
-		}
 		doubts, _, err := readPending(ctx, t.tx, t.row.id, math.MaxInt64)
 		if err != nil {
 			return err
 		}
-		if len(doubts) >= maxDoubts {
-			err = t.moveDoubts(ctx, doubts)
-		} else {
-			err = removeReplaced(ctx, t.tx, doubts, sent)
-		}
-		if err == nil {
-			err = l.store.useVersion(ctx, t.tx, doubtsVersion)
-		}
-		if err != nil {
+		marked, err := t.tryMark(ctx, doubts, sent)
+		if marked || err != nil {
 			return err
 		}
-		_, err = t.tx.ExecContext(ctx, saveDoubt, t.row.id, encodeSent(sent))
-		return err
+		if len(doubts) < maxDoubts {
+			return t.saveUncertain(ctx, sent)
+		}
+		if err := t.moveDoubts(ctx, doubts); err != nil {
+			return err
+		}
+		return t.mark(ctx, nil, sent)
 	})
+}
+
+// tryMark adds a request in flight to those that there are, which are unchanged. It adds none if they have to move to the rows of their
+// identities first, or if the database may not have any.
+func (t *lockedAudience) tryMark(ctx context.Context, doubts []doubtRow, sent []sentChange) (marked bool, err error) {
+	allowed, err := t.l.store.hasVersion(ctx, t.tx, doubtsVersion)
+	if err != nil || !allowed || len(doubts) >= maxDoubts {
+		return false, err
+	}
+	return true, t.mark(ctx, doubts, sent)
+}
+
+// mark adds a request in flight, and removes those that it replaces.
+func (t *lockedAudience) mark(ctx context.Context, doubts []doubtRow, sent []sentChange) error {
+	if err := removeReplaced(ctx, t.tx, doubts, sent); err != nil {
+		return err
+	}
+	if err := t.l.store.useVersion(ctx, t.tx, doubtsVersion); err != nil {
+		return err
+	}
+	_, err := t.tx.ExecContext(ctx, saveDoubt, t.row.id, encodeSent(sent))
+	return err
 }
 
 // lastOfEach returns the last change of each identity, in the order of the primary key.
@@ -85,9 +101,12 @@ func compareSent(a, b sentChange) int { return cmp.Compare(a.identity, b.identit
 
 // removeReplaced deletes the doubts whose identities are all in a new one, as a request that is retried leaves them.
 func removeReplaced(ctx context.Context, tx *sql.Tx, doubts []doubtRow, sent []sentChange) error {
+	isKept := func(c sentChange) bool { _, ok := slices.BinarySearchFunc(sent, c, compareSent); return !ok }
 	for _, d := range doubts {
-		isReplaced := func(c sentChange) bool { _, ok := slices.BinarySearchFunc(sent, c, compareSent); return ok }
-		if err := d.remove(ctx, tx, isReplaced, len(d.changes)); err != nil {
+		if slices.ContainsFunc(d.changes, isKept) {
+			continue
+		}
+		if err := d.save(ctx, tx, nil); err != nil {
 			return err
 		}
 	}
@@ -97,25 +116,27 @@ func removeReplaced(ctx context.Context, tx *sql.Tx, doubts []doubtRow, sent []s
 // removeSaved removes the identities whose rows are saved from the doubts of the audience.
 func (c *ledgerUpdate) removeSaved(ctx context.Context, tx *sql.Tx) error {
 	isSaved := func(s sentChange) bool { e := c.rows[s.identity]; return e != nil && e.changed }
-	for _, d := range c.doubts {
-		if err := d.remove(ctx, tx, isSaved, 1); err != nil {
+	for i := range c.doubts {
+		d := &c.doubts[i]
+		rest := slices.DeleteFunc(d.changes, isSaved)
+		if len(rest) == len(d.changes) {
+			continue
+		}
+		if err := d.save(ctx, tx, rest); err != nil {
 			return err
 		}
+		d.changes = rest
 	}
 	return nil
 }
 
-// remove removes changes from the row if they are at least so many, and deletes an empty row.
-func (d *doubtRow) remove(ctx context.Context, tx *sql.Tx, isRemoved func(sentChange) bool, least int) error {
-	was := len(d.changes)
-	rest := slices.DeleteFunc(d.changes, isRemoved)
+// save replaces the changes of the row, and deletes it if there are none.
+func (d *doubtRow) save(ctx context.Context, tx *sql.Tx, changes []sentChange) error {
 	var err error
-	switch {
-	case was-len(rest) < least:
-	case len(rest) == 0:
+	if len(changes) == 0 {
 		_, err = tx.ExecContext(ctx, `DELETE FROM doubts WHERE audience = $1 AND id = $2`, d.audience, d.id)
-	default:
-		_, err = tx.ExecContext(ctx, `UPDATE doubts SET changes = $3 WHERE audience = $1 AND id = $2`, d.audience, d.id, encodeSent(rest))
+	} else {
+		_, err = tx.ExecContext(ctx, `UPDATE doubts SET changes = $3 WHERE audience = $1 AND id = $2`, d.audience, d.id, encodeSent(changes))
 	}
 	return err
 }
@@ -152,11 +173,12 @@ func (t *lockedAudience) moveDoubts(ctx context.Context, doubts []doubtRow) erro
 	if len(identities) == 0 {
 		return nil
 	}
-	return t.update(ctx, identities, func(c *ledgerUpdate) {
+	_, err := t.update(ctx, identities, func(c *ledgerUpdate) {
 		for _, e := range c.rows { // which have the doubts already
 			e.changed = true
 		}
 	})
+	return err
 }
 
 // saveUncertain marks identities in their rows.
@@ -165,12 +187,13 @@ func (t *lockedAudience) saveUncertain(ctx context.Context, sent []sentChange) e
 	for i, c := range sent {
 		identities[i] = c.identity
 	}
-	return t.update(ctx, identities, func(u *ledgerUpdate) {
+	_, err := t.update(ctx, identities, func(u *ledgerUpdate) {
 		for _, c := range sent {
 			e := u.member(c.identity)
 			e.doubt, e.sent, e.changed = true, c.at, true
 		}
 	})
+	return err
 }
 
 // encodeSent encodes changes: for each the length of its identity, the identity, and its time in microseconds less that of the change

@@ -16,6 +16,7 @@ import (
 var _ interface {
 	destination.State
 	destination.Members
+	destination.MemberUpdater
 } = (*Ledger)(nil)
 
 // audienceRow is one row of the table audiences.
@@ -211,7 +212,11 @@ func (l *Ledger) completeView(ctx context.Context, q querier, v *ledgerView, rec
 		if err != nil {
 			return err
 		}
-		recent.keep(v.audience, missing, rows)
+		if rows == nil {
+			recent.keepNone(v.audience)
+		} else {
+			recent.keep(v.audience, missing, rows)
+		}
 		maps.Copy(v.rows, rows)
 	}
 	if len(v.doubts) > 0 {
@@ -220,7 +225,7 @@ func (l *Ledger) completeView(ctx context.Context, q querier, v *ledgerView, rec
 	return nil
 }
 
-// readMembers returns the existing rows of identities.
+// readMembers returns the existing rows of identities; nil if the audience has no rows at all, and this may be kept in memory.
 func (l *Ledger) readMembers(ctx context.Context, q querier, a *audienceRow, identities []string) (rows map[string]*memberRow, err error) {
 	err = l.store.withMemberFiles(ctx, q, a.id, a.merged, func(files []*sortedfile.Reader) (err error) {
 		if len(files) == 0 {
@@ -235,6 +240,13 @@ func (l *Ledger) readMembers(ctx context.Context, q querier, a *audienceRow, ide
 
 // readTable returns the rows of identities in the table members.
 func (l *Ledger) readTable(ctx context.Context, q querier, audience int64, identities []string) (map[string]*memberRow, error) {
+	if l.store.keepsRecent() {
+		var any bool
+		err := q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM members WHERE audience = $1)`, audience).Scan(&any)
+		if err != nil || !any {
+			return nil, err
+		}
+	}
 	rows, err := q.QueryContext(ctx, l.store.dialect.query.Replace(`SELECT identity, member, doubt, turns, at, delivered, confirmed, sent
 		FROM members WHERE audience = $1 AND identity {listed}`), audience, l.store.dialect.list(identities))
 	if err != nil {

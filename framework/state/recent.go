@@ -27,6 +27,7 @@ type recentRows struct {
 	read     map[string]compactRow // without isKnown for identities that have no row
 
 	mergingSize int64 // bytes of the unmerged writes of merging
+	isNew       bool  // the audience has no rows but those of its unmerged writes
 }
 
 // recentOf returns the rows of an audience in memory.
@@ -99,7 +100,7 @@ func (r *recentRows) resetLocked(audience, merged int64) {
 	r.store.unmergedTotal.Add(-r.size - r.mergingSize)
 	r.store.readTotal.Add(int64(-len(r.read)))
 	r.audience, r.merged, r.seen, r.size, r.unmerged, r.read = audience, merged, merged, 0, nil, nil
-	r.merging, r.mergingSize, r.saving = nil, 0, false
+	r.merging, r.mergingSize, r.saving, r.isNew = nil, 0, false, false
 }
 
 // forget forgets a deleted audience.
@@ -133,6 +134,7 @@ func (r *recentRows) view(row *audienceRow, writes []unmergedWrite, after int64,
 	for _, identity := range identities {
 		c, exists := r.findLocked(identity)
 		switch {
+		case !exists && r.isNew:
 		case !exists:
 			missing = append(missing, identity)
 		case c.flags&isKnown != 0 && found[identity] == nil:
@@ -215,6 +217,13 @@ func (r *recentRows) keep(row *audienceRow, identities []string, rows map[string
 	r.store.readTotal.Add(int64(len(r.read) - before))
 }
 
+// keepNone keeps that an audience has no rows in the table members, nor in files, after a view.
+func (r *recentRows) keepNone(row *audienceRow) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.isNew = r.audience == row.id && r.merged == row.merged
+}
+
 // beginMerge moves the rows of the unmerged writes to those that are being merged. It returns nil if there are none.
 func (r *recentRows) beginMerge() *ledgerMerge {
 	r.mu.Lock()
@@ -260,5 +269,5 @@ func (r *recentRows) isMergingLocked(m *ledgerMerge) bool {
 func (r *recentRows) finishMergeLocked() {
 	r.store.unmergedTotal.Add(-r.mergingSize)
 	r.store.readTotal.Add(int64(len(r.merging) - len(r.read)))
-	r.merged, r.read, r.merging, r.mergingSize, r.saving = r.until, r.merging, nil, 0, false
+	r.merged, r.read, r.merging, r.mergingSize, r.saving, r.isNew = r.until, r.merging, nil, 0, false, false
 }

@@ -60,6 +60,9 @@ func (l *Ledger) deleteFiles(ctx context.Context, tx *sql.Tx) error {
 // not moved, because it is encrypted for its instance. Repeating a Rename changes nothing.
 func (l *Ledger) Rename(ctx context.Context, to string) error {
 	other := l.store.Ledger(to)
+	if other.instance == l.instance {
+		return nil // otherwise its audiences would be merged with themselves, and deleted
+	}
 	content, err := other.Content(ctx)
 	if err != nil {
 		return err
@@ -155,14 +158,17 @@ func (s *Store) decidedAt(statement string) string {
 }
 
 // mergeAudience moves the members of audience $1 to audience $2 and deletes audience $1. Every statement uses both parameters.
-// A mark of a sync is first written into the rows, because it does not hold for the rows of the other audience.
+// A mark of a sync is first written into the rows, because it does not hold for the rows of the other audience. The history of an identity
+// continues behind that of both.
 var mergeAudience = [...]string{
 	`UPDATE members SET at = a.decided, confirmed = a.decided FROM audiences a
 		WHERE a.id = members.audience AND a.id IN ($1, $2) AND members.at < a.decided AND (a.purged IS NULL OR members.at >= a.purged)`,
 	`UPDATE doubts SET audience = $2, id = id + (SELECT COALESCE(MAX(id), 0) FROM doubts WHERE audience = $2) WHERE audience = $1`,
+	`UPDATE members SET turns = o.turns FROM members o
+		WHERE o.audience = $1 AND members.audience = $2 AND o.identity = members.identity AND o.turns > members.turns`,
 	`INSERT INTO members (audience, identity, member, doubt, turns, at, delivered, confirmed, sent)
 		SELECT CAST($2 AS BIGINT), identity, member, doubt, turns, at, delivered, confirmed, sent FROM members WHERE audience = $1
-		ON CONFLICT (audience, identity) DO UPDATE SET member = excluded.member, doubt = excluded.doubt, turns = excluded.turns,
+		ON CONFLICT (audience, identity) DO UPDATE SET member = excluded.member, doubt = excluded.doubt,
 			at = excluded.at, delivered = excluded.delivered, confirmed = excluded.confirmed, sent = excluded.sent
 		WHERE excluded.at IS NOT NULL AND (members.at IS NULL OR {decided excluded} > {decided members})`,
 	`INSERT INTO history (audience, identity, slot, decided, at, member, outcome, reason)

@@ -332,6 +332,7 @@ func TestUnavailableDatabaseIsRetryable(t *testing.T) {
 		"Find": findErr, "Forget": l.Forget(ctx), "Get": getErr, "Lookup": errorOf(l.Lookup(ctx, "a", []string{"u"})), "MarkUncertain": l.MarkUncertain(ctx, a, changes),
 		"Purge": l.Purge(ctx, a, at(1)), "Put": l.Put(ctx, "k", "v"), "Record": l.Record(ctx, a, changes), "Rename": l.Rename(ctx, "other"),
 		"Retarget": l.Retarget(ctx, targetAt("one")), "Sizes": errorOf(l.Sizes(ctx)), "Swap": errorOf(l.Swap(ctx, "k", "", "v")), "Target": targetErr,
+		"Update":    l.Update(ctx, a, destination.MemberUpdate{Accepted: changes, Uncertain: changes}),
 		"Instances": errorOf(store.Instances(ctx)), "MarkAllUncertain": store.MarkAllUncertain(ctx), "Tokens.Get": errorOf(store.Tokens().Get(ctx, "main")),
 		"Tokens.Update": store.Tokens().Update(ctx, "main", func(_ context.Context, r oauth.Record) (oauth.Record, error) { return r, nil }),
 	} {
@@ -342,7 +343,7 @@ func TestUnavailableDatabaseIsRetryable(t *testing.T) {
 		}
 	}
 	for i := range reflect.TypeOf(l).NumMethod() {
-		assert.Contains(t, "Annotate Audience CheckTarget Claim Compare CompareStates Content Decide DecideAll Each EachChanged Find Forget Get Lookup MarkUncertain Memberships Purge Put Record Rename Retarget Sizes Swap Target",
+		assert.Contains(t, "Annotate Audience CheckTarget Claim Compare CompareStates Content Decide DecideAll Each EachChanged Find Forget Get Lookup MarkUncertain Memberships Purge Put Record Rename Retarget Sizes Swap Target Update",
 			reflect.TypeOf(l).Method(i).Name, "a new method of the ledger needs a line above")
 	}
 }

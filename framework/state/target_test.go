@@ -123,6 +123,7 @@ func TestRenameLedger(t *testing.T) {
 		require.NoError(t, err)
 		for range 2 { // a second time does nothing
 			require.NoError(t, old.Rename(t.Context(), "new"))
+			require.NoError(t, renamed.Rename(t.Context(), "new"))
 			assert.Equal(t, []destination.Record{{Known: true, Member: true, At: at(1)}, {Known: true, At: at(1)}}, look(t, renamed, "u1", "u2"))
 			value, ok, err := renamed.Get(t.Context(), "cohort")
 			require.NoError(t, err)

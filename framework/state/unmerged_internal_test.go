@@ -41,7 +41,7 @@ func ledgerStep(seed uint64) func(t *testing.T, s *Store) {
 		changes = append(changes, c)
 		notes = append(notes, destination.Note{Identity: c.Identity, At: c.At, Member: c.Member, Outcome: "refused", Reason: "r" + strconv.Itoa(random.IntN(9))})
 	}
-	kind, moment, erased := random.IntN(44), second(random.IntN(1000)), changes[0].Identity
+	kind, moment, erased := random.IntN(56), second(random.IntN(1000)), changes[0].Identity
 	return func(t *testing.T, s *Store) {
 		l := s.Ledger(instance)
 		var err error
@@ -70,11 +70,23 @@ func ledgerStep(seed uint64) func(t *testing.T, s *Store) {
 			_, err = s.TrimHistory(t.Context(), time.Now().Add(time.Hour))
 		case kind < 41:
 			err = errors.Join(s.Downgrade(t.Context()), s.Upgrade(t.Context()))
-		default:
+		case kind < 44:
 			err = l.settle(t.Context(), a.ID)
+		default:
+			n := min(int(moment.Unix()%7), len(changes))
+			err = updateLedger(t, l, a, destination.MemberUpdate{
+				Accepted: slices.Clone(changes[:n]), Notes: notes[:n/2], Uncertain: slices.Clone(changes[n/2:])})
 		}
 		require.NoError(t, err)
 	}
+}
+
+// updateLedger writes an update at once, or one part after the other if the ledger merges every write.
+func updateLedger(t *testing.T, l *Ledger, a destination.Audience, u destination.MemberUpdate) error {
+	if l.store.limits.unmerged > 0 {
+		return l.Update(t.Context(), a, u)
+	}
+	return errors.Join(l.Record(t.Context(), a, u.Accepted), l.Annotate(t.Context(), a, u.Notes), l.MarkUncertain(t.Context(), a, u.Uncertain))
 }
 
 // describeLedger describes all that a store has of an instance: what lookups return, and with all set also what is in its tables.

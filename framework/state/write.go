@@ -37,22 +37,50 @@ type historyRow struct {
 
 // Record records changes that the destination has accepted.
 func (l *Ledger) Record(ctx context.Context, a destination.Audience, changes []destination.Change) error {
-	return l.updateMembers(ctx, a, len(changes), func(i int) string { return changes[i].Identity }, func(c *ledgerUpdate) {
-		now := toMicros(time.Now())
-		for i := range changes {
-			c.applyChange(&changes[i], now)
-		}
-	})
+	return l.Update(ctx, a, destination.MemberUpdate{Accepted: changes})
 }
 
 // Annotate records why changes were not delivered.
 func (l *Ledger) Annotate(ctx context.Context, a destination.Audience, notes []destination.Note) error {
-	return l.updateMembers(ctx, a, len(notes), func(i int) string { return notes[i].Identity }, func(c *ledgerUpdate) {
-		now := time.Now().UnixMicro()
-		for _, n := range notes {
-			c.addHistory(c.member(n.Identity), historyRow{0, now, n.At.UnixMicro(), n.Member, n.Outcome, fault.Shorten(n.Reason, maxReason)})
+	return l.Update(ctx, a, destination.MemberUpdate{Notes: notes})
+}
+
+// Update implements destination.MemberUpdater with one transaction, unless the requests in flight have to move to the rows of their identities first.
+func (l *Ledger) Update(ctx context.Context, a destination.Audience, u destination.MemberUpdate) error {
+	identities := make([]string, 0, len(u.Accepted)+len(u.Notes))
+	for i := range u.Accepted {
+		identities = append(identities, u.Accepted[i].Identity)
+	}
+	for i := range u.Notes {
+		identities = append(identities, u.Notes[i].Identity)
+	}
+	if len(identities) == 0 {
+		return l.MarkUncertain(ctx, a, u.Uncertain)
+	}
+	sent, marked := lastOfEach(u.Uncertain), false
+	err := l.withAudienceLocked(ctx, a, len(identities), func(t *lockedAudience) error {
+		doubts, err := t.update(ctx, identities, func(c *ledgerUpdate) { c.apply(u) })
+		if err == nil && len(sent) > 0 {
+			marked, err = t.tryMark(ctx, doubts, sent)
 		}
+		return err
 	})
+	if err != nil || marked {
+		return err
+	}
+	return l.MarkUncertain(ctx, a, u.Uncertain)
+}
+
+// apply applies what has happened.
+func (c *ledgerUpdate) apply(u destination.MemberUpdate) {
+	now := toMicros(time.Now())
+	for i := range u.Accepted {
+		c.applyChange(&u.Accepted[i], now)
+	}
+	noted := now.Int64 + 1 // the history of an identity is in the order of these times
+	for _, n := range u.Notes {
+		c.addHistory(c.member(n.Identity), historyRow{0, noted, n.At.UnixMicro(), n.Member, n.Outcome, fault.Shorten(n.Reason, maxReason)})
+	}
 }
 
 // applyChange updates a member, unless the change is older than the recorded event.
@@ -103,18 +131,6 @@ func (c *ledgerUpdate) addHistory(e *memberRow, row historyRow) {
 	e.changed = true
 }
 
-// updateMembers reads the rows of n identities, lets f change them, and saves the changed rows, all with the audience locked.
-func (l *Ledger) updateMembers(ctx context.Context, a destination.Audience, n int, identity func(int) string, f func(*ledgerUpdate)) error {
-	if n == 0 {
-		return nil
-	}
-	identities := make([]string, n)
-	for i := range n {
-		identities[i] = identity(i)
-	}
-	return l.withAudienceLocked(ctx, a, n, func(t *lockedAudience) error { return t.update(ctx, identities, f) })
-}
-
 // lockedAudience is a transaction that has the row of an audience locked.
 type lockedAudience struct {
 	l        *Ledger
@@ -159,15 +175,16 @@ func (l *Ledger) newLockedAudience(ctx context.Context, tx *sql.Tx, id string, r
 	return &lockedAudience{l: l, tx: tx, id: id, row: row, deferred: deferred}, err
 }
 
-// update reads the rows of identities, lets f change them, and saves the changed rows.
-func (t *lockedAudience) update(ctx context.Context, identities []string, f func(*ledgerUpdate)) error {
+// update reads the rows of identities, lets f change them, and saves the changed rows. It returns the requests in flight afterwards. It is called
+// once in a transaction: it keeps in memory what it reads, which must be committed.
+func (t *lockedAudience) update(ctx context.Context, identities []string, f func(*ledgerUpdate)) ([]doubtRow, error) {
 	v, err := t.l.readView(ctx, t.tx, t.id, t.row, identities)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c := &ledgerUpdate{audienceRow: *t.row, rows: v.rows, doubts: v.doubts, seen: v.seen}
 	f(c)
-	return t.save(ctx, c)
+	return c.doubts, t.save(ctx, c)
 }
 
 // lockAudience locks and returns the row of an audience. It creates the row if needed, and updates its name.
