@@ -60,12 +60,18 @@ func newMessage(raw []byte, maxFuture time.Duration, keyOf func(event.Event) str
 	return m
 }
 
-// parseEvent parses a message. Text that is not UTF-8 is refused, since different ids would become the same.
+// parseEvent parses a message. Text that is not UTF-8 and damaged ids are refused, since different ids would become the same.
 func parseEvent(raw []byte) (event.Event, error) {
 	if !utf8.Valid(raw) {
 		return event.Event{}, errors.New("it is not valid UTF-8")
 	}
-	return event.Parse(raw)
+	e, err := event.Parse(raw)
+	if err == nil {
+		if reason := incoming.Unreadable(e); reason != "" {
+			return e, errors.New(reason)
+		}
+	}
+	return e, err
 }
 
 // idleWait is how long a batch waits if none of its messages may be tried yet. Without a wait, the pipeline would send it again at once,

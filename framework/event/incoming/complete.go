@@ -10,7 +10,7 @@ import (
 
 // Complete fills in what an event from a file, a form or a pipeline lacks, as if the server had received it: type (track, if the
 // event has a name), messageId, timestamp, originalTimestamp and receivedAt. Ids that are numbers become strings, ids of white space
-// empty, empty arrays in place of objects become objects, times in other formats become RFC 3339, and the write key is dropped. A timestamp that is blank or cannot be parsed is replaced by sentAt, otherwise by the
+// or false empty, empty arrays in place of objects become objects, times in other formats become RFC 3339, and the write key is dropped. A timestamp that is blank or cannot be parsed is replaced by sentAt, otherwise by the
 // event's own receivedAt, otherwise by received; one that is further than maxFuture after received is limited by event.LimitFuture. A
 // maxFuture of 0 means DefaultMaxFuture. A missing messageId is derived from the content, so the same event gets the same messageId each
 // time.
@@ -68,7 +68,7 @@ func changedMembers(v event.Value, received time.Time, maxFuture time.Duration) 
 	}
 	receipt, readable := changeReceipt(changes, v.Get("receivedAt"), received)
 	for _, key := range []string{"userId", "anonymousId"} {
-		if id := v.Get(key); id.Kind() == event.Number || id.Str() != "" && idText(id).Str() == "" {
+		if id := v.Get(key); id.Kind() == event.Number || id.Kind() == event.False || id.Str() != "" && idText(id).Str() == "" {
 			changes[key] = idText(id)
 		}
 	}

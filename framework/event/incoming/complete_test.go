@@ -141,7 +141,7 @@ func TestCompleteAgreesWithTheServer(t *testing.T) {
 		`"2026-01-02T12:01:30Z"`, `"soon"`, `" "`, `""`, `false`, `{"a":1}`, `null`, `"0001-01-01T00:00:00Z"`}
 	sents := []string{``, `,"sentAt":"2026-01-02T12:00:00Z"`, `,"sentAt":"2026-01-02T11:59:55Z"`, `,"sentAt":null`, `,"sentAt":"0001-01-01T00:00:00Z"`}
 	users := []string{`"userId":"u"`, `"userId":7`, `"anonymousId":1.50,"userId":""`, `"anonymousId":"a","userId":null,"writeKey":"secret"`, `"userId":"u","originalTimestamp":null,"integrations":null,"context":{"a":null}`,
-		`"userId":" ","anonymousId":"a","properties":[],"integrations":[]`}
+		`"userId":" ","anonymousId":"a","properties":[],"integrations":[]`, `"userId":false,"anonymousId":"a"`}
 	for _, user := range users {
 		for _, id := range ids {
 			for _, at := range times {
@@ -174,4 +174,22 @@ func compareWithServer(t *testing.T, text string) {
 		require.True(t, event.Equal(value, served.Value.Get(key)) || key == "messageId" || value.Kind() == event.Null, "%s: %s is %s", text, key, value.JSON())
 	}
 	require.True(t, strings.HasPrefix(completed.Get("messageId").Str(), "landfall-") || completed.Get("messageId").Str() == e.Value().Get("messageId").Text(), text)
+}
+
+// TestUnreadableEvents checks that an event from a file is refused for a damaged id, but not for what it lacks.
+func TestUnreadableEvents(t *testing.T) {
+	for text, want := range map[string]string{
+		`{}`:                                       "",
+		`{"userId":null}`:                          "",
+		`{"userId":false,"anonymousId":7}`:         "",
+		`{"userId":"u\ufffd"}`:                     "userId has a character that was lost in a conversion (U+FFFD), or is not valid UTF-8: send the event in UTF-8",
+		`{"anonymousId":"\ud800"}`:                 "anonymousId has a character that was lost in a conversion (U+FFFD), or is not valid UTF-8: send the event in UTF-8",
+		`{"userId":-1e999}`:                        "userId is a number beyond the range of numbers: send it as a string",
+		`{"groupId":{"id":1}}`:                     "groupId should be a string but is an object",
+		`{"batch":[{"type":"page"}],"sentAt":"x"}`: "it is a batch: each event should stand by itself",
+		`{"type":"track","event":"A","batch":[1]}`: "",
+		`{"batch":"7"}`:                            "",
+	} {
+		assert.Equal(t, want, incoming.Unreadable(parse(t, text)), text)
+	}
 }

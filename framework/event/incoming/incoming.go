@@ -236,12 +236,12 @@ func orNewID(v event.Value, unique func() string) event.Value {
 	return event.NewString("landfall-" + unique())
 }
 
-// idText returns a numeric id as a string, as Segment stores it, and an id of white space as an empty one, because it names no user.
+// idText returns a numeric id as a string, as Segment stores it, and an id of white space or false as an empty one, because it names no user.
 func idText(v event.Value) event.Value {
 	switch {
 	case v.Kind() == event.Number:
 		return event.NewString(v.Text())
-	case v.IsString() && v.Str() != "" && strings.TrimSpace(v.Str()) == "":
+	case v.Kind() == event.False, v.IsString() && v.Str() != "" && strings.TrimSpace(v.Str()) == "":
 		return event.NewString("")
 	}
 	return v
@@ -308,14 +308,8 @@ func (c *clientMembers) check(kind string) string {
 	if !isID(c.userID) && !isID(c.anonymousID) {
 		return "userId or anonymousId should be a string: one of them is needed"
 	}
-	for i, id := range [...]event.Value{c.userID, c.anonymousID, c.groupID, c.previousID} { // different ids would become the same
-		name := [...]string{"userId", "anonymousId", "groupId", "previousId"}[i]
-		if strings.ContainsRune(id.Str(), utf8.RuneError) {
-			return name + " has a character that was lost in a conversion (U+FFFD), or is not valid UTF-8: send the event in UTF-8"
-		}
-		if id.Kind() == event.Number && strings.HasSuffix(id.Text(), "Infinity") {
-			return name + " is a number beyond the range of numbers: send it as a string"
-		}
+	if reason := c.checkIDs(); reason != "" {
+		return reason
 	}
 	for i, o := range [...]event.Value{c.properties, c.traits, c.context, c.integrations} {
 		if o.Exists() && o.Kind() != event.Object {
@@ -323,6 +317,37 @@ func (c *clientMembers) check(kind string) string {
 		}
 	}
 	return ""
+}
+
+// checkIDs returns why an id is damaged, so that different users would become the same, or "".
+func (c *clientMembers) checkIDs() string {
+	for i, id := range [...]event.Value{c.userID, c.anonymousID, c.groupID, c.previousID} {
+		name := [...]string{"userId", "anonymousId", "groupId", "previousId"}[i]
+		switch id.Kind() {
+		case event.String:
+			if strings.ContainsRune(id.Str(), utf8.RuneError) {
+				return name + " has a character that was lost in a conversion (U+FFFD), or is not valid UTF-8: send the event in UTF-8"
+			}
+		case event.Number:
+			if strings.HasSuffix(id.Text(), "Infinity") {
+				return name + " is a number beyond the range of numbers: send it as a string"
+			}
+		case event.True, event.Array, event.Object:
+			return name + " should be a string but is " + id.Kind().WithArticle()
+		}
+	}
+	return ""
+}
+
+// Unreadable returns why an event from a file or a pipeline is refused, or "" if it is not: it has a damaged id, or is a batch of events. Unlike
+// for Refusal, it need not be complete, since the subscriptions decide what it needs.
+func Unreadable(e event.Event) string {
+	v := e.Value()
+	if v.Get("batch").Kind() == event.Array && !v.Get("type").Exists() && !v.Get("event").Exists() {
+		return "it is a batch: each event should stand by itself"
+	}
+	c := clientMembers{userID: v.Get("userId"), anonymousID: v.Get("anonymousId"), groupID: v.Get("groupId"), previousID: v.Get("previousId")}
+	return c.checkIDs()
 }
 
 // checkType returns what an event of a type lacks, or "".

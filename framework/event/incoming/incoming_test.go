@@ -48,7 +48,7 @@ func TestNormalize(t *testing.T) {
 		},
 		"empty arrays in place of objects, and ids of white space": {
 			incoming.Request{},
-			`{"type":"page","messageId":"m","userId":" ","anonymousId":"a","properties":[],"traits":{"list":[]},"context":[],"integrations":[],"other":[]}`,
+			`{"type":"page","messageId":"m","userId":false,"anonymousId":"a","properties":[],"traits":{"list":[]},"context":[],"integrations":[],"other":[]}`,
 			`{"type":"page","messageId":"m","userId":"","anonymousId":"a","properties":{},"traits":{"list":[]},"other":[],"context":{},"integrations":{},` +
 				`"timestamp":"2026-01-02T12:00:00.000Z","receivedAt":"2026-01-02T12:00:00.000Z"}`,
 		},
@@ -88,6 +88,9 @@ func TestNormalizeRefuses(t *testing.T) {
 		`{"type":"page","userId":" \t","anonymousId":"\u00a0"}`:              noUser,
 		`{"type":"page","userId":1e400}`:                                     "userId is a number beyond the range of numbers: send it as a string",
 		`{"type":"group","userId":"u","groupId":" "}`:                        "groupId should be a string, for a group",
+		`{"type":"page","userId":["u"],"anonymousId":"a"}`:                   "userId should be a string but is an array",
+		`{"type":"page","userId":true,"anonymousId":"a"}`:                    "userId should be a string but is a boolean",
+		`{"type":"page","userId":false}`:                                     noUser,
 		`{"type":"page","userId":["u"]}`:                                     noUser,
 		`{"type":"page","userId":"M\ufffdller"}`:                             "userId has a character that was lost in a conversion (U+FFFD), or is not valid UTF-8: send the event in UTF-8",
 		`{"type":"page","userId":"u\ud800"}`:                                 "userId has a character that was lost in a conversion (U+FFFD), or is not valid UTF-8: send the event in UTF-8",

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/event/incoming"
 	"github.com/landfall-dev/landfall/internal/pool"
 )
 
@@ -70,7 +71,13 @@ func parseLine(raw []byte) (event.Event, error) {
 	if !utf8.Valid(raw) {
 		return event.Event{}, errNoUTF8
 	}
-	return event.Parse(raw)
+	e, err := event.Parse(raw)
+	if err == nil {
+		if reason := incoming.Unreadable(e); reason != "" {
+			return e, errors.New(reason)
+		}
+	}
+	return e, err
 }
 
 // lineReader reads lines of any length. A line is a slice of the block that it was read into, and keeps that block in memory. Memory is

@@ -106,3 +106,21 @@ func TestInputErrors(t *testing.T) {
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(into []byte) (int, error) { return f(into) }
+
+// TestLinesOfDamagedIDs checks that a line whose id was damaged, or which is a batch, is no event.
+func TestLinesOfDamagedIDs(t *testing.T) {
+	for line, want := range map[string]string{
+		"{\"type\":\"page\",\"userId\":\"ren\xe9\"}":  errNoUTF8.Error(),
+		`{"type":"page","userId":"ren\ufffd"}`:        "userId has a character that was lost in a conversion (U+FFFD), or is not valid UTF-8: send the event in UTF-8",
+		`{"type":"page","userId":["u"]}`:              "userId should be a string but is an array",
+		`{"batch":[{"type":"page","userId":"u"}]}`:    "it is a batch: each event should stand by itself",
+		`{"type":"page","properties":{"a":"\ufffd"}}`: "",
+	} {
+		_, err := parseLine([]byte(line))
+		if want == "" {
+			assert.NoError(t, err, line)
+		} else {
+			assert.EqualError(t, err, want, line)
+		}
+	}
+}
