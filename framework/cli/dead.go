@@ -92,7 +92,8 @@ func (c *queueClient) checkKnownInstance(id string) error {
 	return usageErrorf("there is no instance %q in the config, which has %s", id, strings.Join(c.instanceIDs, ", "))
 }
 
-// parseMoment reads an age such as 2h, or a time in any form that events may have. A time without a zone is in UTC.
+// parseMoment reads an age such as 2h, or a time in any form that events may have. A time without a zone is in UTC. A small number is refused: it is
+// an age without its unit, and would select everything as a time.
 func parseMoment(flag, text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -100,7 +101,8 @@ func parseMoment(flag, text string) (time.Time, error) {
 	if age, err := time.ParseDuration(text); err == nil {
 		return time.Now().Add(-age), nil
 	}
-	if t, ok := event.ParseTime(text); ok {
+	isNumber := strings.Trim(text, "0123456789") == ""
+	if t, ok := event.ParseTime(text); ok && (!isNumber || t.Year() >= 2000) {
 		return t, nil
 	}
 	return time.Time{}, usageErrorf("%s should be a date such as 2026-01-02T15:04:05Z or an age such as 2h but is %q", flag, text)

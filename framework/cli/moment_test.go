@@ -25,6 +25,8 @@ func TestReadMoment(t *testing.T) {
 	got, err := parseMoment("--since", "2h")
 	require.NoError(t, err)
 	assert.WithinDuration(t, time.Now().Add(-2*time.Hour), got, time.Minute)
-	_, err = parseMoment("--since", "yesterday")
-	assert.ErrorContains(t, err, "--since should be a date such as")
+	for _, text := range []string{"yesterday", "24", "90", "1440", "86400"} { // the numbers would be times long before all events
+		_, err = parseMoment("--since", text)
+		assert.ErrorContains(t, err, "--since should be a date such as", text)
+	}
 }

@@ -85,7 +85,7 @@ func (s *Server) requireAccess(browserAllowed bool, next http.HandlerFunc) http.
 			err = access.ErrUnauthorized
 		}
 		if err != nil {
-			s.denyAccess(w, err)
+			s.denyAccess(w, r, err)
 			return
 		}
 		next(w, r.WithContext(access.WithActor(r.Context(), actor)))
@@ -93,7 +93,7 @@ func (s *Server) requireAccess(browserAllowed bool, next http.HandlerFunc) http.
 }
 
 // denyAccess responds to a request that is not authenticated.
-func (s *Server) denyAccess(w http.ResponseWriter, err error) {
+func (s *Server) denyAccess(w http.ResponseWriter, r *http.Request, err error) {
 	var limited *access.LimitedError
 	if errors.As(err, &limited) {
 		limited.SetRetryAfter(w.Header())
@@ -101,8 +101,11 @@ func (s *Server) denyAccess(w http.ResponseWriter, err error) {
 		return
 	}
 	message := "this needs the admin key as a bearer token"
-	if !s.Guard.HasKey() {
+	switch {
+	case !s.Guard.HasKey():
 		message = "no admin key is set, so only programs on the server's machine have access: send the request to localhost, with the header " + markHeader + ": 1"
+	case access.Bearer(r) != "":
+		message = "this is not the server's admin key"
 	}
 	w.Header().Set("WWW-Authenticate", "Bearer")
 	writeError(w, http.StatusUnauthorized, errors.New(message))

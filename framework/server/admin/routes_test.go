@@ -71,6 +71,25 @@ func TestEveryRouteNeedsAccess(t *testing.T) {
 	}
 }
 
+// TestReasonsOfDeniedAccess checks what a request is told that has no key, a wrong one, or one for a server without a key.
+func TestReasonsOfDeniedAccess(t *testing.T) {
+	for _, c := range []struct{ key, from, bearer, want string }{
+		{"right", "127.0.0.1:5000", "", "this needs the admin key as a bearer token"},
+		{"right", "127.0.0.1:5000", "wrong", "this is not the server's admin key"},
+		{"", "192.0.2.7:5000", "wrong", "no admin key is set, so only programs on the server's machine have access"},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/admin/status", nil)
+		r.Host, r.RemoteAddr = "127.0.0.1:8081", c.from
+		if c.bearer != "" {
+			r.Header.Set("Authorization", "Bearer "+c.bearer)
+		}
+		w := httptest.NewRecorder()
+		handler(c.key, &bytes.Buffer{}).ServeHTTP(w, r)
+		assert.Equal(t, http.StatusUnauthorized, w.Code)
+		assert.Contains(t, w.Body.String(), c.want)
+	}
+}
+
 // TestMissingParts checks that a program without a part of the server says so, instead of failing.
 func TestMissingParts(t *testing.T) {
 	s := admin.Server{Guard: access.NewGuard(access.Config{AllowLocal: true, Log: slog.New(slog.DiscardHandler)})}
