@@ -70,9 +70,22 @@ func (c *instanceFlags) open(ctx context.Context, has func(instances.Instance) b
 	if err := c.target.reachSandbox(ctx, list); err != nil {
 		return err
 	}
+	if err := c.choose(has, what); err != nil || c.reads {
+		return err
+	}
+	c.warnConfig(cfg, c.chosen)
+	if sandbox != c.target.SandboxName() {
+		return nil
+	}
+	h.Use = instances.ClaimLedgers
+	return h.UseLedgers(cfg, []instances.Instance{c.chosen})
+}
+
+// choose sets the instance that open describes.
+func (c *instanceFlags) choose(has func(instances.Instance) bool, what string) error {
 	var ids []string
 	found := false
-	for _, in := range list {
+	for _, in := range c.list {
 		if !has(in) {
 			continue
 		}
@@ -81,9 +94,6 @@ func (c *instanceFlags) open(ctx context.Context, has func(instances.Instance) b
 			c.chosen, found = in, true
 		}
 	}
-	if found && !c.reads {
-		c.warnConfig(cfg, c.chosen)
-	}
 	switch {
 	case len(ids) == 0:
 		return fmt.Errorf("%s has no enabled instance of %s", c.config, what)
@@ -91,9 +101,6 @@ func (c *instanceFlags) open(ctx context.Context, has func(instances.Instance) b
 		return usageErrorf("there is no instance %q%s", c.instance, fault.DidYouMean(c.instance, ids))
 	case c.instance == "" && len(ids) > 1:
 		return usageErrorf("say which instance: --instance %s", strings.Join(ids, " or --instance "))
-	case !c.reads && sandbox == c.target.SandboxName():
-		h.Use = instances.ClaimLedgers
-		return h.UseLedgers(cfg, []instances.Instance{c.chosen})
 	}
 	return nil
 }

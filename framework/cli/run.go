@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -12,7 +13,6 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/event/identifier"
-	"github.com/landfall-dev/landfall/framework/files/s3file"
 	"github.com/landfall-dev/landfall/framework/files/stream"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
@@ -62,11 +62,7 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	if err := c.target.check(); err != nil {
 		return err
 	}
-	beside := file
-	if s3file.IsURL(file) {
-		beside = "-"
-	}
-	path, err := findConfig(c.config, beside)
+	path, err := findConfig(c.config, file)
 	if err != nil {
 		return err
 	}
@@ -105,19 +101,27 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	reading := newProgress(input, time.Now())
 	c.report = newReporter(c.streams, c.json, reading)
 	c.report.printHeader(c.target.Description(), list)
-	times := replacedTimes{received: time.Now(), maxFuture: cfg.Server.MaxFuture}
-	work := stream.Config{Plans: plansOf(list), OnEvent: c.report.addEvent, Complete: times.complete, Suppressed: suppressed.HasUserOf}
+	work := stream.Config{Plans: plansOf(list), OnEvent: c.report.addEvent, Suppressed: suppressed.HasUserOf}
 	if c.target.DryRun || c.target.Sandbox && shareRemote(list) {
 		work.Parallel = 1 // requests are shown, or have an effect on each other, in their order
 	}
-	runner := stream.New(work)
-	if err := runner.Run(ctx, textfile.NewReader(reading)); err != nil {
+	if err := c.deliverEvents(ctx, work, reading, cfg.Server.MaxFuture); err != nil {
 		return describeReadError(file, err)
 	}
-	if text := times.warning(); text != "" {
-		c.warn(text)
-	}
 	return c.reportResult(ctx, list)
+}
+
+// deliverEvents completes the events of a text, delivers them, and warns of times that were replaced.
+func (c *runCommand) deliverEvents(ctx context.Context, work stream.Config, text io.Reader, maxFuture time.Duration) error {
+	times := replacedTimes{received: time.Now(), maxFuture: maxFuture}
+	work.Complete = times.complete
+	if err := stream.New(work).Run(ctx, textfile.NewReader(text)); err != nil {
+		return err
+	}
+	if warning := times.warning(); warning != "" {
+		c.warn(warning)
+	}
+	return nil
 }
 
 // describeReadError returns an error of reading events with the name of the file and what was not sent.

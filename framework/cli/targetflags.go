@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/files/s3file"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 )
 
@@ -51,10 +52,14 @@ func (t *target) check() error {
 	return nil
 }
 
-// findConfig returns the config to use: the given one, otherwise the one beside a file, which is - for standard input.
+// findConfig returns the config to use: the given one, otherwise the one beside a file of events. Beside standard input (-) and an object of S3, that is
+// the one in the current directory.
 func findConfig(given, beside string) (string, error) {
 	if given != "" {
 		return given, nil
+	}
+	if s3file.IsURL(beside) {
+		beside = "-"
 	}
 	path := filepath.Join(filepath.Dir(beside), configFile)
 	if _, err := os.Stat(path); err == nil {
