@@ -9,6 +9,7 @@ package event
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"unsafe"
 )
 
@@ -92,5 +93,10 @@ func (e *SyntaxError) Error() string {
 	if e.Whole {
 		return e.Message
 	}
-	return fmt.Sprintf("%s at byte %d", e.Message, e.Offset)
+	what, advice, found := strings.Cut(e.Message, ": ")
+	text := fmt.Sprintf("%s at byte %d", what, e.Offset)
+	if found {
+		text += ": " + advice
+	}
+	return text
 }

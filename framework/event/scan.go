@@ -301,7 +301,7 @@ func (s *scanner) scanNumber() error {
 	if s.pos < len(s.text) && s.text[s.pos] == '0' {
 		s.pos++
 		if s.pos < len(s.text) && s.text[s.pos]-'0' <= 9 {
-			return s.syntaxError("a number begins with no 0 before another digit")
+			return s.syntaxError("a number must not have a leading zero")
 		}
 	} else if s.scanDigits() == 0 {
 		return s.syntaxError("expected a digit")

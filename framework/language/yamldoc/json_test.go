@@ -20,7 +20,7 @@ func TestJSONFilesAreJSON(t *testing.T) {
 		`{a: 1}`:                          "1:2: this is not JSON: expected a key in quotes",
 		"a: 1\n":                          "1:1: this is not JSON: a word without quotes: texts are written in double quotes, and the only words are true, false and null",
 		`{"a": NaN}`:                      "1:7: this is not JSON: a word without quotes: texts are written in double quotes, and the only words are true, false and null",
-		`{"ä": 01}`:                       "1:8: this is not JSON: a number begins with no 0 before another digit",
+		`{"ä": 01}`:                       "1:8: this is not JSON: a number must not have a leading zero",
 		`{"a": 0x1F}`:                     "1:8: this is not JSON: expected a comma or } after a member",
 		`{"a": +1}`:                       "1:7: this is not JSON: a number begins with a digit or a minus sign",
 		`{"a": "\q"}`:                     "1:9: this is not JSON: unknown escape in a string",
