@@ -11,8 +11,11 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// maxTime is how long a browser lives at most.
-const maxTime = 6 * time.Minute
+// How long a browser may take to start, and how long it lives at most.
+const (
+	maxStart = 2 * time.Minute
+	maxTime  = 8 * time.Minute
+)
 
 // Start starts a browser with an empty profile, and returns the context of its first tab for chromedp. The browser ends with the test. Start
 // skips the test if no Chromium is installed.
@@ -28,7 +31,7 @@ func Start(t *testing.T) context.Context {
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.WindowSize(1280, 900))
+		chromedp.WindowSize(1280, 900), chromedp.WSURLReadTimeout(maxStart))
 	ctx, cancel := context.WithTimeout(context.Background(), maxTime)
 	ctx, endProcess := chromedp.NewExecAllocator(ctx, options...)
 	ctx, end := chromedp.NewContext(ctx, chromedp.WithErrorf(t.Logf))
