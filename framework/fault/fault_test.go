@@ -62,3 +62,10 @@ func TestNearest(t *testing.T) {
 		assert.Empty(t, fault.Nearest("run", []string{name}), name)
 	}
 }
+
+// TestProblemsOfLaterChecks checks that a later check adds no problem at a place that has one, and all that it finds elsewhere or without a place.
+func TestProblemsOfLaterChecks(t *testing.T) {
+	list := fault.Problems{{Pointer: "/key", Message: "is not set"}, {Message: "first"}}
+	list.AddNew(fault.Problems{{Pointer: "/key", Message: "is required"}, {Pointer: "/url", Message: "a"}, {Pointer: "/url", Message: "b"}, {Message: "second"}})
+	assert.EqualError(t, list, "/key is not set\nfirst\n/url a\n/url b\nsecond")
+}

@@ -83,8 +83,8 @@ func isPathText(text string) bool {
 	return ok && slices.Contains(eventMembers(), key) && (deep || !strings.ContainsAny(rest, " \t\n"))
 }
 
-// checkSpelling finds texts that look like paths, and paths whose first key is not a member of events but resembles one. Items of an @arrayPath have members of their
-// own.
+// checkSpelling finds texts that look like paths, and paths whose first key is not a member of events but resembles one. Items of an
+// @arrayPath have members of their own.
 func checkSpelling(v event.Value, place string, found *fault.Problems) {
 	if text := v.Str(); place != "" && isPathText(text) {
 		found.Add(place, `is the text %q for every event: to read the event, write {"@path": %q}`, text, text)

@@ -8,12 +8,12 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// Complete fills in what an event from a file, a form or a pipeline lacks, as if the server had received it: type (track, if the
-// event has a name), messageId, timestamp, originalTimestamp and receivedAt. Ids that are numbers become strings, ids of white space
-// or false empty, empty arrays in place of objects become objects, times in other formats become RFC 3339, and the write key is dropped. A timestamp that is blank or cannot be parsed is replaced by sentAt, otherwise by the
-// event's own receivedAt, otherwise by received; one that is further than maxFuture after received is limited by event.LimitFuture. A
-// maxFuture of 0 means DefaultMaxFuture. A missing messageId is derived from the content, so the same event gets the same messageId each
-// time.
+// Complete fills in what an event from a file, a form or a pipeline lacks, as if the server had received it: type (track, if the event has
+// a name), messageId, timestamp, originalTimestamp and receivedAt. Ids that are numbers become strings, those that are false or white space
+// become empty, empty arrays in place of objects become objects, times in other formats become RFC 3339, and the write key is dropped. A
+// timestamp that is blank or cannot be parsed is replaced by sentAt, otherwise by the event's own receivedAt, otherwise by received; one
+// that is further than maxFuture after received is limited by event.LimitFuture. A maxFuture of 0 means DefaultMaxFuture. A missing
+// messageId is derived from the content, so the same event gets the same messageId each time.
 //
 // Unlike the server, it does not correct the client's clock by sentAt: how long the event has been in transit is not known.
 func Complete(e event.Event, received time.Time, maxFuture time.Duration) event.Event {
