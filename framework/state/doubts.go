@@ -1,7 +1,6 @@
 package state
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/binary"
@@ -45,7 +44,7 @@ func (l *Ledger) MarkUncertain(ctx context.Context, a destination.Audience, chan
 	if len(changes) == 0 {
 		return nil
 	}
-	sent := lastOfEach(changes)
+	sent := sentChanges(changes)
 	return l.withAudienceLocked(ctx, a, 0, func(t *lockedAudience) error {
 		doubts, _, err := readPending(ctx, t.tx, t.row.id, math.MaxInt64)
 		if err != nil {
@@ -87,21 +86,25 @@ func (t *lockedAudience) mark(ctx context.Context, doubts []doubtRow, sent []sen
 	return err
 }
 
-// lastOfEach returns the last change of each identity, in the order of the primary key.
-func lastOfEach(changes []destination.Change) []sentChange {
+// sentChanges returns changes as a request in flight has them. Of several of an identity the last one counts.
+func sentChanges(changes []destination.Change) []sentChange {
 	sent := make([]sentChange, len(changes))
 	for i, c := range changes {
-		sent[len(changes)-1-i] = sentChange{c.Identity, sentMicros(c.At)}
+		sent[i] = sentChange{c.Identity, sentMicros(c.At)}
 	}
-	slices.SortStableFunc(sent, compareSent)
-	return slices.CompactFunc(sent, func(a, b sentChange) bool { return a.identity == b.identity })
+	return sent
 }
-
-func compareSent(a, b sentChange) int { return cmp.Compare(a.identity, b.identity) }
 
 // removeReplaced deletes the doubts whose identities are all in a new one, as a request that is retried leaves them.
 func removeReplaced(ctx context.Context, tx *sql.Tx, doubts []doubtRow, sent []sentChange) error {
-	isKept := func(c sentChange) bool { _, ok := slices.BinarySearchFunc(sent, c, compareSent); return !ok }
+	if len(doubts) == 0 {
+		return nil
+	}
+	replaced := make(map[string]bool, len(sent))
+	for _, c := range sent {
+		replaced[c.identity] = true
+	}
+	isKept := func(c sentChange) bool { return !replaced[c.identity] }
 	for _, d := range doubts {
 		if slices.ContainsFunc(d.changes, isKept) {
 			continue

@@ -1,10 +1,12 @@
 package state
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -71,7 +73,7 @@ func (w unmergedWrite) decode(withHistory bool, f func(identity string, c compac
 // readPending returns, from one snapshot, the requests of an audience in flight and the rows of its unmerged writes after an id, oldest first.
 func readPending(ctx context.Context, q querier, audience, after int64) (doubts []doubtRow, writes []unmergedWrite, err error) {
 	rows, err := q.QueryContext(ctx, `SELECT 0 AS kind, id, changes FROM doubts WHERE audience = $1
-		UNION ALL SELECT 1, id, changes FROM unmerged WHERE audience = $1 AND id > $2 ORDER BY 1, 2`, audience, after)
+		UNION ALL SELECT 1, id, changes FROM unmerged WHERE audience = $1 AND id > $2`, audience, after)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -92,6 +94,8 @@ func readPending(ctx context.Context, q querier, audience, after int64) (doubts 
 		}
 		doubts = append(doubts, doubtRow{audience, id, changes})
 	}
+	slices.SortFunc(doubts, func(a, b doubtRow) int { return cmp.Compare(a.id, b.id) }) // in the database, sorting would copy the changes
+	slices.SortFunc(writes, func(a, b unmergedWrite) int { return cmp.Compare(a.id, b.id) })
 	return doubts, writes, rows.Err()
 }
 

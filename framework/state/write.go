@@ -57,7 +57,7 @@ func (l *Ledger) Update(ctx context.Context, a destination.Audience, u destinati
 	if len(identities) == 0 {
 		return l.MarkUncertain(ctx, a, u.Uncertain)
 	}
-	sent, marked := lastOfEach(u.Uncertain), false
+	sent, marked := sentChanges(u.Uncertain), false
 	err := l.withAudienceLocked(ctx, a, len(identities), func(t *lockedAudience) error {
 		doubts, err := t.update(ctx, identities, func(c *ledgerUpdate) { c.apply(u) })
 		if err == nil && len(sent) > 0 {
