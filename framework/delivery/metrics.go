@@ -43,7 +43,7 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 	}
 	m := &Metrics{
 		verdicts: counter("verdicts_total", "Verdicts on events, by instance, action, subscription and outcome.", "instance", "action", "subscription", "outcome"),
-		skipped:  counter("skipped_total", "Events that were skipped, by cause; the reason is the cause in words, sometimes with details.", "instance", "action", "subscription", "cause", "reason"),
+		skipped:  counter("skipped_total", "Events that were skipped, by cause; the reason is the cause in words, sometimes with details. An instance has 100 reasons at most; further ones count as their cause.", "instance", "action", "subscription", "cause", "reason"),
 		retries:  counter("retries_total", "Retries of events.", "instance", "action", "subscription"),
 		expired:  counter("dead_letters_expired_total", "Dead letters that were deleted at a limit: age or size.", "bound"),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -132,8 +132,34 @@ func (p *partition) countVerdictLocked(outcome, subscription string, cause fault
 	}
 	counter.Inc()
 	if outcome == countSkipped {
-		m.skipped.WithLabelValues(id, action, subscription, string(cause), reason).Inc()
+		w.skipCounterLocked(skipKind{subscription, cause, reason}).Inc()
 	}
+}
+
+// skipKind is what distinguishes the counters of an instance's skipped events.
+type skipKind struct {
+	subscription string
+	cause        fault.Cause
+	reason       string
+}
+
+// maxSkipReasons is how many counters an instance has for skipped events before it counts further ones by their cause only: the reasons of a
+// destination may name what an event has, such as an id.
+const maxSkipReasons = 100
+
+// skipCounterLocked returns the counter of skipped events of a kind.
+func (w *worker) skipCounterLocked(k skipKind) prometheus.Counter {
+	counter, ok := w.skipped[k]
+	if ok {
+		return counter
+	}
+	if text := k.cause.Text(); len(w.skipped) >= maxSkipReasons && k.reason != text {
+		k.reason = text
+		return w.skipCounterLocked(k)
+	}
+	counter = w.runner.metrics.skipped.WithLabelValues(w.id, w.actions[k.subscription], k.subscription, string(k.cause), k.reason)
+	w.skipped[k] = counter
+	return counter
 }
 
 // unmatchedOutcome returns the outcome of an event without tasks: no subscription matches it, or err tells why it was not mapped.

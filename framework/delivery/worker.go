@@ -45,11 +45,12 @@ type worker struct {
 	stopping      bool
 	retries       int64
 	counters      map[verdictKind]prometheus.Counter // of verdicts that occurred
+	skipped       map[skipKind]prometheus.Counter    // likewise, of skipped events
 	sending       map[*dispatch.Batch[*task]]struct{}
 }
 
 func newWorker(r *Runner, in Instance) *worker {
-	w := &worker{runner: r, id: in.Plan.ID(), instance: in, actions: map[string]string{}, partitions: map[int]*partition{}, sending: map[*dispatch.Batch[*task]]struct{}{}, counters: map[verdictKind]prometheus.Counter{}}
+	w := &worker{runner: r, id: in.Plan.ID(), instance: in, actions: map[string]string{}, partitions: map[int]*partition{}, sending: map[*dispatch.Batch[*task]]struct{}{}, counters: map[verdictKind]prometheus.Counter{}, skipped: map[skipKind]prometheus.Counter{}}
 	for _, id := range in.Sources {
 		if w.sources == nil {
 			w.sources = map[string]bool{}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -458,4 +459,32 @@ func TestNewCheckpoints(t *testing.T) {
 	delete(r.workers, "main")
 	assert.False(t, r.Runs(w.instance.Plan))
 	r.workers["main"] = w
+}
+
+// TestReasonsOfSkippedEventsAreLimited skips events with reasons that each name another id, as a destination may: the metric gets a limited number of
+// counters, and counts all events.
+func TestReasonsOfSkippedEventsAreLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry := prometheus.NewRegistry()
+		_, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{Metrics: NewMetrics(registry)}, accepts(t))
+		p := w.own(0, checkpoint{Low: 1})
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for i := range 1000 {
+			for _, reason := range []string{fmt.Sprint("there is no contact ", i), fault.CauseOptedOut.Text()} {
+				p.countVerdictLocked(countSkipped, "all", fault.CauseOptedOut, reason)
+			}
+		}
+		families, err := registry.Gather()
+		require.NoError(t, err)
+		counters, events := 0, 0.0
+		for _, family := range families {
+			if family.GetName() == "landfall_skipped_total" {
+				for _, m := range family.GetMetric() {
+					counters, events = counters+1, events+m.GetCounter().GetValue()
+				}
+			}
+		}
+		assert.Equal(t, []any{maxSkipReasons, 2000.0}, []any{counters, events})
+	})
 }
