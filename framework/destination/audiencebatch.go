@@ -152,7 +152,7 @@ func (b *audienceBatch) rememberCreated(ctx context.Context) error {
 func (b *audienceBatch) acceptChanges(ctx context.Context, changes []*MemberChange) error {
 	list, release := b.ledgerChanges(changes, false)
 	defer release()
-	if err := b.update(context.WithoutCancel(ctx), MemberUpdate{Accepted: list, Notes: b.notesOf(b.skipped)}); err != nil {
+	if err := b.updateLedger(context.WithoutCancel(ctx), MemberUpdate{Accepted: list, Notes: b.notesOf(b.skipped)}); err != nil {
 		return err
 	}
 	b.setNoted()
@@ -218,8 +218,8 @@ func (b *audienceBatch) ledgerChanges(changes []*MemberChange, unchanged bool) (
 	return list, func() { changePool.Put(pooled) }
 }
 
-// begin records what changes nothing, and marks changes in the ledger before they are sent.
-func (b *audienceBatch) begin(ctx context.Context, changes []*MemberChange) error {
+// beginSending records what changes nothing, and marks changes in the ledger before they are sent.
+func (b *audienceBatch) beginSending(ctx context.Context, changes []*MemberChange) error {
 	if len(b.same)+len(changes) == 0 {
 		return nil
 	}
@@ -227,7 +227,7 @@ func (b *audienceBatch) begin(ctx context.Context, changes []*MemberChange) erro
 	defer releaseSame()
 	sent, releaseSent := b.ledgerChanges(changes, false)
 	defer releaseSent()
-	if err := b.update(ctx, MemberUpdate{Accepted: same, Uncertain: sent}); err != nil {
+	if err := b.updateLedger(ctx, MemberUpdate{Accepted: same, Uncertain: sent}); err != nil {
 		return err
 	}
 	for _, c := range b.same {
@@ -237,8 +237,8 @@ func (b *audienceBatch) begin(ctx context.Context, changes []*MemberChange) erro
 	return nil
 }
 
-// update writes an update to the ledger. If notes are written by themselves and that fails, it is only logged.
-func (b *audienceBatch) update(ctx context.Context, u MemberUpdate) error {
+// updateLedger writes an update to the ledger. If notes are written by themselves and that fails, it is only logged.
+func (b *audienceBatch) updateLedger(ctx context.Context, u MemberUpdate) error {
 	members := b.deps.Members
 	if updater, ok := members.(MemberUpdater); ok {
 		return updater.Update(ctx, b.audience, u)
@@ -248,15 +248,15 @@ func (b *audienceBatch) update(ctx context.Context, u MemberUpdate) error {
 			return err
 		}
 	}
-	b.annotate(ctx, u.Notes)
+	b.writeNotes(ctx, u.Notes)
 	if len(u.Uncertain) > 0 {
 		return members.MarkUncertain(ctx, b.audience, u.Uncertain)
 	}
 	return nil
 }
 
-// annotate stores notes in the ledger. If that fails, it is only logged.
-func (b *audienceBatch) annotate(ctx context.Context, notes []Note) {
+// writeNotes stores notes in the ledger. If that fails, it is only logged.
+func (b *audienceBatch) writeNotes(ctx context.Context, notes []Note) {
 	if len(notes) == 0 {
 		return
 	}
@@ -267,7 +267,7 @@ func (b *audienceBatch) annotate(ctx context.Context, notes []Note) {
 
 // annotateUndelivered stores in the ledger why changes were not delivered, unless an update has stored it.
 func (b *audienceBatch) annotateUndelivered(ctx context.Context) {
-	b.annotate(ctx, b.notesOf(b.changes))
+	b.writeNotes(ctx, b.notesOf(b.changes))
 }
 
 // notesOf returns the notes of changes that were not delivered and have no notes yet.

@@ -51,7 +51,7 @@ func (g audienceGroup) send(ctx context.Context) error {
 		Divisible: sync.Divisible,
 	}
 	for part := range slices.Chunk(changes, cmp.Or(sync.MaxMembers, len(changes))) {
-		if err := g.eachAudience(part, func(b *audienceBatch, own []*MemberChange) error { return b.begin(ctx, own) }); err != nil {
+		if err := g.eachAudience(part, func(b *audienceBatch, own []*MemberChange) error { return b.beginSending(ctx, own) }); err != nil {
 			return err
 		}
 		if err := bisection.Run(ctx, part); err != nil {
@@ -93,7 +93,7 @@ func (g audienceGroup) prepare(ctx context.Context) (all []*MemberChange, err er
 			err = b.ensureCreated(ctx)
 		}
 		if err != nil || len(changes) == 0 || len(g) > 1 { // otherwise with the marks of the changes
-			err = cmp.Or(b.begin(ctx, nil), err)
+			err = cmp.Or(b.beginSending(ctx, nil), err)
 		}
 		if err != nil {
 			return nil, err

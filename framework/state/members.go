@@ -225,7 +225,7 @@ func (l *Ledger) completeView(ctx context.Context, q querier, v *ledgerView, rec
 	return nil
 }
 
-// readMembers returns the existing rows of identities; nil if the audience has no rows at all, and this may be kept in memory.
+// readMembers returns the existing rows of identities; nil if neither the tables nor files have rows of the audience, and that can be kept in memory.
 func (l *Ledger) readMembers(ctx context.Context, q querier, a *audienceRow, identities []string) (rows map[string]*memberRow, err error) {
 	err = l.store.withMemberFiles(ctx, q, a.id, a.merged, func(files []*sortedfile.Reader) (err error) {
 		if len(files) == 0 {
@@ -238,7 +238,7 @@ func (l *Ledger) readMembers(ctx context.Context, q querier, a *audienceRow, ide
 	return rows, err
 }
 
-// readTable returns the rows of identities in the table members.
+// readTable returns the rows of identities in the table members; nil if it has none of the audience, which costs less to find out, and can be kept.
 func (l *Ledger) readTable(ctx context.Context, q querier, audience int64, identities []string) (map[string]*memberRow, error) {
 	if l.store.keepsRecent() {
 		var any bool

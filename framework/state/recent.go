@@ -217,7 +217,8 @@ func (r *recentRows) keep(row *audienceRow, identities []string, rows map[string
 	r.store.readTotal.Add(int64(len(r.read) - before))
 }
 
-// keepNone keeps that an audience has no rows in the table members, nor in files, after a view.
+// keepNone keeps that, after a view, neither the table members nor files have rows of the audience. Rows that a merge saves there are also in the
+// unmerged writes until it ends, and then merged is another one.
 func (r *recentRows) keepNone(row *audienceRow) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
