@@ -66,7 +66,14 @@ type validateCommand struct {
 	loadCatalog func() (instances.Catalog, error)
 }
 
+// checkBuiltIn checks the definitions of --definitions, and then that they and the built-in ones can be loaded together.
 func (c *validateCommand) checkBuiltIn() error {
+	if err := c.checkDirectory(*c.definitions); err != nil {
+		return err
+	}
+	if c.mistakes > 0 {
+		return c.printCounts()
+	}
 	registry, err := c.catalog().RegistryFor(nil)
 	var entries []destination.Entry
 	if err == nil {
@@ -84,19 +91,37 @@ func (c *validateCommand) checkBuiltIn() error {
 	return c.printCounts()
 }
 
+// checkDirectory checks the definitions in a directory; none if it is "".
+func (c *validateCommand) checkDirectory(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	plugins, err := destination.FromDirectory(dir)
+	for _, p := range plugins {
+		c.files++
+		c.printProblemsOf(p.File, c.checkDefinition)
+	}
+	return err
+}
+
 func (c *validateCommand) checkFile(path string) {
 	c.files++
+	if c.printProblemsOf(path, c.checkText) && !c.json {
+		fmt.Fprintf(c.out, "%s: ok\n", path)
+	}
+}
+
+// printProblemsOf prints what a check finds in a file, and reports whether it has no mistakes.
+func (c *validateCommand) printProblemsOf(path string, check func(path string, text []byte) (problems, warnings fault.Problems)) (ok bool) {
 	text, err := textfile.ReadAtMost(path, yamldoc.MaxBytes)
 	if err != nil {
 		c.printProblems("error", fault.Problems{{File: path, Message: fault.FileReason(err)}})
-		return
+		return false
 	}
-	problems, warnings := c.checkText(path, text)
+	problems, warnings := check(path, text)
 	c.printProblems("error", problems)
 	c.printProblems("warning", warnings)
-	if len(problems) == 0 && !c.json {
-		fmt.Fprintf(c.out, "%s: ok\n", path)
-	}
+	return len(problems) == 0
 }
 
 // checkText finds the mistakes in a definition or a config.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/language/fql"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/internal/textfile"
 )
@@ -26,6 +27,7 @@ func (c *validateCommand) checkDefinition(path string, text []byte) (problems, w
 		}
 	}
 	problems = append(problems, undeliverablePresets(path, d)...)
+	warnings = append(warnings, misspeltMembers(path, d)...)
 	return d.Document.Locate(problems), d.Document.Locate(warnings)
 }
 
@@ -40,6 +42,31 @@ func undeliverablePresets(path string, d *destination.Definition) (problems faul
 		for _, w := range wrong {
 			problems = append(problems, fault.Problem{File: path, Pointer: fmt.Sprintf("/presets/%d/mapping%s", i, w.Pointer), Message: w.Message})
 		}
+	}
+	return problems
+}
+
+// misspeltMembers returns a problem for each path of a default, a preset or a query that reads a misspelt member of events.
+func misspeltMembers(path string, d *destination.Definition) (problems fault.Problems) {
+	add := func(place string, found fault.Problems) { problems.AddUnder(place, found.Err()) }
+	for _, a := range d.Actions {
+		place := "/actions" + fault.PointerKey(a.Key)
+		for _, f := range a.Fields {
+			add(place+"/fields"+fault.PointerKey(f.Key)+"/default", runtime.CheckSpelling(f.Default))
+		}
+		if query, err := fql.Compile(a.DefaultSubscription); err == nil {
+			add(place+"/defaultSubscription", runtime.CheckQuerySpelling(query))
+		}
+	}
+	for i, p := range d.Presets {
+		place := fmt.Sprintf("/presets/%d", i)
+		add(place+"/mapping", runtime.CheckSpelling(p.Mapping))
+		if query, err := fql.Compile(p.Subscribe); err == nil {
+			add(place+"/subscribe", runtime.CheckQuerySpelling(query))
+		}
+	}
+	for i := range problems {
+		problems[i].File = path
 	}
 	return problems
 }

@@ -33,8 +33,8 @@ func (p *parser) parseBasic(authentication event.Value, place string) *BasicCred
 			p.problems.Add(place+"/"+key, "is only allowed with the scheme basic, but the scheme is %s", p.d.Scheme)
 			continue
 		}
-		names := request.Names{request.Settings: append([]string{}, p.d.Settings.Keys()...)}
-		p.problems.AddUnder(place+"/"+key, request.CheckMapping(v, names))
+		p.checkCredential(v, place+"/"+key)
+		p.problems.AddUnder(place+"/"+key, request.CheckMapping(v, p.requestNames().Only(request.Settings)))
 		*into, _ = mapping.Compile(mapping.ConvertTemplates(v)) // CheckMapping has reported its mistakes
 	}
 	if !found {

@@ -44,11 +44,12 @@ func (p Plugin) checkAudiences(d *Definition) error {
 
 // parseAudience reads audienceConfig and audienceFields.
 func (p *parser) parseAudience(v event.Value) {
+	p.d.AudienceFields = p.parseFields(v.Get("audienceFields"), "/audienceFields")
 	if c := v.Get("audienceConfig"); c.Exists() {
 		full, _ := c.Get("mode").Get("full_audience_sync").Bool()
 		p.d.Audience = &AudienceConfig{Mode: c.Get("mode").Get("type").Str(), FullSync: full}
 		names := p.requestNames()
-		names[request.Audience] = []string{"id", "key", "name", "externalId", "settings"}
+		p.addAudience(names, "id", "key", "name", "externalId", "settings")
 		p.d.Audience.Create = p.compileCall(c.Get("create"), "id", "/audienceConfig/create", names)
 		p.d.Audience.Find = p.compileCall(c.Get("find"), "id", "/audienceConfig/find", names)
 		for _, key := range []string{"create", "find"} {
@@ -59,5 +60,12 @@ func (p *parser) parseAudience(v event.Value) {
 	} else if v.Get("audienceFields").Exists() {
 		p.problems.Add("/audienceFields", "are not allowed without audienceConfig")
 	}
-	p.d.AudienceFields = p.parseFields(v.Get("audienceFields"), "/audienceFields")
+}
+
+// addAudience adds what requests read of an audience. Settings that the definition does not declare may have any keys.
+func (p *parser) addAudience(names request.Names, keys ...string) {
+	names[request.Audience] = keys
+	if len(p.d.AudienceFields) > 0 {
+		names.AddFields(request.Audience+".settings", p.d.AudienceFields)
+	}
 }

@@ -52,7 +52,8 @@ func (p *parser) parseMembers(a *ActionDefinition, v event.Value, place string) 
 	m.switches = event.NewObject(switches)
 	m.shares, _ = v.Get("sharesRequests").Bool()
 	names := p.actionNames(a)
-	if names[request.Audience] = []string{"id", "key", "settings"}; m.shares { // items have the id of their payload
+	p.addAudience(names, "id", "key", "settings")
+	if m.shares { // items have the id of their payload
 		names[request.Audience] = []string{"settings"}
 	}
 	compile := func(key string, with func(event.Value, request.Names) (*request.Request, error)) *request.Request {
@@ -105,11 +106,7 @@ func (p *parser) compileMember(v event.Value, place string, a *ActionDefinition)
 	if !v.Exists() {
 		return nil
 	}
-	all, names := p.actionNames(a), request.Names{}
-	for _, name := range []string{request.Settings, request.Payload, request.SyncMode} {
-		names[name] = all[name]
-	}
-	p.problems.AddUnder(place, request.CheckMapping(v, names))
+	p.problems.AddUnder(place, request.CheckMapping(v, p.actionNames(a).Only(request.Settings, request.Payload, request.SyncMode)))
 	m, _ := mapping.Compile(mapping.ConvertTemplates(v)) // CheckMapping has reported its mistakes
 	return m
 }

@@ -64,25 +64,22 @@ func (p *parser) parseHooks(v event.Value, place string) (hooks []Hook) {
 		if !h.Exists() {
 			continue
 		}
+		inputs := p.parseFields(h.Get("inputFields"), at+"/inputFields")
 		hooks = append(hooks, Hook{
 			Name: name, Label: h.Get("label").Str(), Description: h.Get("description").Str(),
-			Inputs: p.parseFields(h.Get("inputFields"), at+"/inputFields"), Outputs: p.parseFields(h.Get("outputTypes"), at+"/outputTypes"),
-			Call: p.compileHook(h, at),
+			Inputs: inputs, Outputs: p.parseFields(h.Get("outputTypes"), at+"/outputTypes"), Call: p.compileHook(h, inputs, at),
 		})
 	}
 	return hooks
 }
 
 // compileHook compiles the request of a hook and its outputs; nil if a handler runs it.
-func (p *parser) compileHook(h event.Value, place string) *request.Call {
+func (p *parser) compileHook(h event.Value, inputs fieldschema.Fields, place string) *request.Call {
 	if h.Get("outputs").Exists() && !h.Get("request").Exists() {
 		p.problems.Add(place+"/outputs", "need request: they are read from its responses")
 	}
 	names := p.requestNames()
-	names[request.Inputs] = []string{}
-	for key := range h.Get("inputFields").Members() {
-		names[request.Inputs] = append(names[request.Inputs], key)
-	}
+	names.AddFields(request.Inputs, inputs)
 	return p.compileCall(h, "outputs", place, names)
 }
 

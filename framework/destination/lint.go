@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
+	"github.com/landfall-dev/landfall/framework/destination/request"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
@@ -83,13 +84,18 @@ func (l *linter) checkNames(directory string) {
 	if dir, err := filepath.Abs(directory); directory != "" && err == nil && filepath.Base(dir) != l.d.Slug {
 		l.addFinding(CheckNames, "", "/slug", "the slug is %q, but the directory is called %q", l.d.Slug, filepath.Base(dir))
 	}
+	if strings.TrimSpace(l.d.Name) == "" {
+		l.addFinding(CheckNames, "", "/name", "should not be empty")
+	}
 	titles := map[string]string{}
 	for _, a := range l.d.Actions {
 		place := "/actions" + fault.PointerKey(a.Key)
 		if !actionKey.MatchString(a.Key) {
 			l.addFinding(CheckNames, a.Key, place, "the key of an action should be like createContact")
 		}
-		if other, taken := titles[a.Title]; taken {
+		if other, taken := titles[a.Title]; strings.TrimSpace(a.Title) == "" {
+			l.addFinding(CheckNames, a.Key, place+"/title", "should not be empty")
+		} else if taken {
 			l.addFinding(CheckNames, a.Key, place+"/title", "has the same title as %s: %q", other, a.Title)
 		}
 		titles[a.Title] = a.Key
@@ -124,8 +130,19 @@ func (l *linter) checkBatchSize(a ActionDefinition, place string) {
 		l.addFinding(CheckFields, of, at+"/maximum", "the maximum is %s, but a batch holds at most %d payloads", field.Maximum.JSON(), MaxBatchSize)
 	case size.Kind() == event.Number && size.Float() > bound && !field.Maximum.Exists():
 		l.addFinding(CheckFields, of, at+"/default", "the default is %s, but a batch holds at most %d payloads: lower it, or set a maximum of up to %d", size.JSON(), DefaultBatchSize, MaxBatchSize)
-	case a.Request != nil && float64(a.Request.MaxPayloads()) > bound:
-		l.addFinding(CheckRequests, a.Key, place+"/request/batch/size", "the size is %d, but a batch holds at most %d payloads: lower it, or give the field %s a maximum of up to %d", a.Request.MaxPayloads(), int(bound), BatchSize, MaxBatchSize)
+	}
+	l.checkRequestSize(a, a.Request, place+"/request", bound)
+	if m := a.Members; m != nil {
+		l.checkRequestSize(a, m.Add, place+"/audience/add", bound)
+		l.checkRequestSize(a, m.Remove, place+"/audience/remove", bound)
+		l.checkRequestSize(a, m.Change, place+"/audience/change", bound)
+	}
+}
+
+// checkRequestSize checks that a request of an action, if there is one, takes at most as many payloads as a batch can hold.
+func (l *linter) checkRequestSize(a ActionDefinition, r *request.Request, place string, bound float64) {
+	if r != nil && float64(r.MaxPayloads()) > bound {
+		l.addFinding(CheckRequests, a.Key, place+"/batch/size", "the size is %d, but a batch holds at most %d payloads: lower it, or give the field %s a maximum of up to %d", r.MaxPayloads(), int(bound), BatchSize, MaxBatchSize)
 	}
 }
 
@@ -144,8 +161,9 @@ func (l *linter) checkFields(of, place string, fields, whole fieldschema.Fields)
 		if f.Minimum.Exists() && f.Maximum.Exists() && f.Minimum.Float() > f.Maximum.Float() {
 			l.addFinding(CheckFields, of, place+"/minimum", "the minimum %s is above the maximum %s, so no value is valid", f.Minimum.JSON(), f.Maximum.JSON())
 		}
-		l.checkDefault(of, place, f)
-		l.checkChoices(of, place, f)
+		if l.checkChoices(of, place, f) {
+			l.checkDefault(of, place, f)
+		}
 		l.checkConditions(of, place, f, fields, whole)
 		l.checkFields(of, place+"/properties", f.Properties, whole)
 	}
@@ -155,6 +173,11 @@ func (l *linter) checkFields(of, place string, fields, whole fieldschema.Fields)
 // checkDefault checks that a default that is not a mapping is valid for its field.
 func (l *linter) checkDefault(of, place string, f fieldschema.Field) {
 	value := f.Default
+	if isPathText(value) {
+		l.addFinding(CheckDefaults, of, place+"/default", `the default is the text %q: write {"@path": %s} for the value at this path, or {"@literal": …} for the text`, value.Str(), value.Str())
+		return
+	}
+	l.checkShape(of, place+"/default", f, value)
 	isMapping := value.Kind() == event.Object && (f.Type == fieldschema.Object || value.Len() > 0 && strings.HasPrefix(firstKey(value), "@"))
 	if value.Kind() == event.Absent || isMapping || strings.Contains(value.Str(), "{{") {
 		return
@@ -301,9 +324,13 @@ func (l *linter) checkDescription(of, pointer, what, text string) {
 func (l *linter) checkPreset(p Preset, place string) {
 	a := l.d.Action(p.Action)
 	for key := range p.Mapping.Members() {
-		if !strings.HasPrefix(key, "@") && !strings.HasPrefix(key, "__") && a.Fields.Get(key) == nil {
+		switch f := a.Fields.Get(key); {
+		case strings.HasPrefix(key, "@") || strings.HasPrefix(key, "__"):
+		case f == nil:
 			l.addFinding(CheckDefaults, "presets."+p.Name, place+"/mapping"+fault.PointerKey(key), "maps %s, which is not a field of %s%s",
 				key, a.Key, fault.DidYouMean(key, a.Fields.Keys()))
+		default:
+			l.checkShape("presets."+p.Name, place+"/mapping"+fault.PointerKey(key), *f, p.Mapping.Get(key))
 		}
 	}
 }

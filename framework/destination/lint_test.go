@@ -77,6 +77,15 @@ func TestLint(t *testing.T) {
 		{name: "batch size above its maximum", fields: `batch_size: {label: B, description: B., type: integer, default: 5001, maximum: 5000}`, want: "/actions/create/fields/batch_size/default"},
 		{name: "maximum of the batch size above the bound", fields: `batch_size: {label: B, description: B., type: integer, maximum: 10001}`, want: "/actions/create/fields/batch_size/maximum the maximum is 10001, but a batch holds at most 10000 payloads"},
 		{name: "a misspelled key of a choice", fields: `a: {label: A, description: A., type: string, choices: [{lable: X, value: x}]}`, want: `/actions/create/fields/a/choices/0/lable is not a known key (did you mean "label"?)`},
+		{name: "a choice that is listed twice", fields: `a: {label: A, description: A., type: string, choices: [x, {label: X, value: x}]}`, want: `/actions/create/fields/a/choices/1 is listed twice: "x"`},
+		{name: "a default that is a path as text", fields: `a: {label: A, description: A., type: string, default: $.event}`, want: `/actions/create/fields/a/default the default is the text "$.event": write {"@path": $.event}`},
+		{name: "a default with an unknown property", fields: `a: {label: A, description: A., type: object, properties: {b: {label: B, type: string}}, default: {bb: {"@path": $.b}}}`, want: `/actions/create/fields/a/default/bb is not a property of a, so that it is dropped`},
+		{name: "a default of a list with an unknown property", fields: `a: {label: A, description: A., type: object, multiple: true, properties: {b: {label: B, type: string}}, default: {"@arrayPath": [$.l, {c: 1}]}}`, want: `/actions/create/fields/a/default/@arrayPath/1/c is not a property of a`},
+		{name: "a default with further properties", fields: `a: {label: A, description: A., type: object, additionalProperties: true, properties: {b: {label: B, type: string}}, default: {bb: 1}}`},
+		{name: "a condition with a value that is no choice", fields: `a: {label: A, description: A., type: string, choices: [x, y]}
+      b: {label: B, description: B., type: string, depends_on: {conditions: [{fieldKey: a, operator: is, value: z}]}}`, want: `/actions/create/fields/b/depends_on/conditions/0/value is not a choice of a: "z"`},
+		{name: "a requirement with a value that is no choice", fields: `a: {label: A, description: A., type: string, choices: [x, y]}
+      b: {label: B, description: B., type: string, required: {conditions: [{fieldKey: a, operator: is, value: [x, z]}]}}`, want: `/actions/create/fields/b/required/conditions/0/value is not a choice of a: "z"`},
 		{name: "a choice without a value", settings: `a: {label: A, description: A., type: string, choices: [{label: X}]}`, want: `/authentication/fields/a/choices/0 should have the key "value"`},
 		{name: "choices", fields: `a: {label: A, description: A., type: string, choices: [x, {label: X, value: y}, {value: 0}]}`},
 		{name: "a condition on no field", fields: `a: {label: A, description: A., type: string, depends_on: {conditions: [{fieldKey: idd, operator: is, value: x}]}}`, want: `/actions/create/fields/a/depends_on/conditions/0/fieldKey there is no field "idd" (did you mean "id"?)`},

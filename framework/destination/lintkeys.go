@@ -8,16 +8,24 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
-// checkChoices checks that each choice of a field has a value and no unknown key.
-func (l *linter) checkChoices(of, place string, f fieldschema.Field) {
-	known := []string{"label", "value", "description"}
+// checkChoices checks that each choice of a field has a value of its own and no unknown key.
+func (l *linter) checkChoices(of, place string, f fieldschema.Field) (ok bool) {
+	known, before, seen := []string{"label", "value", "description"}, len(l.findings), map[string]bool{}
 	for i, choice := range f.Raw.Get("choices").Items() {
+		at, value := fmt.Sprintf("%s/choices/%d", place, i), choice
+		if choice.Kind() == event.Object {
+			value = choice.Get("value")
+		}
+		if seen[value.JSON()] {
+			l.addFinding(CheckFields, of, at, "is listed twice: %s", value.JSON())
+		}
+		seen[value.JSON()] = true
 		if choice.Kind() != event.Object {
 			continue
 		}
-		at := fmt.Sprintf("%s/choices/%d", place, i)
 		for key := range choice.Members() {
 			if !slices.Contains(known, key) {
 				l.addFinding(CheckFields, of, at+fault.PointerKey(key), "is not a known key%s", fault.DidYouMean(key, known))
@@ -27,11 +35,61 @@ func (l *linter) checkChoices(of, place string, f fieldschema.Field) {
 			l.addFinding(CheckFields, of, at, `should have the key "value"`)
 		}
 	}
+	return len(l.findings) == before
+}
+
+// DroppedKeys returns a problem for each key that a mapping of a field gives to an object which has no such property, so that it is
+// dropped. The problems have JSON pointers into the mapping.
+func DroppedKeys(f fieldschema.Field, v event.Value) (found fault.Problems) {
+	if f.Type != fieldschema.Object || len(f.Properties) == 0 || f.AdditionalProperties {
+		return nil
+	}
+	for i, item := range v.Items() {
+		found.AddUnder(fmt.Sprintf("/%d", i), DroppedKeys(f, item).Err())
+	}
+	if mapping.IsDirective(v) {
+		found.AddUnder("/@arrayPath/1", DroppedKeys(f, v.Get("@arrayPath").Index(1)).Err())
+		found.AddUnder("/@if/then", DroppedKeys(f, v.Get("@if").Get("then")).Err())
+		found.AddUnder("/@if/else", DroppedKeys(f, v.Get("@if").Get("else")).Err())
+		return found
+	}
+	for key, m := range v.Members() {
+		if inner := f.Properties.Get(key); inner != nil {
+			found.AddUnder(fault.PointerKey(key), DroppedKeys(*inner, m).Err())
+		} else {
+			found.Add(fault.PointerKey(key), "is not a property of %s, so that it is dropped%s", f.Key, fault.DidYouMean(key, f.Properties.Keys()))
+		}
+	}
+	return found
+}
+
+func (l *linter) checkShape(of, place string, f fieldschema.Field, v event.Value) {
+	for _, p := range DroppedKeys(f, v) {
+		l.addFinding(CheckDefaults, of, place+p.Pointer, "%s", p.Message)
+	}
+}
+
+// isPathText reports whether a default is most likely a path that should be read, such as $.event.
+func isPathText(v event.Value) bool {
+	name, ok := strings.CutPrefix(v.Str(), "$.")
+	return ok && name != "" && !strings.ContainsAny(name, " \n{}")
 }
 
 // checkConditions checks that the conditions under which a field is shown refer to fields that exist: beside it, or in the whole action.
-// ParseFields checks those under which it is required.
+// ParseFields checks those under which it is required. The values of both must be choices of the fields.
 func (l *linter) checkConditions(of, place string, f fieldschema.Field, fields, whole fieldschema.Fields) {
+	for _, kind := range []string{"depends_on", "required"} {
+		for i, c := range f.Raw.Get(kind).Get("conditions").Items() {
+			key := c.Get("fieldKey").Str()
+			other := fields.Find(key)
+			if other == nil {
+				other = whole.Find(key)
+			}
+			if other != nil {
+				l.checkConditionValue(of, fmt.Sprintf("%s/%s/conditions/%d/value", place, kind, i), *other, c.Get("value"))
+			}
+		}
+	}
 	for i, c := range f.Raw.Get("depends_on").Get("conditions").Items() {
 		key := c.Get("fieldKey").Str()
 		first, _, _ := strings.Cut(key, ".")
@@ -40,5 +98,17 @@ func (l *linter) checkConditions(of, place string, f fieldschema.Field, fields, 
 		}
 		l.addFinding(CheckFields, of, fmt.Sprintf("%s/depends_on/conditions/%d/fieldKey", place, i), "there is no field %q%s",
 			key, fault.DidYouMean(first, append(fields.Keys(), whole.Keys()...)))
+	}
+}
+
+// checkConditionValue checks that a field can have the value of a condition, or one of its values.
+func (l *linter) checkConditionValue(of, place string, other fieldschema.Field, value event.Value) {
+	if len(other.Choices) == 0 || other.OpenChoices {
+		return
+	}
+	for _, v := range itemsOf(value) {
+		if !v.Falsy() && !slices.ContainsFunc(other.Choices, func(c fieldschema.Choice) bool { return c.Value.Text() == v.Text() }) {
+			l.addFinding(CheckFields, of, place, "is not a choice of %s: %s", other.Key, v.JSON())
+		}
 	}
 }

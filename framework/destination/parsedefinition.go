@@ -109,7 +109,17 @@ func (p *parser) parseOAuth(authentication event.Value) {
 		d.TakesToken, _ = authentication.Get("oauth").Get("optional").Bool()
 		d.OAuth = oauth.SelectSpec(authentication.Get("oauth"))
 	}
-	p.problems.AddUnder(place, request.CheckMapping(d.OAuth, request.Names{request.Settings: append([]string{}, d.Settings.Keys()...)}))
+	for _, key := range []string{"clientId", "clientSecret"} {
+		p.checkCredential(d.OAuth.Get(key), place+"/"+key)
+	}
+	p.problems.AddUnder(place, request.CheckMapping(d.OAuth, p.requestNames().Only(request.Settings)))
+}
+
+// checkCredential reports a credential that is the name of a setting rather than its value.
+func (p *parser) checkCredential(v event.Value, place string) {
+	if p.d.Settings.Get(v.Str()) != nil {
+		p.problems.Add(place, "is the text %q, which is the key of a setting: write \"{{settings.%s}}\" for its value", v.Str(), v.Str())
+	}
 }
 
 // parseSharedRequests reads what all requests have in common, and the request that tests the settings.
@@ -127,18 +137,21 @@ func (p *parser) parseSharedRequests(v, test event.Value) {
 
 // requestNames returns the names that every request may use.
 func (p *parser) requestNames() request.Names {
-	return request.Names{request.Settings: append([]string{}, p.d.Settings.Keys()...), request.Auth: {"accessToken"}}
+	names := request.Names{request.Auth: {"accessToken"}}
+	names.AddFields(request.Settings, p.d.Settings)
+	return names
 }
 
 // actionNames returns the names that the requests of an action may use.
 func (p *parser) actionNames(a *ActionDefinition) request.Names {
 	names := p.requestNames()
-	names[request.Payload] = append([]string{}, a.Fields.Keys()...)
+	names.AddFields(request.Payload, a.Fields)
 	names[request.SyncMode], names[request.Batched] = nil, nil
 	if len(a.Hooks) > 0 {
 		names[request.Hooks] = []string{}
 		for _, h := range a.Hooks {
 			names[request.Hooks] = append(names[request.Hooks], h.Name)
+			names.AddFields(request.Hooks+"."+h.Name, h.Outputs)
 		}
 	}
 	return names

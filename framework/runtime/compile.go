@@ -272,7 +272,7 @@ func (c *compiler) checkDeliverable(in config.Subscription, s *Subscription, who
 	wrong = append(wrong, problemsOf(c.checkChangeTime(s, whole))...)
 	failing, unlikely := checkEvaluation(queryTypes(s.query), whole)
 	wrong, doubtful = append(wrong, failing...), append(doubtful, unlikely...)
-	checkSpelling(in.Mapping, "", &doubtful)
+	doubtful = append(doubtful, CheckSpelling(in.Mapping)...)
 	list := &c.problems
 	if !in.Enabled {
 		list = &c.warnings
@@ -295,14 +295,18 @@ func textsOf(v event.Value, texts []string) []string {
 	return texts
 }
 
-// mappedFields warns of keys of a mapping that are not fields of the action: they are dropped from every payload. The keys of a mapping
-// that is a directive are not known.
+// mappedFields warns of keys of a mapping that are not fields of the action, or not properties of a field: they are dropped from every
+// payload. The keys of a mapping that is a directive are not known.
 func (c *compiler) mappedFields(in config.Subscription, action *destination.ActionDefinition) {
 	if mapping.IsDirective(in.Mapping) {
 		return
 	}
-	for key := range in.Mapping.Members() {
-		if strings.HasPrefix(key, "_") || action.Fields.Get(key) != nil {
+	for key, m := range in.Mapping.Members() {
+		if strings.HasPrefix(key, "_") {
+			continue
+		}
+		if f := action.Fields.Get(key); f != nil {
+			c.warnings.AddUnder(in.Pointer+"/mapping"+fault.PointerKey(key), destination.DroppedKeys(*f, m).Err())
 			continue
 		}
 		c.warnings.Add(in.Pointer+"/mapping"+fault.PointerKey(key), "is not a field of %s and is dropped%s", action.Key, fault.DidYouMean(key, action.Fields.Keys()))

@@ -1,9 +1,7 @@
 package runtime
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
@@ -74,40 +72,6 @@ func (c *compiler) checkChangeTime(s *Subscription, whole event.Value) []defect 
 		return []defect{newDefect(fault.PointerKey(a.Time), "%v", err)}
 	}
 	return nil
-}
-
-// isPathText reports whether a text is the path of a member of events.
-func isPathText(text string) bool {
-	rest, ok := strings.CutPrefix(text, "$.")
-	key, _, deep := strings.Cut(rest, ".")
-	return ok && slices.Contains(eventMembers(), key) && (deep || !strings.ContainsAny(rest, " \t\n"))
-}
-
-// checkSpelling finds texts that look like paths, and paths whose first key is not a member of events but resembles one. Items of an
-// @arrayPath have members of their own.
-func checkSpelling(v event.Value, place string, found *fault.Problems) {
-	if text := v.Str(); place != "" && isPathText(text) {
-		found.Add(place, `is the text %q for every event: to read the event, write {"@path": %q}`, text, text)
-	}
-	for i, item := range v.Items() {
-		checkSpelling(item, fmt.Sprintf("%s/%d", place, i), found)
-	}
-	for key, m := range v.Members() {
-		inner := place + fault.PointerKey(key)
-		switch key {
-		case "@arrayPath", "@literal":
-		case "@path":
-			keys := event.NewPath(m.Str()).Keys()
-			if !m.IsString() || len(keys) == 0 || slices.Contains(eventMembers(), keys[0]) {
-				break
-			}
-			if near := fault.DidYouMean(keys[0], eventMembers()); near != "" {
-				found.Add(inner, "reads %s, which events do not have%s", keys[0], near)
-			}
-		default:
-			checkSpelling(m, inner, found)
-		}
-	}
 }
 
 // queryTypes returns the types of the events that a query matches, or nil if it does not restrict them.

@@ -21,6 +21,7 @@ func (c *compiler) checkQuery(in config.Subscription, query *fql.Query) {
 	if in.Subscribe == "" {
 		place = in.Pointer
 	}
+	c.warnings.AddUnder(place, CheckQuerySpelling(query).Err())
 	wanted := map[string][]string{}
 	for _, key := range query.IndexKeys() {
 		name := strings.Join(key.Path.Keys(), ".")

@@ -196,11 +196,21 @@ func TestMembersThatEventsDoNotHave(t *testing.T) {
 			{place + `/id is the text "$.properties.id" for every event: to read the event, write {"@path": "$.properties.id"}`}, nil},
 		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@if": {exists: {"@path": $.a}, then: $.userId, else: b}}}}`: {
 			{place + `/id/@if/then is the text "$.userId" for every event: to read the event, write {"@path": "$.userId"}`}, nil},
-		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@literal": $.userId}}}`: {nil, nil},
-		`{action: upsertUser, subscribe: type = "track", mapping: {id: $.50}}`:                   {nil, nil},
-		`{action: upsertUser, subscribe: type = "track", mapping: {id: $.userId is the id}}`:     {nil, nil},
-		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@path": [userID]}}}`:    {nil, nil},
-		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@path": $.custom}}}`:    {nil, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@literal": $.userId}}}`:    {nil, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: $.50}}`:                      {nil, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: $.userId is the id}}`:        {nil, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@path": [userID]}}}`:       {{place + `/id/@path reads userID, which events do not have (did you mean "userId"?)`}, nil},
+		`{action: upsertUser, subscribe: typ = "track", mapping: {id: {"@path": $.custom}}}`:        {{place[:len(place)-len("/mapping")] + `/subscribe reads typ, which events do not have (did you mean "type"?)`}, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@path": $.custom}}}`:       {nil, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: "{{properties.id}}"}}`:       {{place + `/id is a text in which {{…}} is no template: write {"@template": …}, or {"@literal": …} for the text`}, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@literal": $.event}}}`:     {nil, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: "{{first_name}}"}}`:          {nil, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@template": "{{evnt}}"}}}`: {{place + `/id/@template reads evnt, which events do not have (did you mean "event"?)`}, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@liquid": "{{ evnt }}"}}}`: {{place + `/id/@liquid reads evnt, which events do not have (did you mean "event"?)`}, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@expr": lower(evnt)}}}`:    {{place + `/id/@expr reads evnt, which events do not have (did you mean "event"?)`}, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@path": $.context.trait.x}}}`: {
+			{place + `/id/@path reads context.trait, which events do not have (did you mean "traits"?)`}, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@transform": {apply: {usrId: {"@path": $.userId}}, mapping: {"@path": $.usrId}}}}}`: {nil, nil},
 		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@if": {exists: {"@path": $.trait.x}, then: a, else: b}}}}`: {
 			{place + `/id/@if/exists/@path reads trait, which events do not have (did you mean "traits"?)`}, nil},
 	} {

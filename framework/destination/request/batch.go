@@ -38,13 +38,7 @@ func (c *compiler) compileBatch(v event.Value, place string) *batchSpec {
 
 // subCompiler returns a compiler for a part that may use these names only.
 func (c *compiler) subCompiler(names ...string) *compiler {
-	inner := &compiler{names: Names{}}
-	for _, name := range names {
-		if keys, ok := c.names[name]; ok {
-			inner.names[name] = keys
-		}
-	}
-	return inner
+	return &compiler{names: c.names.Only(names...)}
 }
 
 // mergeFrom adds the problems and used names of a part's compiler.

@@ -41,6 +41,7 @@ func (c *compiler) compileAlone(v event.Value) (*Request, error) {
 func (c *compiler) compileRequest(v event.Value) *Request {
 	if b := v.Get("batch"); b.Exists() {
 		c.names[Payloads], c.names[Items] = nil, nil
+		c.names.addItems(Payloads, Payload)
 	}
 	c.checkParts(v)
 	r := c.compileParts(v, "")
@@ -161,10 +162,8 @@ func (c *compiler) checkReferences(v event.Value, place string) {
 			c.checkPath(r.Path, inner+r.Pointer)
 		}
 		switch {
-		case key == "@arrayPath": // its shape reads the items of the list
-			if !m.Index(0).IsString() {
-				c.checkReferences(m.Index(0), inner+"/0")
-			}
+		case key == "@arrayPath":
+			c.checkArrayPath(m, inner)
 		case m.IsString() && (reads || slices.Contains(literalKeys, key)): // braces have no meaning here, or are checked
 		case strings.HasPrefix(key, "@") && c.isPath(m.Str()): // an unknown directive, which is reported
 		case key == "@transform":
@@ -173,6 +172,19 @@ func (c *compiler) checkReferences(v event.Value, place string) {
 		default:
 			c.checkReferences(m, inner)
 		}
+	}
+}
+
+// checkArrayPath checks the list of an @arrayPath, and its shape, which reads the items of the list.
+func (c *compiler) checkArrayPath(m event.Value, place string) {
+	if !m.Index(0).IsString() {
+		c.checkReferences(m.Index(0), place+"/0")
+		return
+	}
+	if names, ok := c.names.below(event.NewPath(m.Index(0).Str()).Keys()); ok {
+		inner := &compiler{names: names}
+		inner.checkReferences(m.Index(1), place+"/1")
+		c.problems = append(c.problems, inner.problems...)
 	}
 }
 
@@ -225,15 +237,14 @@ func (c *compiler) checkPath(path event.Path, place string) {
 		c.recordShared(Payload, nil)
 		return
 	}
-	known, ok := c.names[keys[0]]
-	if !ok {
-		names := slices.Sorted(maps.Keys(c.names))
+	if _, ok := c.names[keys[0]]; !ok {
+		names := c.names.members()
 		c.problems.Add(place, "reads %q, but the names here are %s%s", keys[0], strings.Join(names, ", "), fault.DidYouMean(keys[0], names))
 		return
 	}
 	c.recordName(keys[0])
 	c.recordShared(keys[0], keys[1:])
-	if known != nil && len(keys) > 1 && !slices.Contains(known, keys[1]) {
-		c.problems.Add(place, "reads %s.%s, which does not exist%s", keys[0], keys[1], fault.DidYouMean(keys[1], known))
+	if before, key, known, found := c.names.unknownKey(keys); found {
+		c.problems.Add(place, "reads %s.%s, which does not exist%s", before, key, fault.DidYouMean(key, known))
 	}
 }

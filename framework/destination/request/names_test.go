@@ -9,6 +9,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination/request"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 )
 
 // TestNames checks that names are validated in every language in which they can be read.
@@ -42,6 +43,44 @@ func TestNames(t *testing.T) {
 		}
 		assert.ErrorContains(t, err, want, body)
 	}
+}
+
+// TestNamesBelow checks that the keys of objects below a name are validated as well.
+func TestNamesBelow(t *testing.T) {
+	fields, err := fieldschema.ParseFields(event.MustParse(`{"name":{"label":"N","type":"string"},"any":{"label":"A","type":"object"},
+		"who":{"label":"W","type":"object","properties":{"id":{"label":"I","type":"string"},"home":{"label":"H","type":"object","properties":{"city":{"label":"C","type":"string"}}}}},
+		"open":{"label":"O","type":"object","additionalProperties":true,"properties":{"id":{"label":"I","type":"string"}}},
+		"products":{"label":"P","type":"object","multiple":true,"properties":{"sku":{"label":"S","type":"string"},"brand":{"label":"B","type":"object","properties":{"id":{"label":"I","type":"string"}}}}}}`))
+	require.NoError(t, err)
+	names := request.Names{}
+	names.AddFields(request.Payload, fields)
+	for body, want := range map[string]string{
+		`{"@path": "$.payload.who.uid"}`:                                         "/body/@path reads payload.who.uid, which does not exist",
+		`{"@path": "$.payload.who.home.town"}`:                                   "/body/@path reads payload.who.home.town, which does not exist",
+		`{"@expr": "lower(payload.who.idd)"}`:                                    `/body/@expr reads payload.who.idd, which does not exist (did you mean "id"?)`,
+		`{"@liquid": "{{ payload.who.idd }}"}`:                                   `/body/@liquid reads payload.who.idd, which does not exist (did you mean "id"?)`,
+		`{"@path": "$.payload.products.12.brand.idd"}`:                           "/body/@path reads payload.products.12.brand.idd, which does not exist",
+		`{"@template": "{{payloads.0.who.uid}}"}`:                                "/body/@template reads payloads.0.who.uid, which does not exist",
+		`{"@arrayPath": ["$.payload.products", {"s": {"@path": "$.sk"}}]}`:       `/body/@arrayPath/1/s/@path reads "sk", but the names here are brand, sku`,
+		`{"@arrayPath": ["$.payload.products", {"s": {"@path": "$.brand.no"}}]}`: "/body/@arrayPath/1/s/@path reads brand.no, which does not exist",
+		`{"@arrayPath": ["$.payloads", {"s": {"@path": "$.nmae"}}]}`:             `/body/@arrayPath/1/s/@path reads "nmae"`,
+		`{"@arrayPath": ["$.payload.who", {"s": {"@path": "$.idd"}}]}`:           `/body/@arrayPath/1/s/@path reads "idd"`,
+
+		`{"a": {"@path": "$.payload.who.home.city"}, "b": {"@path": "$.payload.any.x.y"}, "c": {"@path": "$.payload.open.x"}}`:                                                    "",
+		`{"a": {"@path": "$.payload.products.length"}, "b": {"@path": "$.payload.products[1].brand.id"}, "c": {"@path": "$.payloads.1.name"}}`:                                    "",
+		`{"a": {"@arrayPath": ["$.payload.products", {"s": {"@path": "$.sku"}, "b": {"@path": "$.brand.id"}}]}, "b": {"@arrayPath": ["$.payload.any", {"s": {"@path": "$.x"}}]}}`: "",
+	} {
+		_, err := request.Compile(event.NewObject([]event.Member{
+			{Key: "url", Value: event.NewString("https://api.example.com")}, {Key: "batch", Value: event.NewObject(nil)}, {Key: "body", Value: event.MustParse(body)},
+		}), names)
+		if want == "" {
+			assert.NoError(t, err, body)
+		} else {
+			assert.ErrorContains(t, err, want, body)
+		}
+	}
+	_, err = request.Compile(event.MustParse(`{"steps":[{"name":"found","url":"https://api.example.com"},{"url":"https://api.example.com","body":{"@path":"$.answers.found.bdy.id"}}]}`), names)
+	assert.ErrorContains(t, err, `/steps/1/body/@path reads answers.found.bdy, which does not exist (did you mean "body"?)`)
 }
 
 // TestSharedNames checks that payloads share a request only if all values that the request reads from payload are equal, or what it

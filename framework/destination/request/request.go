@@ -20,9 +20,6 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
-// Names are the names that a request may use: the members of its scope with the keys that each has; nil allows any key.
-type Names map[string][]string
-
 // The members of a scope.
 const (
 	Settings = "settings" // the instance's settings

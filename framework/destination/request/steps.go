@@ -59,9 +59,19 @@ func (c *compiler) compileSteps(r *Request, list event.Value, place string) {
 		delete(c.names, Index)
 		if s.Name != "" {
 			c.names[Answers] = append(c.names[Answers], s.Name)
+			c.names[Answers+"."+s.Name] = answerKeys(s)
 		}
 		r.steps = append(r.steps, s)
 	}
+}
+
+// answerKeys returns the keys of the answer of a step.
+func answerKeys(s *Step) []string {
+	keys := []string{"status", "body", "headers"}
+	if s.each != nil {
+		keys = append(keys, "all")
+	}
+	return keys
 }
 
 // Refusal returns the reason why the step refuses the payloads that are left; nil if it sends a request.
