@@ -66,6 +66,6 @@ func (p *parser) parseAudience(v event.Value) {
 func (p *parser) addAudience(names request.Names, keys ...string) {
 	names[request.Audience] = keys
 	if len(p.d.AudienceFields) > 0 {
-		names.AddFields(request.Audience+".settings", p.d.AudienceFields)
+		addFieldNames(names, request.Audience+".settings", p.d.AudienceFields)
 	}
 }

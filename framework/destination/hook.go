@@ -79,7 +79,7 @@ func (p *parser) compileHook(h event.Value, inputs fieldschema.Fields, place str
 		p.problems.Add(place+"/outputs", "need request: they are read from its responses")
 	}
 	names := p.requestNames()
-	names.AddFields(request.Inputs, inputs)
+	addFieldNames(names, request.Inputs, inputs)
 	return p.compileCall(h, "outputs", place, names)
 }
 

@@ -138,20 +138,20 @@ func (p *parser) parseSharedRequests(v, test event.Value) {
 // requestNames returns the names that every request may use.
 func (p *parser) requestNames() request.Names {
 	names := request.Names{request.Auth: {"accessToken"}}
-	names.AddFields(request.Settings, p.d.Settings)
+	addFieldNames(names, request.Settings, p.d.Settings)
 	return names
 }
 
 // actionNames returns the names that the requests of an action may use.
 func (p *parser) actionNames(a *ActionDefinition) request.Names {
 	names := p.requestNames()
-	names.AddFields(request.Payload, a.Fields)
+	addFieldNames(names, request.Payload, a.Fields)
 	names[request.SyncMode], names[request.Batched] = nil, nil
 	if len(a.Hooks) > 0 {
 		names[request.Hooks] = []string{}
 		for _, h := range a.Hooks {
 			names[request.Hooks] = append(names[request.Hooks], h.Name)
-			names.AddFields(request.Hooks+"."+h.Name, h.Outputs)
+			addFieldNames(names, request.Hooks+"."+h.Name, h.Outputs)
 		}
 	}
 	return names

@@ -11,6 +11,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 )
 
 // tokens returns an access token, or "" for none. If the remote refused a token, it is passed as refused and another is returned.
@@ -33,14 +34,43 @@ func (c *compiler) newClient(settings event.Value, give tokens, redactor *httpx.
 }
 
 func (c *compiler) newRedactor(settings event.Value) *httpx.Redactor {
-	names := c.definition.Secrets()
-	values := append(slices.Clone(c.looked), c.host.Secrets...)
-	for _, name := range names {
-		if v := settings.Get(name); v.IsString() {
-			values = append(values, v.Str())
+	var s secrets
+	s.add(c.definition.Settings, settings)
+	for _, a := range c.definition.Actions {
+		s.add(a.Fields, event.Value{})
+	}
+	values := slices.Concat(c.looked, c.host.Secrets, s.values)
+	return httpx.NewRedactor(s.names, append(values, c.instance.AccessToken, c.instance.Auth.Get("clientSecret").Str()))
+}
+
+// secrets are the keys of password fields and their values.
+type secrets struct{ names, values []string }
+
+// add adds the password fields of an object, at any depth.
+func (s *secrets) add(fields fieldschema.Fields, v event.Value) {
+	for _, f := range fields {
+		m := v.Get(f.Key)
+		if f.Type != fieldschema.Password {
+			s.add(f.Properties, m)
+			for _, item := range m.Items() {
+				s.add(f.Properties, item)
+			}
+			continue
+		}
+		s.names = append(s.names, f.Key)
+		for _, value := range append(listOf(m), m) {
+			if value.IsString() {
+				s.values = append(s.values, value.Str())
+			}
 		}
 	}
-	return httpx.NewRedactor(names, append(values, c.instance.AccessToken, c.instance.Auth.Get("clientSecret").Str()))
+}
+
+func listOf(v event.Value) (items []event.Value) {
+	for _, item := range v.Items() {
+		items = append(items, item)
+	}
+	return items
 }
 
 // templateToken returns tokens for requests whose template places the token. It returns nil if the instance has no tokens.

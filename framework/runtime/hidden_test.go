@@ -14,7 +14,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// batchPlan returns a plan whose action performs batches with a function. Its only setting is a secret.
+// batchPlan returns a plan whose action performs batches with a function. Its settings are secrets.
 func batchPlan(t *testing.T, subscription string, perform func(context.Context, destination.BatchCall[empty, empty]) (*destination.MultiStatus, error)) *runtime.Plan {
 	t.Helper()
 	plugin := destination.Plugin{
@@ -22,7 +22,7 @@ func batchPlan(t *testing.T, subscription string, perform func(context.Context, 
 name: A
 slug: a
 mode: cloud
-authentication: {scheme: custom, fields: {key: {label: Key, type: password}}}
+authentication: {scheme: custom, fields: {key: {label: Key, type: password}, login: {label: Login, type: object, properties: {pin: {label: Pin, type: password}}}}}
 actions:
   send:
     title: Send
@@ -33,7 +33,7 @@ actions:
 	}
 	d, err := plugin.Load()
 	require.NoError(t, err)
-	plan, err := runtime.New(plugin, d, instanceOf(`{"id":"i","settings":{"key":"s3cret-key"},"subscriptions":[`+subscription+`]}`), runtime.Host{})
+	plan, err := runtime.New(plugin, d, instanceOf(`{"id":"i","settings":{"key":"s3cret-key","login":{"pin":"n3sted-pin"}},"subscriptions":[`+subscription+`]}`), runtime.Host{})
 	require.NoError(t, err)
 	return plan
 }
@@ -41,8 +41,8 @@ actions:
 // TestVerdictsShowNoSecrets checks that what was sent, what the remote answered and each reason are shown without the secrets of the
 // settings, whatever the result is.
 func TestVerdictsShowNoSecrets(t *testing.T) {
-	says := event.MustParse(`{"said":"the key s3cret-key, it is"}`)
-	shown := `{"said":"the key [hidden], it is"}`
+	says := event.MustParse(`{"said":"the key s3cret-key, it is, with n3sted-pin"}`)
+	shown := `{"said":"the key [hidden], it is, with [hidden]"}`
 	results := []destination.Result{
 		{Outcome: destination.Delivered, Status: 200, Sent: says, Body: says},
 		{Outcome: destination.Skipped, Status: 200, Reason: "the key s3cret-key is unknown", Sent: says, Body: says},

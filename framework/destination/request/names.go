@@ -4,29 +4,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 )
 
 // Names are the names that a request may use: the members of its scope with the keys that each has; nil allows any key. The keys of an
 // object below a member are at its path, such as payload.address, and those of the items of a list at a path that ends with [], such
 // as payload.products[]. Paths that are not there allow any key.
 type Names map[string][]string
-
-// AddFields adds the keys of fields at a path, and those of the objects below it.
-func (n Names) AddFields(path string, fields fieldschema.Fields) {
-	n[path] = append([]string{}, fields.Keys()...)
-	for _, f := range fields {
-		if f.Type != fieldschema.Object || len(f.Properties) == 0 || f.AdditionalProperties {
-			continue
-		}
-		below := path + "." + f.Key
-		if f.Multiple {
-			below += "[]"
-		}
-		n.AddFields(below, f.Properties)
-	}
-}
 
 // members returns the members of the scope.
 func (n Names) members() (list []string) {

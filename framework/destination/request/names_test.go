@@ -9,7 +9,6 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination/request"
 	"github.com/landfall-dev/landfall/framework/event"
-	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 )
 
 // TestNames checks that names are validated in every language in which they can be read.
@@ -47,13 +46,10 @@ func TestNames(t *testing.T) {
 
 // TestNamesBelow checks that the keys of objects below a name are validated as well.
 func TestNamesBelow(t *testing.T) {
-	fields, err := fieldschema.ParseFields(event.MustParse(`{"name":{"label":"N","type":"string"},"any":{"label":"A","type":"object"},
-		"who":{"label":"W","type":"object","properties":{"id":{"label":"I","type":"string"},"home":{"label":"H","type":"object","properties":{"city":{"label":"C","type":"string"}}}}},
-		"open":{"label":"O","type":"object","additionalProperties":true,"properties":{"id":{"label":"I","type":"string"}}},
-		"products":{"label":"P","type":"object","multiple":true,"properties":{"sku":{"label":"S","type":"string"},"brand":{"label":"B","type":"object","properties":{"id":{"label":"I","type":"string"}}}}}}`))
-	require.NoError(t, err)
-	names := request.Names{}
-	names.AddFields(request.Payload, fields)
+	names := request.Names{
+		request.Payload: {"name", "any", "who", "open", "products"}, "payload.who": {"id", "home"}, "payload.who.home": {"city"},
+		"payload.products[]": {"sku", "brand"}, "payload.products[].brand": {"id"},
+	}
 	for body, want := range map[string]string{
 		`{"@path": "$.payload.who.uid"}`:                                         "/body/@path reads payload.who.uid, which does not exist",
 		`{"@path": "$.payload.who.home.town"}`:                                   "/body/@path reads payload.who.home.town, which does not exist",
@@ -79,7 +75,7 @@ func TestNamesBelow(t *testing.T) {
 			assert.ErrorContains(t, err, want, body)
 		}
 	}
-	_, err = request.Compile(event.MustParse(`{"steps":[{"name":"found","url":"https://api.example.com"},{"url":"https://api.example.com","body":{"@path":"$.answers.found.bdy.id"}}]}`), names)
+	_, err := request.Compile(event.MustParse(`{"steps":[{"name":"found","url":"https://api.example.com"},{"url":"https://api.example.com","body":{"@path":"$.answers.found.bdy.id"}}]}`), names)
 	assert.ErrorContains(t, err, `/steps/1/body/@path reads answers.found.bdy, which does not exist (did you mean "body"?)`)
 }
 
