@@ -144,3 +144,64 @@ func TestOwnersOfCheckpoints(t *testing.T) {
 	assert.Equal(t, "later", ownerOf([]byte(`{"low":1,"owner":"later"}`)))
 	assert.Empty(t, ownerOf([]byte(`{"low":1`)))
 }
+
+// TestMissingCheckpoints checks which checkpoints count as missing: those of an instance that others say has delivered, or of any instance
+// if the log had events before a checkpoint was stored. A repair starts them at the first page.
+func TestMissingCheckpoints(t *testing.T) {
+	for name, c := range map[string]struct {
+		stored   []checkpoint // of the first partitions
+		orphaned bool
+		missing  []int
+	}{
+		"a new instance":                    {},
+		"all are missing":                   {orphaned: true, missing: []int{0, 1, 2}},
+		"one is missing":                    {stored: []checkpoint{{Low: 2, Owner: "a"}, {Low: 2}}, missing: []int{2}},
+		"one is missing, of a stopped one":  {stored: []checkpoint{{Low: 2, Counts: map[string]int64{countDelivered: 1}}}, missing: []int{1, 2}},
+		"none is missing":                   {stored: []checkpoint{{Low: 2, Owner: "a"}, {Low: 2}, {Low: 2}}, orphaned: true},
+		"creating them was interrupted":     {stored: []checkpoint{{Low: 2}, {Low: 2}}},
+		"it was, and the log had no others": {stored: []checkpoint{{Low: 2}}, orphaned: true},
+	} {
+		q, _ := newMemoryQueue(t, Config{Partitions: 3})
+		for range 3 {
+			_, err := q.store.Append(t.Context(), eventsStream, []eventlog.Write{{Subject: "ev.web.0", Data: []byte("{}")}})
+			require.NoError(t, err)
+		}
+		require.NoError(t, q.store.PurgeBefore(t.Context(), eventsStream, 2))
+		require.NoError(t, q.monitor.updateState(t.Context(), func(s *logState) { s.Orphaned, s.Trimmed = c.orphaned, 1 }))
+		for n, cp := range c.stored {
+			_, err := q.appendMessage(t.Context(), checkpointsStream, cp.toMessage(checkpointSubject("i", n), 0))
+			require.NoError(t, err)
+		}
+		for _, dryRun := range []bool{true, false} {
+			list, err := q.RepairCheckpoints(t.Context(), RepairOptions{Instances: []string{"i"}, DryRun: dryRun})
+			require.NoError(t, err, name)
+			var missing []int
+			for _, b := range list {
+				missing = append(missing, b.Partition)
+				assert.Equal(t, BadCheckpoint{Instance: "i", Partition: b.Partition, Cause: noState, LogEnd: 3, To: 2}, b, name)
+			}
+			assert.Equal(t, c.missing, missing, name)
+		}
+		stored, err := q.checkpointsOf(t.Context(), "i")
+		require.NoError(t, err)
+		for _, n := range c.missing {
+			assert.Equal(t, []any{uint64(2), q.monitor.view.created}, []any{stored[n].checkpoint.Low, stored[n].checkpoint.LogCreated}, name)
+		}
+		assert.Len(t, stored, len(c.stored)+len(c.missing), name)
+		assert.False(t, q.monitor.state.Orphaned, name)
+	}
+}
+
+// TestAcknowledgedLosses checks that a repair acknowledges lost pages and damaged files only if it is asked to.
+func TestAcknowledgedLosses(t *testing.T) {
+	q, _ := newMemoryQueue(t, Config{Partitions: 1})
+	require.NoError(t, q.monitor.updateState(t.Context(), func(s *logState) {
+		s.Lost, s.Damaged = []LostRange{{First: 3, Last: 4}}, []DamagedFile{{FileDamage: eventlog.FileDamage{Stream: eventsStream, File: "1.blk"}}}
+	}))
+	for _, o := range []RepairOptions{{}, {AcceptLoss: true, DryRun: true}, {AcceptLoss: true}} {
+		_, err := q.RepairCheckpoints(t.Context(), o)
+		require.NoError(t, err)
+		d, accepted := q.Damage(), o.AcceptLoss && !o.DryRun
+		assert.Equal(t, []bool{accepted, accepted, accepted}, []bool{len(d.Lost) == 0, len(d.Files) == 0, len(q.Problems()) == 0}, o)
+	}
+}

@@ -151,36 +151,119 @@ func TestTasksOfLetters(t *testing.T) {
 	}
 }
 
-// unreadableLetters is a log whose dead letters cannot be read a number of times.
-type unreadableLetters struct {
+// unreliableLetters is a log of which a call on the dead letters fails a number of times.
+type unreliableLetters struct {
 	*memlog.Log
+	call  string
 	fails atomic.Int32
 }
 
-func (l *unreadableLetters) Get(ctx context.Context, stream string, seq uint64) (eventlog.Message, error) {
-	if stream == deadStream && l.fails.Add(-1) >= 0 {
-		return eventlog.Message{}, errLogFails
+func (l *unreliableLetters) failure(call, stream string) error {
+	if call == l.call && stream == deadStream && l.fails.Add(-1) >= 0 {
+		return errLogFails
+	}
+	return nil
+}
+
+func (l *unreliableLetters) Get(ctx context.Context, stream string, seq uint64) (eventlog.Message, error) {
+	if err := l.failure("Get", stream); err != nil {
+		return eventlog.Message{}, err
 	}
 	return l.Log.Get(ctx, stream, seq)
 }
 
-// TestFailedCommandsAreAppliedLater checks that a command whose letters cannot be read is applied once they can, before the events behind it.
-func TestFailedCommandsAreAppliedLater(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		log := &unreadableLetters{Log: memlog.New(memlog.Options{}).Connect()}
-		q, r := deliverOn(t, log, Settings{}, accepts(t))
-		storeLetter(t, q, DeadLetter{Seq: 1, Key: "u:a"}, "")
-		log.fails.Store(5)
-		n, err := q.ReplayDeadLetters(t.Context(), DeadLetterFilter{})
-		require.NoError(t, err)
-		require.Equal(t, 1, n)
-		require.NoError(t, q.Append(t.Context(), []NewEvent{eventOf("a", 1)}))
-		time.Sleep(3 * time.Second)
-		assert.Zero(t, r.Status()[0].Counts[countDelivered], "the event waits for the command")
-		time.Sleep(10 * time.Second)
-		assert.EqualValues(t, 2, r.Status()[0].Counts[countDelivered])
-		assert.Empty(t, lettersOf(t, q, DeadLetterFilter{}))
-	})
+func (l *unreliableLetters) Last(ctx context.Context, stream, subject string) (eventlog.Message, error) {
+	if err := l.failure("Last", stream); err != nil {
+		return eventlog.Message{}, err
+	}
+	return l.Log.Last(ctx, stream, subject)
+}
+
+func (l *unreliableLetters) Delete(ctx context.Context, stream string, seq uint64) error {
+	if err := l.failure("Delete", stream); err != nil {
+		return err
+	}
+	return l.Log.Delete(ctx, stream, seq)
+}
+
+// TestReplaysOnAnUnreliableLog checks that a letter, or its event, is replayed once, counted once and then deleted, however often the log
+// fails meanwhile, and that a later event of the user waits for a command whose letters cannot be read.
+func TestReplaysOnAnUnreliableLog(t *testing.T) {
+	replayLetters := func(t *testing.T, q *Queue) (int, error) {
+		return q.ReplayDeadLetters(t.Context(), DeadLetterFilter{})
+	}
+	replayEvents := func(t *testing.T, q *Queue) (int, error) {
+		return q.Replay(t.Context(), ReplayRequest{Instance: "main"})
+	}
+	for name, c := range map[string]struct {
+		call      string
+		replay    func(t *testing.T, q *Queue) (int, error)
+		atOnce    int64 // verdicts that are known at once
+		delivered int64 // the event, its replay if the letter is not replayed itself, and a later event
+	}{
+		"the letters of a command cannot be read": {"Get", replayLetters, 0, 2}, "a letter cannot be deleted": {"Delete", replayLetters, 1, 2},
+		"the letter of an event cannot be found": {"Last", replayEvents, 1, 3}, "the letter of an event cannot be deleted": {"Delete", replayEvents, 1, 3},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			log := &unreliableLetters{Log: memlog.New(memlog.Options{}).Connect(), call: c.call}
+			var sent atomic.Int32
+			q, r := deliverOn(t, log, Settings{}, answeringInstance(t, func() error {
+				if sent.Add(1) == 1 {
+					return fault.FromStatus(400, "never")
+				}
+				return nil
+			}))
+			appendEvent(t, q, "a")
+			counts := func() map[string]int64 { return r.Status()[0].Counts }
+			require.Equal(t, int64(1), counts()[countDead], name)
+			log.fails.Store(5)
+			n, err := c.replay(t, q)
+			require.NoError(t, err, name)
+			require.Equal(t, 1, n, name)
+			require.NoError(t, q.Append(t.Context(), []NewEvent{eventOf("a", 1)}))
+			time.Sleep(3 * time.Second)
+			assert.Equal(t, c.atOnce, counts()[countDelivered], name)
+			time.Sleep(10 * time.Second)
+			assert.Equal(t, []int64{c.delivered, 0}, []int64{counts()[countDelivered], counts()[countDead]}, name)
+			assert.Empty(t, lettersOf(t, q, DeadLetterFilter{}), name)
+			assert.EqualValues(t, 3, sent.Load(), name)
+		})
+	}
+}
+
+// TestTheNewestOfTwoLetters checks that of two letters of an event the newer one is used, and the other one deleted, also if the log fails
+// at first.
+func TestTheNewestOfTwoLetters(t *testing.T) {
+	log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
+	r, w := newIdleRunner(t, log, 1, Settings{}, accepts(t))
+	p, key := w.own(0, checkpoint{}), shortHash("k")
+	for name, read := range map[string]func() ([]*DeadLetter, error){
+		"of a command": func() ([]*DeadLetter, error) { return p.collectLetters(opUnpark, command{Keys: []string{key}}) },
+		"of a portion": func() ([]*DeadLetter, error) { letters, _, err := p.readPortion(key, 10); return letters, err },
+	} {
+		for _, kinds := range [][2]string{{kindHeld, kindEvicted}, {kindEvicted, kindHeld}} {
+			require.NoError(t, log.PurgeSubjects(t.Context(), parkStream, ">"))
+			for _, kind := range kinds {
+				storeLetter(t, r.queue, DeadLetter{Seq: 5, Key: "k", Parked: true}, kind)
+			}
+			storeLetter(t, r.queue, DeadLetter{Seq: 6, Key: "k", Parked: true}, kindHeld)
+			failed := map[string]bool{}
+			for failAt := 1; ; failAt++ {
+				log.arm(failAt)
+				letters, err := read()
+				_, call := log.arm(0)
+				if err == nil {
+					require.Len(t, letters, 2, name)
+					assert.Contains(t, letters[0].storedSubject, kinds[1], name)
+					break
+				}
+				require.ErrorIs(t, err, errLogFails)
+				failed[call] = true
+			}
+			assert.True(t, failed["Delete "+parkStream], name)
+			assert.Len(t, lettersOf(t, r.queue, DeadLetterFilter{}), 2, name)
+		}
+	}
 }
 
 // TestManyLettersAreReplayed checks that each of many letters of a command is delivered, counted and deleted once, however they are divided.

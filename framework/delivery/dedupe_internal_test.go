@@ -79,3 +79,13 @@ func TestRecentIDsAreLimited(t *testing.T) {
 	assert.False(t, r.addID(id(more-1), 1<<20, 0), "the newest that is forgotten")
 	assert.LessOrEqual(t, len(r.order), 2*dedupeCount+1)
 }
+
+// TestIDsAreRememberedForTheirTime checks that an id is remembered for ten minutes, and not longer.
+func TestIDsAreRememberedForTheirTime(t *testing.T) {
+	for later, known := range map[time.Duration]bool{0: true, dedupeTime: true, dedupeTime + time.Millisecond: false} {
+		r := newRecentIDs()
+		assert.False(t, r.addID(7, 1, 1000))
+		assert.False(t, r.addID(8, 2, 1000+later.Milliseconds()))
+		assert.Equal(t, known, r.addID(7, 3, 1000+later.Milliseconds()), later)
+	}
+}

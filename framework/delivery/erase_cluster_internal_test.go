@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
@@ -255,4 +257,80 @@ func TestServersThatWereCompacted(t *testing.T) {
 			assert.NoError(t, err)
 		}
 	}
+}
+
+// clusterLog is a log in memory that is overwritten as that of a cluster. It knows how many messages were written to the stream of rewritten pages at once.
+type clusterLog struct {
+	*memlog.Log
+	memoryShredder
+	copies []int
+}
+
+func (l *clusterLog) Append(ctx context.Context, stream string, writes []eventlog.Write) (uint64, error) {
+	if stream == rewrittenStream {
+		l.copies = append(l.copies, len(writes))
+	}
+	return l.Log.Append(ctx, stream, writes)
+}
+
+func newClusterQueue(t *testing.T) (*Queue, *clusterLog) {
+	t.Helper()
+	log := &clusterLog{Log: memlog.New(memlog.Options{Shared: true}).Connect()}
+	log.memoryShredder.log = log.Log
+	q, err := Open(t.Context(), Config{Partitions: 1}.On(log))
+	require.NoError(t, err)
+	t.Cleanup(q.Close)
+	return q, log
+}
+
+// TestErasureOfUnfinishedPages checks that an erasure on a cluster leaves the pages alone that an instance has not finished, and does
+// nothing if it cannot know which.
+func TestErasureOfUnfinishedPages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, log := newClusterQueue(t)
+		const pages = maxMessages/2 + 10
+		for range pages + 1 {
+			require.NoError(t, q.Append(t.Context(), []NewEvent{{Source: "web", Key: "u", Raw: []byte(`{"userId":"gone"}`)}}))
+		}
+		request, unknown := eraseOf, errors.New("the instances are being replaced")
+		request.FinishedBefore = func(context.Context) (uint64, error) { return 0, unknown }
+		_, err := q.Erase(t.Context(), request)
+		require.ErrorIs(t, err, unknown)
+		assert.Empty(t, log.copies)
+		request.FinishedBefore = func(context.Context) (uint64, error) { return pages + 1, nil }
+		servers, err := q.Erase(t.Context(), request)
+		require.NoError(t, err)
+		assert.Equal(t, 1, servers)
+		assert.Equal(t, []int{maxMessages / 2, 10}, log.copies, "in parts")
+		left := 0
+		require.NoError(t, q.EachStored(t.Context(), func([]byte) { left++ }))
+		assert.Equal(t, 1, left)
+		require.NoError(t, q.holdTrimming(t.Context(), time.Hour))
+		_, err = q.Erase(t.Context(), request)
+		assert.ErrorIs(t, err, errOnHold)
+	})
+}
+
+// TestErasedLettersOfACluster checks that dead and parked letters of a user are overwritten on a cluster, and that the keys of the parked
+// ones are unparked.
+func TestErasedLettersOfACluster(t *testing.T) {
+	q, _ := newClusterQueue(t)
+	for i, user := range []string{"gone", "other"} {
+		for _, parked := range []bool{false, true} {
+			l := &DeadLetter{Instance: "i", Subscription: "s", Seq: uint64(i + 1), Key: "u:" + user, Parked: parked, Event: []byte(`{"userId":"` + user + `"}`)}
+			data, err := json.Marshal(l)
+			require.NoError(t, err)
+			_, err = q.appendMessage(t.Context(), l.streamName(), eventlog.Write{Subject: l.subjectFor(kindHeld), Data: data})
+			require.NoError(t, err)
+		}
+	}
+	found, err := q.EraseLetters(t.Context(), eraseOf.Match, func(string) bool { return false })
+	require.NoError(t, err)
+	assert.Equal(t, 2, found)
+	var keys []string
+	require.NoError(t, q.DeadLetters(t.Context(), DeadLetterFilter{}, func(l *DeadLetter) error { keys = append(keys, l.Key); return nil }))
+	assert.Equal(t, []string{"u:other", "u:other"}, keys)
+	commands := commandsOf(t, q, "i")
+	require.Len(t, commands, 1)
+	assert.Equal(t, []string{opUnpark, `{"keys":["` + shortHash("u:gone") + `"]}`}, []string{commands[0].Header[opHeader], string(commands[0].Data)})
 }

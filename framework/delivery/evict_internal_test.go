@@ -139,6 +139,36 @@ func TestEvictedKeysResume(t *testing.T) {
 	})
 }
 
+// TestResumingEvictedKeys checks what maintenance requests: the letters of evicted keys of each partition that is not being released, and
+// the count of a partition that has forgotten its parked events. It goes on where the log fails.
+func TestResumingEvictedKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
+		r, w := newIdleRunner(t, log, 4, Settings{EvictAfter: time.Second}, accepts(t))
+		for n := range 4 {
+			p := w.own(n, checkpoint{Low: 1, Counts: map[string]int64{countParked: 1}})
+			p.parked.loaded = true
+			if n < 3 {
+				p.parked.park("k", []string{kindEvicted, kindHeld, kindEvicted}[n])
+			}
+		}
+		w.partitions[2].closing = true
+		time.Sleep(time.Minute)
+		log.failAppend.Store(true)
+		r.unparkEvicted()
+		assert.Empty(t, commandsOf(t, r.queue, "main"))
+		assert.Equal(t, []int64{1, 0}, []int64{w.partitions[3].counts[countDelivered], w.partitions[3].counts[countParked]})
+		log.failAppend.Store(false)
+		r.unparkEvicted()
+		assert.Empty(t, commandsOf(t, r.queue, "main"), "not at once")
+		time.Sleep(time.Second)
+		r.unparkEvicted()
+		commands := commandsOf(t, r.queue, "main")
+		require.Len(t, commands, 1)
+		assert.Equal(t, []string{commandSubject("main", 0), opResume, `{"keys":["k"]}`}, []string{commands[0].Subject, commands[0].Header[opHeader], string(commands[0].Data)})
+	})
+}
+
 // TestCountsOfLetters checks that a letter is taken out of the counts once, with all that it stands for, whoever finishes it first.
 func TestCountsOfLetters(t *testing.T) {
 	for name, c := range map[string]struct {

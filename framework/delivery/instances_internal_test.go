@@ -83,3 +83,25 @@ func TestCheckpointsOfRenamedInstances(t *testing.T) {
 		assert.Equal(t, c.changed, changed, name)
 	}
 }
+
+// TestSourcesOfRenamedInstances checks which sources the checkpoint of a renamed instance says it reads, so that those which the next owner
+// does not read count as removed, and from which page on others were removed.
+func TestSourcesOfRenamedInstances(t *testing.T) {
+	type pages = map[string]uint64
+	for _, c := range []struct {
+		old, renamed, sources      []string
+		oldRemoved, renamedRemoved pages
+		removed                    pages
+	}{
+		{[]string{"web"}, []string{"web"}, []string{"web"}, nil, nil, nil},
+		{[]string{"web", "app"}, []string{"app", "tv"}, []string{"app", "tv", "web"}, pages{"a": 3}, nil, pages{"a": 3}},
+		{[]string{"web"}, nil, nil, nil, pages{"b": 12}, pages{"b": 12}},
+		{nil, []string{"web"}, nil, pages{"a": 3, "b": 4}, pages{"b": 12}, pages{"a": 3, "b": 12}},
+	} {
+		old, renamed := checkpoint{Low: 7, Sources: c.old, Removed: c.oldRemoved}, checkpoint{Low: 12, Start: 10, Sources: c.renamed, Removed: c.renamedRemoved}
+		merged, changed, err := mergeCheckpoints(old, renamed, true)
+		require.NoError(t, err)
+		assert.True(t, changed)
+		assert.Equal(t, []any{c.sources, c.removed}, []any{merged.Sources, merged.Removed})
+	}
+}

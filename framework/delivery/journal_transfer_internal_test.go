@@ -141,6 +141,25 @@ func TestWrittenPart(t *testing.T) {
 	assert.Zero(t, (&unfinishedTransfer{}).groupsIn(slices.Concat(groups, []journalGroup{{}})))
 }
 
+// TestUnfinishedTransferInTheLog checks what a process that starts knows of a transfer which the log has begun: its newest and its first
+// message, and nothing of others.
+func TestUnfinishedTransferInTheLog(t *testing.T) {
+	var u unfinishedTransfer
+	for _, m := range []struct {
+		seq           uint64
+		id            string
+		last          string
+		first, newest uint64 // first and newest message afterwards
+	}{{12, "", "", 0, 0}, {11, "x.2", "x.2", 11, 11}, {10, "", "x.2", 11, 11}, {9, "x.1", "x.2", 11, 11}, {8, "x.2", "x.2", 8, 11}, {7, "", "x.2", 8, 11}, {6, "x.2", "x.2", 6, 11}} {
+		u.noteEarlier(&eventlog.Message{Sequence: m.seq, Header: map[string]string{partHeader: m.id}})
+		newest := uint64(0)
+		if u.newest != nil {
+			newest = u.newest.Sequence
+		}
+		assert.Equal(t, []any{m.last, m.first, m.newest}, []any{u.last, u.first, newest}, m.seq)
+	}
+}
+
 // TestAnswersThatAreLostForAWhile stores a message of a transfer whose answer is lost, because it takes too long or while the log cannot be
 // read either. The log has each event once all the same, also if more events were accepted meanwhile.
 func TestAnswersThatAreLostForAWhile(t *testing.T) {

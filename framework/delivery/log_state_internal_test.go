@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
 )
 
@@ -202,4 +204,35 @@ func TestProcessesOfEarlierVersions(t *testing.T) {
 			assert.True(t, l.hasOlderVersions(t.Context()), "it has opened the log before this process")
 		}
 	})
+}
+
+// gappyLog is a log in memory that says how many of its messages are missing.
+type gappyLog struct {
+	*memlog.Log
+	missing int
+}
+
+func (l *gappyLog) Info(ctx context.Context, stream string) (eventlog.Info, error) {
+	info, err := l.Log.Info(ctx, stream)
+	info.Missing = l.missing
+	return info, err
+}
+
+// TestManyMissingPages checks that missing pages are listed one by one, unless there are too many: then the whole log counts as lost.
+func TestManyMissingPages(t *testing.T) {
+	q, _ := newMemoryQueue(t, Config{Partitions: 1})
+	for range 6 {
+		_, err := q.store.Append(t.Context(), eventsStream, []eventlog.Write{{Subject: "ev.web.0", Data: []byte("{}")}})
+		require.NoError(t, err)
+	}
+	require.NoError(t, q.store.PurgeBefore(t.Context(), eventsStream, 2))
+	require.NoError(t, q.store.Delete(t.Context(), eventsStream, 4))
+	log := q.store.(*memlog.Log)
+	for missing, want := range map[int][]LostRange{0: nil, 1: {{First: 4, Last: 4}}, maxListedDeleted: {{First: 4, Last: 4}}, maxListedDeleted + 1: {{First: 2, Last: 6}}} {
+		q.store = &gappyLog{log, missing}
+		view, deleted, err := q.monitor.readView(t.Context(), 1)
+		require.NoError(t, err)
+		assert.Equal(t, want, deleted, missing)
+		assert.Equal(t, []uint64{2, 6}, []uint64{view.first, view.last})
+	}
 }

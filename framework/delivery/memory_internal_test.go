@@ -32,8 +32,8 @@ func answersLater(t *testing.T) (chan struct{}, Instance) {
 	return answers, answeringInstance(t, func() error { <-answers; return nil })
 }
 
-// TestFewWaitingEventsDoNotKeepTheirPages reads pages of which one event each waits for its request, as those of a subscription that matches few
-// events do while the remote is down. The waiting events stay in memory, and few of the pages.
+// TestFewWaitingEventsDoNotKeepTheirPages reads pages of which one event each waits for its request, as those of a subscription that
+// matches few events do while the remote is down. The waiting events stay in memory, and few of the pages.
 func TestFewWaitingEventsDoNotKeepTheirPages(t *testing.T) {
 	const pages = 60
 	synctest.Test(t, func(t *testing.T) {
@@ -93,8 +93,8 @@ func TestEventsThatMostlyWaitAreNotCopied(t *testing.T) {
 	})
 }
 
-// TestTasksOfManyPartitionsShareMemory checks that partitions may hold much until half of the memory is used, and their share of the rest then, that this
-// is what makes them full, and that a partition that is lost returns its memory.
+// TestTasksOfManyPartitionsShareMemory checks that partitions may hold much until half of the memory is used, and their share of the rest
+// then, that this is what makes them full, and that a partition that is lost returns its memory.
 func TestTasksOfManyPartitionsShareMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 10, Settings{Lease: time.Hour}, accepts(t))
@@ -153,8 +153,8 @@ func (r prefetchReader) Close() {
 	r.Reader.Close()
 }
 
-// TestManyReadersReadLessAhead opens readers of many partitions at places that are far apart, as instances have that lag. All together they request a
-// limited number of pages at once, and the first ones as many as are useful.
+// TestManyReadersReadLessAhead opens readers of many partitions at places that are far apart, as instances have that lag. All together they
+// request a limited number of pages at once, and the first ones as many as are useful.
 func TestManyReadersReadLessAhead(t *testing.T) {
 	const partitions, limit = 200, DefaultMaxMemory / 4 / pageBytes
 	log := &prefetchLog{Log: memlog.New(memlog.Options{}).Connect()}

@@ -336,6 +336,61 @@ func TestInstancesThatGoOnAreWaitedFor(t *testing.T) {
 	})
 }
 
+// TestNewInstancesJoinTheFurthest checks that an instance which begins near the end of the log shares the read that is there, not that of
+// an instance which lags.
+func TestNewInstancesJoinTheFurthest(t *testing.T) {
+	f := newFeedFixture(t)
+	all := []string{"ev.*.0"}
+	fast, slow := f.feeds.newCursor(0, all, 1), f.feeds.newCursor(0, all, 1)
+	defer fast.close()
+	defer slow.close()
+	for range 40 {
+		f.add("ev.a.0", 100_000)
+	}
+	f.take(slow, 1)
+	slow.setBlocked()
+	f.take(fast, 40)
+	f.take(slow, 1)
+	require.NotSame(t, fast.feed, slow.feed)
+	for range 2 {
+		joined := f.feeds.newCursor(0, all, 41)
+		defer joined.close()
+		assert.Same(t, fast.feed, joined.feed)
+		slices.Reverse(f.feeds.partitions[0].feeds)
+	}
+}
+
+// TestUnreadMessages checks how many messages are said to be unread: as many as followed the last page that an instance has read, or fewer
+// if others have read on.
+func TestUnreadMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFeedFixture(t)
+		a, b := f.feeds.newCursor(0, []string{"ctl.i.0", "ev.a.0"}, 1), f.feeds.newCursor(0, []string{"ctl.j.0", "ev.*.0"}, 1)
+		unread := func(c *pageCursor) []any {
+			n, idle := c.unread()
+			return []any{n, idle}
+		}
+		for _, subject := range []string{"ev.a.0", "ev.b.0", "ev.b.0", "ev.b.0"} {
+			f.add(subject, 10)
+		}
+		f.take(a, 1)
+		assert.Equal(t, []any{uint64(3), false}, unread(a))
+		f.take(b, 2)
+		assert.Equal(t, []any{uint64(2), false}, unread(b))
+		var readers sync.WaitGroup
+		readers.Go(func() { f.take(a, 1) })
+		synctest.Wait()
+		assert.Equal(t, []any{uint64(0), true}, unread(a), "it has looked at all of them")
+		f.take(b, 2)
+		assert.Equal(t, []any{uint64(0), false}, unread(b))
+		f.add("ev.a.0", 10)
+		readers.Wait()
+		a.close()
+		b.close()
+		assert.Equal(t, []any{uint64(0), true}, unread(nil))
+	})
+}
+
 // TestInstanceAheadOfTheOthers checks that an instance which joins others that are behind it gets its pages, although those before them are
 // no longer kept.
 func TestInstanceAheadOfTheOthers(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -121,24 +122,36 @@ func TestEventsThatHaveStoppedTheProcess(t *testing.T) {
 	})
 }
 
-// TestFailingKeysMakeSpaceForOthers checks that a partition which is full of events that fail reads others after a while.
+// TestFailingKeysMakeSpaceForOthers checks that a partition which is full of events that fail reads others after a while: a short one if
+// the remote has accepted something lately.
 func TestFailingKeysMakeSpaceForOthers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		in := answeringInstance(t, func() error { return fault.FromStatus(503, "busy") })
-		r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{MaxInFlight: 2, EvictAfter: time.Second, MinBackoff: time.Hour, MaxBackoff: time.Hour, Lease: time.Hour}, in)
-		p := w.own(0, checkpoint{Low: 1})
-		began := time.Now()
-		require.NoError(t, p.handlePage(pageOf(r, 1, began, "a", "b")))
-		require.NoError(t, p.handlePage(pageOf(r, 2, began, "c")))
-		took := time.Since(began)
-		assert.Greater(t, took, time.Second)
-		assert.Less(t, took, 15*time.Second)
-		synctest.Wait()
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		assert.Equal(t, []any{1, int64(2)}, []any{p.taskCount, p.counts[countParked]})
-		assert.Equal(t, []string{kindEvicted, kindEvicted, ""}, []string{p.parked.kind(shortHash("u:a")), p.parked.kind(shortHash("u:b")), p.parked.kind(shortHash("u:c"))})
-	})
+	for _, success := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			var failing atomic.Bool
+			in := answeringInstance(t, func() error {
+				if failing.Load() {
+					return fault.FromStatus(503, "busy")
+				}
+				return nil
+			})
+			r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{MaxInFlight: 2, EvictAfter: time.Second, MinBackoff: time.Hour, MaxBackoff: time.Hour, Lease: time.Hour}, in)
+			p := w.own(0, checkpoint{Low: 1})
+			failing.Store(!success)
+			require.NoError(t, p.handlePage(pageOf(r, 1, time.Now(), "a")))
+			time.Sleep(time.Second)
+			failing.Store(true)
+			began := time.Now()
+			require.NoError(t, p.handlePage(pageOf(r, 2, began, "b", "c")))
+			require.NoError(t, p.handlePage(pageOf(r, 3, began, "d")))
+			took := time.Since(began)
+			assert.Greater(t, took, time.Second)
+			assert.Less(t, took, map[bool]time.Duration{true: 2 * time.Second, false: 15 * time.Second}[success])
+			synctest.Wait()
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			assert.Equal(t, []string{kindEvicted, ""}, []string{p.parked.kind(shortHash("u:b")), p.parked.kind(shortHash("u:d"))})
+		})
+	}
 }
 
 // TestCheckpointWithoutIDs checks that a partition which has not read the messageIds again that it remembered goes on saying where they
@@ -313,6 +326,25 @@ func TestFullPartitionsReadNoOtherEvents(t *testing.T) {
 		require.NoError(t, <-ended)
 		assert.Equal(t, map[string]int64{countUnmatched: 1, countEvents: 1}, p.counts)
 		assert.Empty(t, p.openPages)
+	})
+}
+
+// TestReleasedPartitionsStartNothing checks that a partition which is released while it waits for space does not start the event that it
+// waits with.
+func TestReleasedPartitionsStartNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{MaxInFlight: 1}, accepts(t))
+		p, ended := w.own(0, checkpoint{Low: 1}), make(chan error)
+		w.dispatcher.Pause(time.Hour)
+		go func() { ended <- p.handlePage(pageOf(r, 1, time.Now(), "a", "b")) }()
+		time.Sleep(time.Second)
+		p.cancel()
+		assert.ErrorIs(t, <-ended, context.Canceled)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		assert.Equal(t, 1, p.taskCount)
+		require.Len(t, p.openPages, 1)
+		assert.False(t, p.openPages[0].fullyRead)
 	})
 }
 

@@ -128,6 +128,24 @@ func TestEventsOfRemovedSourcesAreCounted(t *testing.T) {
 	})
 }
 
+// TestOldestRemovedEvent checks that the oldest event of a source is found in any partition.
+func TestOldestRemovedEvent(t *testing.T) {
+	for oldest := range 2 {
+		synctest.Test(t, func(t *testing.T) {
+			f := newRemovedFixture(t)
+			began := time.Now()
+			for i := range 2 {
+				f.addPage(fmt.Sprint("ev.web.", (oldest+i)%2), "", 1)
+				time.Sleep(time.Minute)
+			}
+			f.remove(0, map[string]uint64{"web": 1})
+			f.remove(1, map[string]uint64{"web": 1})
+			assert.Equal(t, []string{"main web 2"}, f.count())
+			assert.Equal(t, began, f.survey.removed[0].oldest)
+		})
+	}
+}
+
 // TestCountingRemovedSourcesIsLimited checks that counting ends when there are many, and behind many pages in a row without any of them.
 func TestCountingRemovedSourcesIsLimited(t *testing.T) {
 	f := newRemovedFixture(t)

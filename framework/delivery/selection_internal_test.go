@@ -361,3 +361,32 @@ func TestSnapshotsThatFail(t *testing.T) {
 	damaged := func(string) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("no snapshot")), nil }
 	assert.ErrorContains(t, RestoreSnapshots(t.Context(), Config{Dir: t.TempDir()}, list, damaged), "restoring "+eventsStream)
 }
+
+// TestReplaysAreWrittenInParts checks that a replay of many partitions or of large events writes no more messages or bytes at once than the
+// server accepts.
+func TestReplaysAreWrittenInParts(t *testing.T) {
+	for name, c := range map[string]struct{ partitions, events, size int }{"many partitions": {maxMessages + 100, 2 * maxMessages, 10}, "large events": {2, 24, pageBytes - 100}} {
+		q, _ := newMemoryQueue(t, Config{Partitions: c.partitions})
+		var list []NewEvent
+		for i := range c.events {
+			list = append(list, NewEvent{Source: "web", Key: fmt.Sprint(i), Raw: fmt.Appendf(nil, `{"messageId":"%0*d"}`, c.size, i)})
+		}
+		require.NoError(t, q.Append(t.Context(), list))
+		log := &batchLog{Log: q.store.(*memlog.Log)}
+		q.store = log
+		n, err := q.Replay(t.Context(), ReplayRequest{Instance: "i"})
+		require.NoError(t, err)
+		assert.Equal(t, c.events, n, name)
+		require.Greater(t, len(log.batches), 1, name)
+		for _, batch := range log.batches {
+			assert.True(t, batch[0] <= maxMessages/2 && batch[1] <= groupBytes+2*pageBytes, "%s: %v", name, batch)
+		}
+		replayed := map[string]int{}
+		for _, m := range commandsOf(t, q, "i") {
+			for line := range strings.Lines(string(m.Data)) {
+				replayed[line]++
+			}
+		}
+		assert.Len(t, replayed, c.events, name)
+	}
+}

@@ -172,6 +172,19 @@ func TestFindingsAboutLimits(t *testing.T) {
 	}
 }
 
+// TestStatusIsSorted checks that the instances are listed by id.
+func TestStatusIsSorted(t *testing.T) {
+	r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{}, accepts(t))
+	for range 20 { // the order of the workers is random
+		r.workers = map[string]*worker{"main": w, "b": {runner: r, id: "b", instance: w.instance, dispatcher: w.dispatcher, mu: w.mu}, "a": {runner: r, id: "a", instance: w.instance, dispatcher: w.dispatcher, mu: w.mu}}
+		var ids []string
+		for _, s := range r.Status() {
+			ids = append(ids, s.Instance)
+		}
+		require.Equal(t, []string{"a", "b", "main"}, ids)
+	}
+}
+
 // TestSizesOfStreams checks that the stored bytes are listed by stream.
 func TestSizesOfStreams(t *testing.T) {
 	q, _ := newMemoryQueue(t, Config{Partitions: 1})

@@ -239,6 +239,10 @@ func TestHostsTakeTasks(t *testing.T) {
 		require.Len(t, taken, 1)
 		assert.Equal(t, []string{"hot3", "hot4", "hot5"}, valuesOf(taken[0]), "what is in flight stays")
 		assert.Equal(t, 3, o.WaitingLocked("hot"))
+		o.TakeBehindLocked(func(c dispatch.Chain[string]) bool {
+			assert.Equal(t, 10*c.Count, c.Bytes, "what was taken does not count")
+			return false
+		})
 		s.Unlock()
 		s.sleep(time.Minute)
 		s.Lock()

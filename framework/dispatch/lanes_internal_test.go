@@ -87,6 +87,7 @@ func TestIdleGroupsAreForgotten(t *testing.T) {
 		g := &group[string]{}
 		for range tasks {
 			g.fresh.push(&Task[string]{})
+			g.halved.push(&Task[string]{})
 		}
 		return g
 	}
@@ -150,7 +151,7 @@ func TestOnlyNeededTimersRun(t *testing.T) {
 func TestLanesHaveOneTimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := New[string](Config{Linger: time.Minute, MinBackoff: time.Hour, MaxBackoff: time.Hour, RetryFor: time.Minute}, failing{})
-		defer d.Stop()
+		defer d.StopLocked()
 		d.Add(&Task[string]{Value: "a", Key: "a", MaxBatch: 1})
 		require.NoError(t, d.Wait(t.Context(), func(held, _ int) bool { return held == 0 }))
 		assert.Equal(t, 1, timersAfter(d, 0))
@@ -159,6 +160,30 @@ func TestLanesHaveOneTimer(t *testing.T) {
 		d.Add(&Task[string]{Value: "b", Key: "b", MaxBatch: 1})
 		require.NoError(t, d.Wait(t.Context(), func(held, _ int) bool { return held == 0 }))
 		d.Add(&Task[string]{Value: "c", Key: "c", MaxBatch: 2})
-		assert.Equal(t, 1, timersAfter(d, 0), "it is woken earlier")
+		assert.Equal(t, 1, timersAfter(d, 0))
+		d.Lock()
+		defer d.Unlock()
+		for timer := range d.timers {
+			assert.Equal(t, time.Now().Add(time.Minute), timer.at, "it is woken earlier")
+		}
+	})
+}
+
+// TestNothingIsKeptOfWhatHasEnded checks that owners that have ended and groups without tasks need no memory while their lane goes on.
+func TestNothingIsKeptOfWhatHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := New[string](Config{Linger: time.Hour}, &accepting{map[string]bool{}})
+		defer d.Stop()
+		d.Add(&Task[string]{Value: "stays", MaxBatch: 2})
+		for i := range 50 {
+			name, o := fmt.Sprint(i), d.NewOwner(nil)
+			d.Add(&Task[string]{Value: name, Owner: o, Group: Group{Key: name}, Key: name, MaxBatch: 1})
+			require.NoError(t, d.Wait(t.Context(), func(held, _ int) bool { return held == 1 }))
+			o.Close()
+		}
+		d.Lock()
+		defer d.Unlock()
+		assert.Len(t, d.owners, 1, "that of the tasks without one")
+		assert.LessOrEqual(t, len(d.lanes[Lane{}].groups), maxIdleGroups+1)
 	})
 }

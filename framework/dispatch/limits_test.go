@@ -287,13 +287,52 @@ func TestEarliestGroupOfALane(t *testing.T) {
 // TestTheLimitOfWhatIsLeft checks that tasks which are left behind in a queue are sent as soon as they fill a batch of the smallest size
 // that one of them allows.
 func TestTheLimitOfWhatIsLeft(t *testing.T) {
-	withHost(t, dispatch.Config{Linger: time.Hour}, func(t *testing.T, s *scripted) {
-		s.latency = time.Second
-		for i, size := range []int{1, 1, 10, 2} {
-			s.Add(in("lane", fmt.Sprint(i), fmt.Sprint(i), size))
+	for _, c := range []struct {
+		sizes    []int
+		requests []string
+		took     time.Duration
+	}{
+		{[]int{1, 1, 10, 2}, []string{"[0]", "[1]", "[2 3]"}, 3 * time.Second}, {[]int{1, 1, 10, 10}, []string{"[0]", "[1]", "[2 3]"}, time.Hour + time.Second},
+	} {
+		withHost(t, dispatch.Config{Linger: time.Hour}, func(t *testing.T, s *scripted) {
+			s.latency = time.Second
+			for i, size := range c.sizes {
+				s.Add(in("lane", fmt.Sprint(i), fmt.Sprint(i), size))
+			}
+			s.wait(t)
+			assert.Equal(t, c.requests, s.requests)
+			assert.Equal(t, c.took, time.Since(s.began))
+		})
+	}
+}
+
+// TestStatsOfLanesWithoutTasks checks that a lane which has failed and has no tasks left counts as failing until its wait is over, and does
+// not hide others that fail.
+func TestStatsOfLanesWithoutTasks(t *testing.T) {
+	withHost(t, dispatch.Config{MinBackoff: time.Minute, MaxBackoff: time.Minute}, func(t *testing.T, s *scripted) {
+		s.answer = func(values []string) []dispatch.Result {
+			return []dispatch.Result{{Outcome: dispatch.Retry, RetryAfter: map[string]time.Duration{"fails": 10 * time.Minute}[values[0]]}}
 		}
-		s.wait(t)
-		assert.Equal(t, []string{"[0]", "[1]", "[2 3]"}, s.requests)
-		assert.Equal(t, 3*time.Second, time.Since(s.began))
+		mine, other := s.NewOwner(nil), s.NewOwner(nil)
+		for name, o := range map[string]*dispatch.Owner[string]{"taken": mine, "fails": other} {
+			one := in(name, name, name, 1)
+			one.Owner = o
+			s.Add(one)
+		}
+		s.sleep(time.Second)
+		take := func(o *dispatch.Owner[string]) {
+			s.Lock()
+			defer s.Unlock()
+			assert.Len(t, o.TakeFailingLocked(), 1)
+		}
+		take(mine)
+		s.sleep(time.Minute)
+		for range 20 { // the order of the lanes is random
+			require.True(t, s.Stats().Failing)
+		}
+		take(other)
+		assert.True(t, s.Stats().Failing)
+		s.sleep(9*time.Minute + time.Second)
+		assert.False(t, s.Stats().Failing)
 	})
 }

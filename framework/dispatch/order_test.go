@@ -37,9 +37,11 @@ func TestUnsentTasksGoFirst(t *testing.T) {
 	})
 }
 
-// TestWaitsOfATaskDelayNoOthers checks that a task which the remote asks to send later, while it accepts others of the batch, waits alone.
+// TestWaitsOfATaskDelayNoOthers checks that a task which the remote asks to send later, while it accepts others of the batch, waits alone,
+// and that it then goes first.
 func TestWaitsOfATaskDelayNoOthers(t *testing.T) {
 	withHost(t, dispatch.Config{Linger: time.Millisecond}, func(t *testing.T, s *scripted) {
+		s.latency = 40 * time.Second
 		s.answer = func(values []string) []dispatch.Result {
 			results := fail(values, func(v string) bool { return v == "bad" && time.Since(s.began) < time.Minute })
 			for i := range results {
@@ -52,10 +54,12 @@ func TestWaitsOfATaskDelayNoOthers(t *testing.T) {
 		s.Add(in("lane", "a", "bad", 2))
 		s.Add(in("lane", "b", "good", 2))
 		s.sleep(time.Second)
-		s.Add(in("lane", "c", "later", 1))
+		for _, v := range []string{"c", "d", "e"} {
+			s.Add(in("lane", v, v, 1))
+		}
 		s.wait(t)
-		assert.Equal(t, time.Second, s.finished["later"])
-		assert.GreaterOrEqual(t, s.finished["bad"], time.Minute)
+		assert.Equal(t, []string{"[bad good]", "[c]", "[d]", "[bad]", "[e]"}, s.requests)
+		assert.Equal(t, 2*s.latency, s.finished["c"])
 	})
 }
 
@@ -76,7 +80,8 @@ func TestATaskSentAloneWaitsAlone(t *testing.T) {
 	})
 }
 
-// TestUnsentTasksDoNotHoldUpFullBatches checks that a lane sends full batches at once and others later, also after tasks were put back into it.
+// TestUnsentTasksDoNotHoldUpFullBatches checks that a lane sends full batches at once and others later, also after tasks were put back into
+// it.
 func TestUnsentTasksDoNotHoldUpFullBatches(t *testing.T) {
 	withHost(t, dispatch.Config{Linger: time.Hour}, func(t *testing.T, s *scripted) {
 		unsent := true
@@ -293,7 +298,8 @@ func TestNothingIsTakenFromARun(t *testing.T) {
 	})
 }
 
-// TestChainsCountWhatIsLeft checks the number and the size of a key's tasks that a host sees: without those that are finished, alone or together.
+// TestChainsCountWhatIsLeft checks the number and the size of a key's tasks that a host sees: without those that are finished, alone or
+// together.
 func TestChainsCountWhatIsLeft(t *testing.T) {
 	for step := 1; step <= 2; step++ {
 		withHost(t, dispatch.Config{Linger: time.Millisecond}, func(t *testing.T, s *scripted) {
@@ -319,7 +325,8 @@ func TestChainsCountWhatIsLeft(t *testing.T) {
 	}
 }
 
-// TestUnsentRunsCanBeTaken checks that tasks which were to be sent along with the first one of their key, and were not, can be taken from it.
+// TestUnsentRunsCanBeTaken checks that tasks which were to be sent along with the first one of their key, and were not, can be taken from
+// it.
 func TestUnsentRunsCanBeTaken(t *testing.T) {
 	for outcome, want := range map[dispatch.Outcome]int{dispatch.NotSent: 2, dispatch.Retry: 0} {
 		withHost(t, dispatch.Config{Linger: time.Millisecond, MinBackoff: time.Minute, MaxBackoff: time.Minute}, func(t *testing.T, s *scripted) {

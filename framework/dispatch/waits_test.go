@@ -64,6 +64,48 @@ func TestBatchesInPlaceWaitOnce(t *testing.T) {
 	})
 }
 
+// TestEachFailureInPlaceCounts checks that a task which is retried in its place is given up after as many failures as are allowed, although
+// the remote accepts nothing.
+func TestEachFailureInPlaceCounts(t *testing.T) {
+	for _, key := range []string{"", "k"} {
+		withHost(t, dispatch.Config{MaxAttempts: 3, RetryFor: 1000 * time.Hour, InPlace: key != ""}, func(t *testing.T, s *scripted) {
+			s.answer = func(values []string) []dispatch.Result { return failAll(values, func(string) bool { return true }) }
+			s.Add(in("lane", key, "a", 1))
+			s.wait(t)
+			assert.Equal(t, []string{"a"}, s.taken)
+			assert.Equal(t, []string{"[a]", "[a]", "[a]"}, s.requests)
+		})
+	}
+}
+
+// TestWaitsBetweenPolls checks that tasks whose operation is under way are asked for at longer and longer intervals, which do not depend on
+// their number, and for as long as a failing task is retried.
+func TestWaitsBetweenPolls(t *testing.T) {
+	withHost(t, dispatch.Config{MinBackoff: time.Second, MaxBackoff: time.Hour, RetryFor: time.Hour}, func(t *testing.T, s *scripted) {
+		var sent []time.Time
+		s.answer = func(values []string) []dispatch.Result {
+			sent = append(sent, time.Now())
+			results := make([]dispatch.Result, len(values))
+			for i := range results {
+				results[i].Outcome = dispatch.Pending
+			}
+			return results
+		}
+		for i := range 8 {
+			s.Add(in("lane", fmt.Sprint(i), fmt.Sprint(i), 8))
+		}
+		s.wait(t)
+		assert.Len(t, s.taken, 8)
+		require.Greater(t, len(sent), 10)
+		for i := range 10 {
+			most := time.Second << i
+			assert.GreaterOrEqual(t, sent[i+1].Sub(sent[i]), most/2)
+			assert.LessOrEqual(t, sent[i+1].Sub(sent[i]), most)
+		}
+		assert.Greater(t, time.Since(s.began), time.Hour)
+	})
+}
+
 // TestResumedTasksGoFirst checks that a task whose wait ends with Resume is sent before newer ones of its lane.
 func TestResumedTasksGoFirst(t *testing.T) {
 	withHost(t, dispatch.Config{MinBackoff: time.Hour, MaxBackoff: time.Hour, Linger: time.Millisecond}, func(t *testing.T, s *scripted) {
