@@ -62,8 +62,12 @@ func checkSpelling(v event.Value, place string, found *fault.Problems) {
 // checkMemberSpelling reports a path that begins with a misspelt member of events or of their context.
 func checkMemberSpelling(path event.Path, place string, found *fault.Problems) {
 	keys := path.Keys()
+	brackets := slices.IndexFunc(keys, func(key string) bool { return strings.ContainsAny(key, "[]") })
 	switch {
 	case len(keys) == 0:
+	case brackets >= 0 && (strings.Contains(keys[brackets], "[*") || strings.Contains(keys[brackets], "[-")): // a warning of the mapping
+	case brackets >= 0:
+		found.Add(place, "reads the key %q with its brackets: write [0] for an item, ['a key'] for a key", fault.Shorten(keys[brackets], 80))
 	case !slices.Contains(eventMembers(), keys[0]):
 		if near := fault.DidYouMean(keys[0], eventMembers()); near != "" {
 			found.Add(place, "reads %s, which events do not have%s", keys[0], near)
