@@ -3,7 +3,6 @@ package delivery
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -149,10 +148,15 @@ type EraseRequest struct {
 	// FinishedBefore returns the first page that an instance has not finished: see Runner.FinishedBefore. On a cluster, that page and later ones are left
 	// alone. It may be nil if nothing is delivered.
 	FinishedBefore func(context.Context) (uint64, error)
+
+	left bool // a compressed group of the journal had no space for what replaces its events
 }
 
 // errOnHold means that a backup is being made, which would be damaged.
 var errOnHold = errors.New("a backup is being made: the events are overwritten afterwards")
+
+// errStillJournaled means that events were accepted just before they were to be overwritten, and do not fit in their place in the journal.
+var errStillJournaled = errors.New("overwriting events in the journal: trying again when they are in the log")
 
 // Erase overwrites the data of events in the log and in the requests of letters, and in the files of a log in this process also what was deleted.
 // Then writes wait meanwhile. It returns how many servers of a cluster have overwritten the data, 0 if the log is in this process. It can be
@@ -180,100 +184,26 @@ func (q *Queue) eraseFiles(ctx context.Context, r *EraseRequest) error {
 	if err := q.settle(ctx); err != nil {
 		return err
 	}
+	if q.journal != nil && q.canDeleteSafely() {
+		if err := q.journal.forgetTransferred(ctx, true); err != nil {
+			return fmt.Errorf("deleting what the log has from the journal: %w", err)
+		}
+	}
 	err := eraser.Erase(ctx, r.rewriteMessage)
 	q.feeds.dropPages()
 	if err != nil {
 		return fmt.Errorf("overwriting events in the log: %w", err)
 	}
+	if r.left {
+		return errStillJournaled
+	}
 	if !q.hasDisk() {
 		return nil
 	}
-	if _, err := logFiles(q.config.Dir).EraseCopies(func(content []byte) bool { return r.HasUser(string(content)) }); err != nil {
+	if _, err := logFiles(q.config.Dir).EraseCopies(r.isInCopy); err != nil {
 		return fmt.Errorf("deleting copies of damaged files: %w", err)
 	}
 	return nil
-}
-
-// rewriteMessage returns the data of a message without what is to be erased, with the same length; nil if there is nothing.
-func (r *EraseRequest) rewriteMessage(stream, _ string, data []byte) []byte {
-	rewrite := r.rewriteEvent
-	switch stream {
-	case eventsStream, rewrittenStream:
-	case journalStream:
-		rewrite = r.rewriteJournaled
-	case deadStream, parkStream:
-		rewrite = r.rewriteLetter
-	default:
-		return nil
-	}
-	var made []byte
-	at := 0
-	for line := range bytes.Lines(data) {
-		line = bytes.TrimSuffix(line, []byte{'\n'})
-		if text := rewrite(line); text != nil && len(text) <= len(line) {
-			if made == nil {
-				made = bytes.Clone(data)
-			}
-			n := copy(made[at:], text)
-			copy(made[at+n:at+len(line)], bytes.Repeat([]byte{' '}, len(line)-n))
-		}
-		at += len(line) + 1
-	}
-	return made
-}
-
-func (r *EraseRequest) rewriteEvent(line []byte) []byte {
-	if isErasedLine(line) {
-		return nil
-	}
-	if e, err := event.Parse(line); err != nil || !r.Match(e.Value()) {
-		return nil
-	}
-	return []byte(erasedEvent)
-}
-
-// rewriteJournaled erases the event in a line of a group of the journal.
-func (r *EraseRequest) rewriteJournaled(line []byte) []byte {
-	event, subject := cutSubject(line)
-	erased := r.rewriteEvent(event)
-	if erased == nil || len(erased) > len(event) {
-		return nil
-	}
-	return slices.Concat(erased, bytes.Repeat([]byte{' '}, len(event)-len(erased)), line[len(line)-len(subject)-1:])
-}
-
-// erasedKey is the ordering key of a letter whose event was erased.
-const erasedKey = "erased"
-
-// rewriteLetter erases a letter's event, or of the letter of another user the request that it shares with the user.
-func (r *EraseRequest) rewriteLetter(line []byte) []byte {
-	var l DeadLetter
-	if json.Unmarshal(line, &l) != nil || isErasedLine(l.Event) {
-		return nil
-	}
-	e, err := event.Parse(l.Event)
-	erased := err == nil && r.Match(e.Value())
-	switch {
-	case erased:
-		l.Key, l.Reason, l.Request, l.Event = erasedKey, "", nil, []byte(erasedEvent)
-	case l.Request != nil && l.Request.HasText(r.HasUser):
-		l.Request = nil
-	case r.HasUser(l.Reason):
-	default:
-		return nil
-	}
-	if r.HasUser(l.Reason) {
-		l.Reason = l.Cause.Text()
-	}
-	text, err := json.Marshal(&l)
-	if err == nil && len(text) > len(line) { // the text of the cause is longer than the reason was
-		l.Reason = ""
-		text, err = json.Marshal(&l)
-	}
-	if err != nil || len(text) > len(line) {
-		text = []byte(erasedEvent) // the letters of earlier versions may be shorter; it is skipped when it is read
-	}
-	return text
 }
 
 // HasText reports whether one of the texts of a request matches.

@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -39,7 +38,8 @@ type journal struct {
 	process   string // random, for the ids of the groups that this process writes; used by the publisher only, as the next three
 	groups    int    // that this process has written
 	uncertain bool   // the latest write has failed, but its group may be in the journal
-	encoded   []byte // a buffer for the next group
+	text      []byte // a buffer for the next group
+	data      []byte // likewise, compressed
 
 	unpurged int       // bytes that are transferred and not purged; used by transferLoop only, as the next two
 	usedAt   time.Time // of the latest transfer
@@ -90,12 +90,13 @@ func (j *journal) write(ctx context.Context, records []record) error {
 		return err
 	}
 	for len(records) > 0 {
-		data, n := encodeGroup(j.encoded, records, int(j.queue.store.MaxMessage()))
-		j.encoded = keptBuffer(data)
+		text, n := encodeGroup(j.text, records, maxGroupText(j.queue.store.MaxMessage()))
+		data := compressGroup(j.data, text)
+		j.text, j.data = keptBuffer(text), keptBuffer(data)
 		j.groups++
-		g := journalGroup{id: fmt.Sprint(j.process, ".", j.groups), records: records[:n], bytes: len(data), unsure: j.uncertain}
+		g := journalGroup{id: fmt.Sprint(j.process, ".", j.groups), records: records[:n], bytes: len(text), unsure: j.uncertain}
 		var err error
-		g.seq, err = j.queue.appendMessage(ctx, journalStream, eventlog.Write{Subject: journalSubject, Header: map[string]string{journalHeader: g.id}, Data: data})
+		g.seq, err = j.queue.appendMessage(ctx, journalStream, eventlog.Write{Subject: compressedSubject, Header: map[string]string{journalHeader: g.id}, Data: data})
 		if j.uncertain = err != nil; err != nil {
 			return err
 		}
@@ -313,39 +314,4 @@ func keptBuffer(buffer []byte) []byte {
 		return nil
 	}
 	return buffer
-}
-
-// encodeGroup encodes the first n records as a message of at most limit bytes, but at least one: a line with the event, a space and the subject.
-// The message is in buffer if that is large enough.
-func encodeGroup(buffer []byte, records []record, limit int) (data []byte, n int) {
-	size := 0
-	for n < len(records) {
-		more := len(records[n].subject) + len(records[n].line) + 2
-		if n > 0 && size+more > limit {
-			break
-		}
-		size += more
-		n++
-	}
-	data = slices.Grow(buffer[:0], size)
-	for _, r := range records[:n] {
-		data = append(append(append(data, r.line...), ' '), r.subject...)
-		data = append(data, '\n')
-	}
-	return data, n
-}
-
-// decodeGroup is the inverse of encodeGroup.
-func decodeGroup(data []byte) (list []record) {
-	for line := range bytes.Lines(data) {
-		event, subject := cutSubject(bytes.TrimSuffix(line, []byte{'\n'}))
-		list = append(list, record{string(subject), event})
-	}
-	return list
-}
-
-// cutSubject returns the event and the subject in a line of a group.
-func cutSubject(line []byte) (event, subject []byte) {
-	at := max(bytes.LastIndexByte(line, ' '), 0)
-	return line[:at], bytes.TrimPrefix(line[at:], []byte{' '})
 }

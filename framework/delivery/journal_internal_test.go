@@ -282,41 +282,6 @@ func TestCommandsFollowAcceptedEvents(t *testing.T) {
 	assert.Equal(t, 100, events)
 }
 
-// TestLargeRequestsAreSplit checks requests of more bytes than the log accepts in a message.
-func TestLargeRequestsAreSplit(t *testing.T) {
-	records := []record{{"ev.a.1", bytes.Repeat([]byte("x"), 50)}, {"ev.a.2", nil}, {"ev.b.1", []byte(`{"a": "b c"}`)}, {"ev.c.1", bytes.Repeat([]byte("y"), 90)}}
-	for limit := range 300 {
-		var all []record
-		rest := records
-		for len(rest) > 0 {
-			data, n := encodeGroup(nil, rest, limit)
-			require.Positive(t, n)
-			require.True(t, n == 1 || len(data) <= limit)
-			all, rest = append(all, decodeGroup(data)...), rest[n:]
-		}
-		require.Len(t, all, len(records))
-		for i, r := range records {
-			require.Equal(t, r.subject, all[i].subject)
-			require.Equal(t, string(r.line), string(all[i].line))
-		}
-	}
-}
-
-// TestErasedInTheJournal erases events in the message of a group.
-func TestErasedInTheJournal(t *testing.T) {
-	r := EraseRequest{Match: func(v event.Value) bool { return v.Get("userId").Str() == "gone" }, HasUser: func(string) bool { return false }}
-	gone, stays := eventOf("gone", 1), eventOf("stays", 1)
-	data, _ := encodeGroup(nil, []record{{"ev.web.1", stays.Raw}, {"ev.web.2", gone.Raw}, {"ev.web.1", stays.Raw}}, 1<<20)
-	made := r.rewriteMessage(journalStream, journalSubject, data)
-	require.Len(t, made, len(data))
-	list := decodeGroup(made)
-	require.Len(t, list, 3)
-	assert.Equal(t, "ev.web.2", list[1].subject)
-	assert.True(t, isErasedLine(list[1].line))
-	assert.Equal(t, string(stays.Raw), string(list[2].line))
-	assert.Nil(t, r.rewriteMessage(journalStream, journalSubject, made))
-}
-
 // TestTestWritesInTheJournal crashes after a test write, which a stream gets while it does not answer. What waits for accepted events goes on when
 // these are in the log.
 func TestTestWritesInTheJournal(t *testing.T) {

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
@@ -15,9 +16,6 @@ const journalHeader = "Landfall-Journal"
 // partHeader is the header with the id of the last group of a transfer. Each part of the transfer that is written by itself has it in its
 // last message, except the last part.
 const partHeader = "Landfall-Journal-Part"
-
-// journalSubject is the subject of the journal's messages.
-const journalSubject = "journal.groups"
 
 // clockTolerance is how far the clock may have been set back while groups were in the journal.
 const clockTolerance = time.Hour
@@ -35,8 +33,12 @@ func (j *journal) recoverGroups(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = j.queue.store.Scan(ctx, journalStream, eventlog.Query{Filters: []string{journalSubject}}, func(m eventlog.Message) (bool, error) {
-		g := journalGroup{id: m.Header[journalHeader], seq: m.Sequence, records: decodeGroup(m.Data), bytes: len(m.Data)}
+	err = j.queue.store.Scan(ctx, journalStream, eventlog.Query{Filters: []string{journalSubject, compressedSubject}}, func(m eventlog.Message) (bool, error) {
+		text, err := groupText(m.Subject, m.Data)
+		if err != nil {
+			return false, fmt.Errorf("message %d: %w", m.Sequence, err)
+		}
+		g := journalGroup{id: m.Header[journalHeader], seq: m.Sequence, records: decodeGroup(text), bytes: len(text)}
 		j.waiting, j.bytes, j.written = append(j.waiting, g), j.bytes+g.bytes, g.seq // the stream may end with a test write
 		if g.id == known && known != "" {
 			j.waiting, j.bytes, j.unpurged = nil, 0, j.unpurged+j.bytes

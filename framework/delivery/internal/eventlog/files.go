@@ -16,8 +16,8 @@ type Files interface {
 	Check(ctx context.Context, rest time.Duration) ([]FileDamage, error)
 	// CopyDamaged copies a damaged file. It returns the path of the copy, or the reason why there is none.
 	CopyDamaged(d FileDamage) (path, reason string)
-	// EraseCopies deletes the copies of damaged files in which has finds something to erase. It returns how many there were.
-	EraseCopies(has func(content []byte) bool) (deleted int, err error)
+	// EraseCopies deletes the copies of damaged files of streams in which has finds something to erase. It returns how many there were.
+	EraseCopies(has func(stream string, content []byte) bool) (deleted int, err error)
 }
 
 // FileDamage is a damaged file of a stream.

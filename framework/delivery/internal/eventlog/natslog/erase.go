@@ -60,14 +60,14 @@ func (l *Log) waitForConnection() error {
 }
 
 // EraseCopies implements eventlog.Files.
-func (dir Files) EraseCopies(has func(content []byte) bool) (deleted int, err error) {
+func (dir Files) EraseCopies(has func(stream string, content []byte) bool) (deleted int, err error) {
 	files, err := textfile.Glob(filepath.Join(string(dir), logfiles.DamagedDir), "*/*/*")
 	for _, path := range files {
 		content, err := os.ReadFile(path)
 		if err != nil {
 			return deleted, err
 		}
-		if !has(content) {
+		if !has(filepath.Base(filepath.Dir(path)), content) {
 			continue
 		}
 		if err := os.Remove(path); err != nil {

@@ -127,7 +127,10 @@ func TestAnswersOfTheAPI(t *testing.T) {
 // TestCopiesOfDamagedFilesAreErased checks that only copies with the user's data are deleted.
 func TestCopiesOfDamagedFilesAreErased(t *testing.T) {
 	dir := t.TempDir()
-	has := func(content []byte) bool { return strings.Contains(string(content), "erased-user") }
+	has := func(stream string, content []byte) bool {
+		assert.Equal(t, "S", stream)
+		return strings.Contains(string(content), "erased-user")
+	}
 	deleted, err := Files(dir).EraseCopies(has)
 	require.NoError(t, err)
 	assert.Zero(t, deleted)
