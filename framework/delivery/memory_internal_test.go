@@ -17,11 +17,11 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
 )
 
-// sparsePage returns a page of 100 KB with one event that the subscription matches, and what tells whether it is in memory.
+// sparsePage returns a page of 10 KB with one event that the subscription matches, and what tells whether it is in memory.
 func sparsePage(r *Runner, seq uint64) (*logPage, weak.Pointer[byte]) {
 	data := fmt.Appendf(nil, `{"type":"track","messageId":"%d","userId":"u%d"}`+"\n", seq, seq)
-	for i := range 50 {
-		data = fmt.Appendf(data, `{"type":"page","messageId":"%d-%d","userId":"u","name":"%s"}`+"\n", seq, i, bytes.Repeat([]byte("x"), 2000))
+	for i := range 10 {
+		data = fmt.Appendf(data, `{"type":"page","messageId":"%d-%d","userId":"u","name":"%s"}`+"\n", seq, i, bytes.Repeat([]byte("x"), 1000))
 	}
 	return newLogPage(eventlog.Message{Subject: "ev.web.0", Sequence: seq, Time: time.Now(), Data: data}, 0, r.queue.feeds.seed), weak.Make(&data[0])
 }
@@ -35,10 +35,11 @@ func answersLater(t *testing.T) (chan struct{}, Instance) {
 // TestFewWaitingEventsDoNotKeepTheirPages reads pages of which one event each waits for its request, as those of a subscription that
 // matches few events do while the remote is down. The waiting events stay in memory, and few of the pages.
 func TestFewWaitingEventsDoNotKeepTheirPages(t *testing.T) {
-	const pages = 60
+	const pages, spare = 40, 100 << 10
 	synctest.Test(t, func(t *testing.T) {
 		answers, in := answersLater(t)
 		r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{Lease: time.Hour}, in)
+		r.memory.setLimit(8*spare*100, 100)
 		p := w.own(0, checkpoint{Low: 1})
 		var read []weak.Pointer[byte]
 		for seq := range uint64(pages) {
@@ -53,10 +54,10 @@ func TestFewWaitingEventsDoNotKeepTheirPages(t *testing.T) {
 				inMemory++
 			}
 		}
-		assert.LessOrEqual(t, inMemory, maxPinnedBytes/100_000+5, "pages in memory")
+		assert.LessOrEqual(t, inMemory, spare/10_000+5, "pages in memory")
 		w.mu.Lock()
 		assert.Equal(t, pages, p.taskCount)
-		assert.Greater(t, p.pinnedBytes, maxPinnedBytes)
+		assert.Greater(t, p.pinnedBytes, spare)
 		w.mu.Unlock()
 
 		close(answers)
@@ -75,13 +76,14 @@ func TestEventsThatMostlyWaitAreNotCopied(t *testing.T) {
 		answers, in := answersLater(t)
 		defer close(answers)
 		r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{Lease: time.Hour, MaxInFlight: 1e6}, in)
+		r.memory.setLimit(8<<20, 100)
 		p := w.own(0, checkpoint{Low: 1})
-		users := make([]string, 100)
+		users := make([]string, 10)
 		for i := range users {
-			users[i] = fmt.Sprintf("%02000d", i)
+			users[i] = fmt.Sprintf("%0200d", i)
 		}
 		size := 0
-		for seq := range uint64(25) {
+		for seq := range uint64(15) {
 			m := pageOf(r, seq+1, time.Now(), users...)
 			size += len(m.Data)
 			require.NoError(t, p.handlePage(m))
@@ -89,7 +91,7 @@ func TestEventsThatMostlyWaitAreNotCopied(t *testing.T) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		assert.Equal(t, size, p.pinnedBytes, "no event was copied")
-		assert.Greater(t, size, 2*maxPinnedBytes, "they are more than what few tasks may keep")
+		assert.Greater(t, size, 2*r.memory.maxPinnedBytes(), "they are more than what few tasks may keep")
 	})
 }
 
