@@ -35,6 +35,7 @@ const (
 	CodeDown          Code = "down"           // the remote is down
 	CodeBudget        Code = "budget"         // a limit of the instance asks to wait
 	CodeLogin         Code = "login-missing"  // an operator must log in
+	CodeConfigRefused Code = "config-refused" // the config in the file has mistakes, and the one before stays in effect
 )
 
 // Values of Finding.Stops.

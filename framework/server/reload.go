@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/signal"
 	"reflect"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
-	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/server/ingest"
@@ -76,6 +74,17 @@ func (v *server) runningInstances() []instances.Instance {
 
 // reloadConfig reads the config again and applies it. If the config has mistakes, the error has all of them and nothing changes.
 func (v *server) reloadConfig(ctx context.Context) error {
+	err := v.loadConfigAgain(ctx)
+	if err == nil {
+		v.refused.Store(nil)
+	} else if ctx.Err() == nil {
+		v.refused.Store(&refusal{time.Now(), err})
+	}
+	return err
+}
+
+// loadConfigAgain is reloadConfig without a record of the refusal.
+func (v *server) loadConfigAgain(ctx context.Context) error {
 	v.commands.Forget()
 	cfg, problems := config.Load(v.Config, config.Env{Commands: v.commands})
 	if cfg != nil && len(problems) == 0 {
@@ -165,18 +174,6 @@ func (v *server) readConfig() string {
 		return ""
 	}
 	return string(text)
-}
-
-// logRefusal logs every mistake of a config that is not used.
-func (v *server) logRefusal(err error) {
-	var problems fault.Problems
-	if !errors.As(err, &problems) {
-		v.Log.Error("the new config is not used, the old one stays in effect", "error", err)
-		return
-	}
-	for _, p := range problems {
-		v.Log.Error("the new config is not used, the old one stays in effect", "problem", p.String())
-	}
 }
 
 // warnHooks logs the hooks that have not run with their current inputs.

@@ -72,7 +72,7 @@ func (v *server) newRunner(ctx context.Context, cfg *config.Config) (*delivery.R
 	return delivery.NewRunner(ctx, v.queue, delivery.Settings{
 		Linger: cfg.Server.Linger, MaxBatches: cfg.Server.Parallel, RetryFor: cfg.Server.RetryFor, Lease: cfg.Server.Lease,
 		MaxPause: cfg.Server.MaxPause, DeadLetterRetention: cfg.Server.DeadLetterRetention, MaxDeadLetterBytes: cfg.Server.DeadLetterBytes,
-		MaxParkedBytes: cfg.Server.ParkedBytes, Checks: []delivery.Check{v.stateCheck()}, OnVerdict: v.history.AddVerdict, Suppressed: v.suppression.hasUserOf, Erased: v.erasing.HasEvent,
+		MaxParkedBytes: cfg.Server.ParkedBytes, Checks: []delivery.Check{v.stateCheck(), v.configCheck()}, OnVerdict: v.history.AddVerdict, Suppressed: v.suppression.hasUserOf, Erased: v.erasing.HasEvent,
 		Metrics: v.delivered, Log: v.Log, Tracer: v.tracer,
 	})
 }

@@ -299,9 +299,13 @@ func TestReloads(t *testing.T) {
 	}
 	s.logs("the new config is not used, the old one stays in effect")
 	assert.NotContains(t, s.log.String(), "need a restart")
+	ready := func() string { _, text := s.call(http.MethodGet, s.at.URL+"/readyz", ""); return text }
+	s.eventually(func() bool { return strings.Contains(ready(), "so the one before stays in effect") })
+	assert.Regexp(t, `^ready\nthe config that was read at .*Z (has [1-9]\d* mistakes?|cannot be used), so`, ready())
 
 	s.write(strings.ReplaceAll(servedConfig, "id: cohorts", "id: renamed") + "admin: {key: another-long-key}\ntrustedProxies: [10.0.0.1]\ningest: {publicURL: 'https://events.example', origins: ['https://shop.example']}")
 	s.logs("config reloaded") // by itself
+	s.eventually(func() bool { return ready() == "ready\n" })
 	s.eventually(func() bool { return s.statuses()["cohorts"].Removed })
 	assert.Equal(t, 1, s.statuses()["cohorts"].Members)
 	assert.False(t, s.statuses()["renamed"].Removed)

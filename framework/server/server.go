@@ -80,7 +80,8 @@ type server struct {
 	eventCounter *prometheus.CounterVec
 	config       atomic.Pointer[config.Config] // the config in effect
 	running      atomic.Pointer[[]instances.Instance]
-	written      chan chan struct{} // gets a channel to close when a config that was just written is in use
+	refused      atomic.Pointer[refusal] // of the config in the file; nil if it is in effect
+	written      chan chan struct{}      // gets a channel to close when a config that was just written is in use
 	removed      removedCache
 	certificates certificates // of the ingest port; nil without TLS
 	memory       memorylimit.Limit

@@ -229,7 +229,7 @@ func stoppingFinding(list []delivery.Finding) *delivery.Finding {
 func attentionFinding(list []delivery.Finding) *delivery.Finding {
 	for i := range list {
 		switch list[i].Code {
-		case delivery.CodeParkedFull, delivery.CodeSourceRemoved, delivery.CodeLettersNear, delivery.CodeLost, delivery.CodeDamaged:
+		case delivery.CodeParkedFull, delivery.CodeSourceRemoved, delivery.CodeLettersNear, delivery.CodeConfigRefused, delivery.CodeLost, delivery.CodeDamaged:
 			return &list[i]
 		}
 		if list[i].Stops != "" {
