@@ -10,6 +10,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
 // TestEvictionsWithoutSuccess checks how often failing keys are evicted while the remote accepts nothing: after a time, and then twice as
@@ -194,4 +195,29 @@ func TestCountsOfLetters(t *testing.T) {
 		p.countLetterLocked(one, c.outcome)
 		assert.Equal(t, c.want, p.counts, name)
 	}
+}
+
+// TestLettersThatAreWrittenAgain checks that a letter which is written again after another task has finished with it counts once.
+func TestLettersThatAreWrittenAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{}, accepts(t))
+		p := w.own(0, checkpoint{Low: 1})
+		pg := &page{seq: 7, holdsLetters: true, verdictsLeft: []uint16{1}, eventsLeft: 1, fullyRead: true}
+		one := &task{partition: p, page: pg, letterLoaded: true, taskOf: "s", letter: &DeadLetter{Event: []byte("{}"), storedSubject: "s", storedSeq: 5, verdictCount: 1}}
+		one.item.Subscription = w.instance.Plan.Subscriptions()[0]
+		w.mu.Lock()
+		p.openPages = append(p.openPages, pg)
+		p.letters.beginTask("s")
+		p.letters.settle("s", 5)
+		l := one.newDeadLetter(runtime.Verdict{Outcome: runtime.Refused, Cause: fault.CauseIncomplete}, false, time.Now())
+		l.Event = []byte("{}")
+		w.storeDeadLetterLocked(one, l, "")
+		w.mu.Unlock()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		assert.Equal(t, map[string]int64{countDead: 1}, p.counts)
+		assert.Empty(t, p.openPages)
+	})
 }

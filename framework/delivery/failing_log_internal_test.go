@@ -486,3 +486,34 @@ func TestNothingIsTrimmedBeforeTheJournal(t *testing.T) {
 	require.ErrorIs(t, q.purgeEvents(t.Context(), 2), errInjected)
 	assert.Equal(t, map[string][]string{"a": {"a-0"}}, storedEvents(t, q))
 }
+
+// unreadableStream is a log whose messages cannot be read a number of times.
+type unreadableStream struct {
+	*memlog.Log
+	fails, reads atomic.Int32
+}
+
+func (l *unreadableStream) Read(ctx context.Context, stream string, q eventlog.Query) (eventlog.Reader, error) {
+	l.reads.Add(1)
+	if l.fails.Add(-1) >= 0 {
+		return nil, errLogFails
+	}
+	return l.Log.Read(ctx, stream, q)
+}
+
+// TestCheckpointsAreReadLater checks that a process whose checkpoints cannot be read tries it again now and then, and starts once they can.
+func TestCheckpointsAreReadLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &unreadableStream{Log: memlog.New(memlog.Options{}).Connect()}
+		q, err := Open(t.Context(), Config{Partitions: 1}.On(log))
+		require.NoError(t, err)
+		defer q.Close()
+		log.fails.Store(5)
+		began := time.Now()
+		r, err := NewRunner(t.Context(), q, Settings{})
+		require.NoError(t, err)
+		assert.Equal(t, 5*time.Second, time.Since(began))
+		assert.EqualValues(t, 6, log.reads.Load())
+		r.Stop(t.Context())
+	})
+}

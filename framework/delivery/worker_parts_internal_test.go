@@ -246,6 +246,20 @@ func TestStoppedEvents(t *testing.T) {
 	}
 }
 
+// TestSizesOfTasks checks that a task counts with its event and its payload, which both need memory until it is finished.
+func TestSizesOfTasks(t *testing.T) {
+	_, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{}, accepts(t))
+	p := w.own(0, checkpoint{Low: 1})
+	for _, id := range []string{"a", strings.Repeat("a", 1000)} {
+		e, err := event.Parse([]byte(`{"type":"track","userId":"` + id + `"}`))
+		require.NoError(t, err)
+		item, refused := w.instance.Plan.Prepare(w.instance.Plan.Subscriptions()[0], e, 0)
+		require.Nil(t, refused)
+		one := (&pageReader{partition: p, page: &page{}, events: make([]parsedEvent, 1)}).newTask(0, e, item, nil)
+		assert.Greater(t, one.bytes, len(e.Raw())+len(id), "the payload has the id, too")
+	}
+}
+
 // TestCrashesAreBounded checks how many crashes are remembered.
 func TestCrashesAreBounded(t *testing.T) {
 	n, err := newMappingNotes(t.TempDir())
