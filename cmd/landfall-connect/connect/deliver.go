@@ -65,13 +65,7 @@ func parseEvent(raw []byte) (event.Event, error) {
 	if !utf8.Valid(raw) {
 		return event.Event{}, errors.New("it is not valid UTF-8")
 	}
-	e, err := event.Parse(raw)
-	if err == nil {
-		if reason := incoming.Unreadable(e); reason != "" {
-			return e, errors.New(reason)
-		}
-	}
-	return e, err
+	return incoming.ParseLine(raw)
 }
 
 // idleWait is how long a batch waits if none of its messages may be tried yet. Without a wait, the pipeline would send it again at once,

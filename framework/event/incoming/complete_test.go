@@ -190,6 +190,10 @@ func TestUnreadableEvents(t *testing.T) {
 		`{"type":"track","event":"A","batch":[1]}`: "",
 		`{"batch":"7"}`:                            "",
 	} {
-		assert.Equal(t, want, incoming.Unreadable(parse(t, text)), text)
+		reason := ""
+		if _, err := incoming.ParseLine([]byte(text)); err != nil {
+			reason = err.Error()
+		}
+		assert.Equal(t, want, reason, text)
 	}
 }

@@ -10,11 +10,9 @@ package incoming
 
 import (
 	"crypto/rand"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -286,93 +284,4 @@ func mergeObjects(under, over event.Value) event.Value {
 		}
 	}
 	return event.NewObject(members)
-}
-
-// Refusal returns why a server refuses an event that was completed with Complete, or "" if it accepts it. Files, forms and pipelines may contain
-// events that it refuses.
-func Refusal(e event.Event) string {
-	c := membersOf(e.Value(), &memberList{})
-	return c.check(c.kind.Str())
-}
-
-// isID reports whether a value can be an id.
-func isID(v event.Value) bool {
-	return v.IsString() && strings.TrimSpace(v.Str()) != "" || v.Kind() == event.Number
-}
-
-// check returns what is wrong with an event of a type, or "".
-func (c *clientMembers) check(kind string) string {
-	if reason := c.checkType(kind); reason != "" {
-		return reason
-	}
-	if !isID(c.userID) && !isID(c.anonymousID) {
-		return "userId or anonymousId should be a string: one of them is needed"
-	}
-	if reason := c.checkIDs(); reason != "" {
-		return reason
-	}
-	for i, o := range [...]event.Value{c.properties, c.traits, c.context, c.integrations} {
-		if o.Exists() && o.Kind() != event.Object {
-			return fmt.Sprintf("%s should be an object but is %s", objectMembers()[i], o.Kind().WithArticle())
-		}
-	}
-	return ""
-}
-
-// checkIDs returns why an id is damaged, so that different users would become the same, or "".
-func (c *clientMembers) checkIDs() string {
-	for i, id := range [...]event.Value{c.userID, c.anonymousID, c.groupID, c.previousID} {
-		name := [...]string{"userId", "anonymousId", "groupId", "previousId"}[i]
-		switch id.Kind() {
-		case event.String:
-			if strings.ContainsRune(id.Str(), utf8.RuneError) {
-				return name + " has a character that was lost in a conversion (U+FFFD), or is not valid UTF-8: send the event in UTF-8"
-			}
-		case event.Number:
-			if strings.HasSuffix(id.Text(), "Infinity") {
-				return name + " is a number beyond the range of numbers: send it as a string"
-			}
-		case event.True, event.Array, event.Object:
-			return name + " should be a string but is " + id.Kind().WithArticle()
-		}
-	}
-	return ""
-}
-
-// Unreadable returns why an event from a file or a pipeline is refused, or "" if it is not: it has a damaged id, or is a batch of events. Unlike
-// for Refusal, it need not be complete, since the subscriptions decide what it needs.
-func Unreadable(e event.Event) string {
-	v := e.Value()
-	if v.Get("batch").Kind() == event.Array && !v.Get("type").Exists() && !v.Get("event").Exists() {
-		return "it is a batch: each event should stand by itself"
-	}
-	c := clientMembers{userID: v.Get("userId"), anonymousID: v.Get("anonymousId"), groupID: v.Get("groupId"), previousID: v.Get("previousId")}
-	return c.checkIDs()
-}
-
-// checkType returns what an event of a type lacks, or "".
-func (c *clientMembers) checkType(kind string) string {
-	switch kind {
-	case "track":
-		if !c.name.IsString() || c.name.Str() == "" {
-			return "event should be the name of the event, for a track"
-		}
-	case "identify", "page", "screen", "delete":
-	case "group":
-		if !isID(c.groupID) {
-			return "groupId should be a string, for a group"
-		}
-	case "alias":
-		if !isID(c.previousID) || !isID(c.userID) {
-			return "previousId and userId should be strings, for an alias"
-		}
-	case "":
-		if c.kind.Exists() && !c.kind.IsString() {
-			return "type should be track, identify, page, screen, group or alias but is " + c.kind.Kind().WithArticle()
-		}
-		return "type should be track, identify, page, screen, group or alias but is missing"
-	default:
-		return fmt.Sprintf("type should be track, identify, page, screen, group or alias but is %.40q", kind)
-	}
-	return ""
 }

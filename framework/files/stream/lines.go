@@ -71,13 +71,7 @@ func parseLine(raw []byte) (event.Event, error) {
 	if !utf8.Valid(raw) {
 		return event.Event{}, errNoUTF8
 	}
-	e, err := event.Parse(raw)
-	if err == nil {
-		if reason := incoming.Unreadable(e); reason != "" {
-			return e, errors.New(reason)
-		}
-	}
-	return e, err
+	return incoming.ParseLine(raw)
 }
 
 // lineReader reads lines of any length. A line is a slice of the block that it was read into, and keeps that block in memory. Memory is
