@@ -58,19 +58,17 @@ func (s *secrets) add(fields fieldschema.Fields, v event.Value) {
 			continue
 		}
 		s.names = append(s.names, f.Key)
-		for _, value := range append(listOf(m), m) {
-			if value.IsString() {
-				s.values = append(s.values, value.Str())
-			}
+		s.addValue(m)
+		for _, item := range m.Items() {
+			s.addValue(item)
 		}
 	}
 }
 
-func listOf(v event.Value) (items []event.Value) {
-	for _, item := range v.Items() {
-		items = append(items, item)
+func (s *secrets) addValue(v event.Value) {
+	if v.IsString() {
+		s.values = append(s.values, v.Str())
 	}
-	return items
 }
 
 // templateToken returns tokens for requests whose template places the token. It returns nil if the instance has no tokens.
