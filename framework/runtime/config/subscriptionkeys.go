@@ -24,14 +24,15 @@ func exportKeys() []string {
 		"reverseETLModelId", "reverseETLSchedule", "createdAt", "updatedAt"}
 }
 
-// eachUnknownKey calls do for the unknown keys of subscriptions, except those of exports. near is the known key that it resembles, or "".
+// eachUnknownKey calls do for the unknown keys of subscriptions, except those of exports. near asks whether the known key that it resembles is meant; it
+// is "" if it resembles none.
 func eachUnknownKey(config event.Value, do func(pointer, key, near string)) {
 	for i, instance := range config.Get("destinations").Items() {
 		for j, subscription := range instance.Get("subscriptions").Items() {
 			place := "/destinations/" + strconv.Itoa(i) + "/subscriptions/" + strconv.Itoa(j)
 			for key := range subscription.Members() {
 				if !slices.Contains(subscriptionKeys(), key) && !slices.Contains(exportKeys(), key) {
-					do(place+fault.PointerKey(key), key, fault.Nearest(key, subscriptionKeys()))
+					do(place+fault.PointerKey(key), key, fault.DidYouMean(key, subscriptionKeys()))
 				}
 			}
 		}
@@ -42,7 +43,7 @@ func eachUnknownKey(config event.Value, do func(pointer, key, near string)) {
 func (r *reader) checkSubscriptionKeys(config event.Value) {
 	eachUnknownKey(config, func(pointer, _, near string) {
 		if near != "" {
-			r.problems.Add(pointer, "is not a known key (did you mean %q?)", near)
+			r.problems.Add(pointer, "is not a known key%s", near)
 		}
 	})
 }
