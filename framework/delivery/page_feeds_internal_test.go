@@ -92,7 +92,7 @@ func (f *feedFixture) take(c *pageCursor, n int) (list []uint64) {
 
 // Instances at the same place of a partition read it once, also if their sources differ. When the last one stops, the reader is closed.
 func TestInstancesShareOneRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // the feed waits for none in vain while the clock stands still
+	synctest.Test(t, func(t *testing.T) { // the clock stands still, so no wait of the feed ends by its timeout
 		f := newFeedFixture(t)
 		var cursors []*pageCursor
 		for i := range 50 {

@@ -12,7 +12,7 @@ import (
 )
 
 // TestWrongClocksLockNoMember checks random histories whose times are past, equal, missing or far ahead, with merges into files and restarts
-// between: in tables and in files, the time of each member is so near that a later event changes it.
+// in between. No member, in tables or in files, may have a time so far ahead that a later event does not change it.
 func TestWrongClocksLockNoMember(t *testing.T) {
 	for seed := range uint64(testsize.Of(4, 1)) {
 		random := rand.New(rand.NewPCG(seed, 1))

@@ -14,8 +14,9 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/landfall-dev/landfall/framework/event"
 	"golang.org/x/text/encoding/unicode"
+
+	"github.com/landfall-dev/landfall/framework/event"
 )
 
 // FormatError reports that a file is not text, or is not in the stated encoding.
