@@ -70,6 +70,19 @@ func (f *feedFixture) add(subject string, size int) uint64 {
 	return seq
 }
 
+// blockedPair adds pages of a size, and returns two cursors of all sources. The second one has read the first page and is blocked.
+func (f *feedFixture) blockedPair(pages, size int) (fast, blocked *pageCursor) {
+	fast, blocked = f.feeds.newCursor(0, []string{"ev.*.0"}, 1), f.feeds.newCursor(0, []string{"ev.*.0"}, 1)
+	f.t.Cleanup(fast.close)
+	f.t.Cleanup(blocked.close)
+	for range pages {
+		f.add("ev.a.0", size)
+	}
+	f.take(blocked, 1)
+	blocked.setBlocked()
+	return fast, blocked
+}
+
 // expected returns the sequences of the messages of subjects from one on.
 func (f *feedFixture) expected(subjects []string, from uint64) (list []uint64) {
 	for subject, seqs := range f.sent {
@@ -153,14 +166,7 @@ func TestReadsFollowTheSources(t *testing.T) {
 // An instance that waits for its remote does not hold up the others. It reads by itself until it has caught up, and shares again then.
 func TestLaggingInstanceReadsByItself(t *testing.T) {
 	f := newFeedFixture(t)
-	fast, slow := f.feeds.newCursor(0, []string{"ev.*.0"}, 1), f.feeds.newCursor(0, []string{"ev.*.0"}, 1)
-	defer fast.close()
-	defer slow.close()
-	for range 40 {
-		f.add("ev.a.0", 100_000)
-	}
-	f.take(slow, 1)
-	slow.setBlocked()
+	fast, slow := f.blockedPair(40, 100_000)
 	f.take(fast, 40)
 	assert.EqualValues(t, 40, f.log.read.Load())
 	assert.Equal(t, f.expected([]string{"ev.*.0"}, 2), f.take(slow, 39))
@@ -221,15 +227,8 @@ func TestLaggingInstancesShareTheLimit(t *testing.T) {
 // What small events need in memory beyond their data counts too.
 func TestSmallPagesCountWhatTheyNeed(t *testing.T) {
 	f := newFeedFixture(t)
-	fast, slow := f.feeds.newCursor(0, []string{"ev.*.0"}, 1), f.feeds.newCursor(0, []string{"ev.*.0"}, 1)
-	defer fast.close()
-	defer slow.close()
 	const pages = 6000
-	for range pages {
-		f.add("ev.a.0", 10)
-	}
-	f.take(slow, 1)
-	slow.setBlocked()
+	fast, _ := f.blockedPair(pages, 10)
 	f.take(fast, pages)
 	assert.LessOrEqual(t, len(fast.feed.pages), feedBytes/pageOverhead)
 }
@@ -321,14 +320,7 @@ func TestNoInstanceIsWaitedForAfterTheEnd(t *testing.T) {
 func TestInstancesThatGoOnAreWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFeedFixture(t)
-		fast, other := f.feeds.newCursor(0, []string{"ev.*.0"}, 1), f.feeds.newCursor(0, []string{"ev.*.0"}, 1)
-		defer fast.close()
-		defer other.close()
-		for range 40 {
-			f.add("ev.a.0", 100_000)
-		}
-		f.take(other, 1)
-		other.setBlocked()
+		fast, other := f.blockedPair(40, 100_000)
 		f.take(other, 1)
 		began := time.Now()
 		f.take(fast, 40)
@@ -340,20 +332,12 @@ func TestInstancesThatGoOnAreWaitedFor(t *testing.T) {
 // an instance which lags.
 func TestNewInstancesJoinTheFurthest(t *testing.T) {
 	f := newFeedFixture(t)
-	all := []string{"ev.*.0"}
-	fast, slow := f.feeds.newCursor(0, all, 1), f.feeds.newCursor(0, all, 1)
-	defer fast.close()
-	defer slow.close()
-	for range 40 {
-		f.add("ev.a.0", 100_000)
-	}
-	f.take(slow, 1)
-	slow.setBlocked()
+	fast, slow := f.blockedPair(40, 100_000)
 	f.take(fast, 40)
 	f.take(slow, 1)
 	require.NotSame(t, fast.feed, slow.feed)
 	for range 2 {
-		joined := f.feeds.newCursor(0, all, 41)
+		joined := f.feeds.newCursor(0, []string{"ev.*.0"}, 41)
 		defer joined.close()
 		assert.Same(t, fast.feed, joined.feed)
 		slices.Reverse(f.feeds.partitions[0].feeds)
