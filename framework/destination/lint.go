@@ -182,14 +182,19 @@ func (l *linter) checkDefault(of, place string, f fieldschema.Field) {
 	if value.Kind() == event.Absent || isMapping || strings.Contains(value.Str(), "{{") {
 		return
 	}
+	if err := acceptsValue(f, value); err != nil {
+		l.addFinding(CheckDefaults, of, place+"/default", "the default is not a valid value of the field: %v", err)
+	}
+}
+
+// acceptsValue returns an error if a value is not valid for a field.
+func acceptsValue(f fieldschema.Field, value event.Value) error {
 	f.Required = fieldschema.Required{}
 	compiled, err := fieldschema.Compile(fieldschema.Fields{f})
 	if err == nil {
 		_, err = compiled.Process(event.NewObject([]event.Member{{Key: f.Key, Value: value}}))
 	}
-	if err != nil {
-		l.addFinding(CheckDefaults, of, place+"/default", "the default is not a valid value of the field: %v", err)
-	}
+	return err
 }
 
 // checkUnmapped checks that the defaults of settings, for which there is no event, have no directives.

@@ -11,10 +11,15 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
-// checkChoices checks that each choice of a field has a value of its own and no unknown key.
+// checkChoices checks that a field with choices has at least one, and that each has a value of its own, which the field accepts, and no
+// unknown key.
 func (l *linter) checkChoices(of, place string, f fieldschema.Field) (ok bool) {
 	known, before, seen := []string{"label", "value", "description"}, len(l.findings), map[string]bool{}
-	for i, choice := range f.Raw.Get("choices").Items() {
+	choices := f.Raw.Get("choices")
+	if choices.Exists() && choices.Len() == 0 {
+		l.addFinding(CheckFields, of, place+"/choices", "has no choices, so that every value is accepted: list the allowed values, or leave choices out")
+	}
+	for i, choice := range choices.Items() {
 		at, value := fmt.Sprintf("%s/choices/%d", place, i), choice
 		if choice.Kind() == event.Object {
 			value = choice.Get("value")
@@ -23,6 +28,9 @@ func (l *linter) checkChoices(of, place string, f fieldschema.Field) (ok bool) {
 			l.addFinding(CheckFields, of, at, "is listed twice: %s", value.JSON())
 		}
 		seen[value.JSON()] = true
+		if err := acceptsChoice(f, value); err != nil {
+			l.addFinding(CheckFields, of, at, "is not a valid value of the field: %v", err)
+		}
 		if choice.Kind() != event.Object {
 			continue
 		}
@@ -36,6 +44,14 @@ func (l *linter) checkChoices(of, place string, f fieldschema.Field) (ok bool) {
 		}
 	}
 	return len(l.findings) == before
+}
+
+// acceptsChoice returns an error if a choice, or a list of it for a field with several values, is not valid for its field.
+func acceptsChoice(f fieldschema.Field, choice event.Value) error {
+	if f.Choices = nil; f.Multiple {
+		choice = event.NewArray([]event.Value{choice})
+	}
+	return acceptsValue(f, choice)
 }
 
 // DroppedKeys returns a problem for each key that a mapping of a field gives to an object which has no such property, so that it is
