@@ -20,7 +20,7 @@ type refusal struct {
 func (v *server) configCheck() delivery.Check {
 	return delivery.Check{
 		Code: delivery.CodeConfigRefused,
-		Next: "correct what landfall validate says about it: the server cannot be started with it",
+		Next: fmt.Sprintf("correct what landfall validate %s says: the server cannot be started with it", v.Config),
 		Run: func(context.Context) error {
 			if r := v.refused.Load(); r != nil {
 				return errors.New(r.describe())

@@ -181,6 +181,9 @@ func parse(name string, text []byte, env Env, fromFile bool) (*Config, fault.Pro
 		r.readConfig(value)
 	}
 	r.checkTexts(value, "")
+	if r.hasProblem("/definitions") { // otherwise its directory would be a second problem
+		r.config.Definitions = ""
+	}
 	r.checkSubscriptionKeys(value)
 	if len(r.problems) > 0 {
 		return r.config, doc.Locate(r.problems)

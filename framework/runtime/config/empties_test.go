@@ -27,6 +27,7 @@ func TestEmptyKeysAndIDs(t *testing.T) {
 		`state: {key: "${NONE:-}"}` + webhookInstance:                                                        "f:1:14: /state/key is empty: set a key, which landfall auth key makes, or leave state.key out",
 		`state: {key: "file:blank"}` + webhookInstance:                                                       "f:1:14: /state/key is read from a file that is empty: write the value into it, or leave the setting out",
 		`nats: {url: "${NONE:-}"}` + webhookInstance:                                                         "f:1:13: /nats/url is empty: set a URL, or leave nats out for a log on this machine",
+		`nats: {url: " "}` + webhookInstance:                                                                 "f:1:13: /nats/url is empty: set a URL, or leave nats out for a log on this machine",
 		`nats: {url: " ,"}` + webhookInstance:                                                                "f:1:13: /nats/url names no host: write nats://HOST:4222",
 		`nats: {url: "nats://a", credentials: ""}` + webhookInstance:                                         "f:1:38: /nats/credentials should not be empty",
 		`data: "  "` + webhookInstance:                                                                       "f:1:7: /data is blank: give a value, or leave it out",

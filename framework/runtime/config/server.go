@@ -109,7 +109,7 @@ func (r *reader) readServer(v event.Value) {
 	s.ErasureRetention = r.readDurationAt(v.Get("state").Get("erasureRetention"), "/state/erasureRetention", time.Minute, 100*365*24*time.Hour)
 	s.HistoryBytes = int64(out.Get("history").Get("maxBytes").Float())
 	s.NATS = r.resolveFilled(v.Get("nats").Get("url"), "/nats/url", "set a URL, or leave nats out for a log on this machine")
-	if problem := checkNATSURL(s.NATS); problem != "" {
+	if problem := checkNATSURL(s.NATS); problem != "" && !r.hasProblem("/nats/url") {
 		r.problems.Add("/nats/url", "%s", problem)
 	}
 	s.Credentials, s.Replicas = v.Get("nats").Get("credentials").Str(), number(v.Get("nats").Get("replicas"))
