@@ -52,11 +52,23 @@ func (q *Queue) sendCommand(ctx context.Context, instance string, partition int,
 	return err
 }
 
-// applyCommand applies a command that was read from the log.
+// parseCommand reads a command.
+func parseCommand(m eventlog.Message) (cmd command, err error) {
+	if op := m.Header[opHeader]; !slices.Contains([]string{opUnpark, opResume, opDrop, opReplayDead}, op) {
+		return cmd, fmt.Errorf("there is no command %q in this version", op)
+	}
+	err = json.Unmarshal(m.Data, &cmd)
+	return cmd, err
+}
+
+// applyCommand applies a command that was read from the log. One that cannot be read is passed over: otherwise, no event after it would be delivered.
 func (p *partition) applyCommand(m eventlog.Message) error {
-	var cmd command
-	if err := json.Unmarshal(m.Data, &cmd); err != nil {
-		return fmt.Errorf("reading a command: %w", err)
+	cmd, err := parseCommand(m)
+	if err != nil {
+		p.worker.runner.log.Error("a command in the log cannot be read and has no effect: give the landfall dead or resume command again whose effect is missing",
+			"instance", p.worker.id, "partition", p.number, "seq", m.Sequence, "error", err)
+		p.passPage(m.Sequence)
+		return nil
 	}
 	p.cursor.setBlocked() // the other instances need not wait for its letters
 	p.setApplyingCommand(true)

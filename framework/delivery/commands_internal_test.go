@@ -106,8 +106,15 @@ func TestDroppedLetters(t *testing.T) {
 	assert.ErrorIs(t, err, errLogFails)
 	assert.EqualValues(t, 6, p.counts[countDropped])
 	log.arm(0)
-	assert.ErrorContains(t, p.applyCommand(eventlog.Message{Data: []byte("{")}), "reading a command")
+	for seq, m := range map[uint64]eventlog.Message{
+		11: {Data: []byte(`{"keys":`), Header: map[string]string{opHeader: opUnpark}}, 12: {Data: []byte(`{"keys":["k"]}`), Header: map[string]string{opHeader: "later"}},
+	} {
+		p.nextPage, m.Sequence = seq, seq
+		require.NoError(t, p.applyCommand(m), "a command that cannot be read holds up nothing")
+		assert.Equal(t, seq+1, p.nextPage)
+	}
 	assert.False(t, p.applyingCommand)
+	assert.Empty(t, p.openPages)
 	log.arm(1)
 	assert.ErrorIs(t, p.applyCommand(eventlog.Message{Data: []byte(`{"keys":["k"]}`), Header: map[string]string{opHeader: opUnpark}}), errLogFails)
 	assert.Equal(t, []bool{false, false}, []bool{p.applyingCommand, p.letters.reading})
