@@ -32,7 +32,8 @@ func newTest(s streams) *cobra.Command {
 		Short: "Run case files",
 		Long: "Runs the cases in files (one case as JSON or YAML, several as NDJSON) and in all case files below directories. A case\n" +
 			"states what a mapping, a query, fields or a destination must produce. Requests get the responses of the case, or go to\n" +
-			"the destination's sandbox if it has none; nothing leaves this machine.",
+			"the destination's sandbox if it has none; nothing leaves this machine. A failure shows what the case sent and received, with\n" +
+			"its settings as they are: invent the secrets in case files.",
 		Example: "  landfall test fixtures/braze-cohorts/cases\n" +
 			"  landfall test --update fixtures/braze-cohorts/cases/enter.yaml\n" +
 			"  landfall test --definitions destinations --watch destinations/acme/testdata/cases",
