@@ -9,7 +9,6 @@ package console
 import (
 	"context"
 	"fmt"
-	"html/template"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -124,7 +123,7 @@ type HistorySource struct {
 // Console serves the web UI below Path.
 type Console struct {
 	Config
-	pages    map[string]*template.Template
+	pages    pageTemplates
 	sessions sessions
 	drafts   drafts
 	jobs     jobs
@@ -147,7 +146,7 @@ func New(c Config) (*Console, error) {
 	if c.Guard == nil {
 		c.Guard = access.NewGuard(access.Config{}) // denies all access
 	}
-	pages, err := parsePages()
+	pages, err := listPages()
 	if err != nil {
 		return nil, err
 	}

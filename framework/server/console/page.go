@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
@@ -42,28 +44,32 @@ func (page) Sections() []struct{ Key, Name string } {
 	}
 }
 
-// parsePages parses the templates. Each page includes layout.html, parts.html and inputs.html.
-func parsePages() (map[string]*template.Template, error) {
-	base, err := template.New("").Funcs(templateFuncs()).ParseFS(templates, "templates/layout.html", "templates/parts.html", "templates/inputs.html")
-	if err != nil {
-		return nil, err
-	}
+// pageTemplates holds the templates of the pages by name. A page is parsed when it is shown for the first time: all of them together are most
+// of the objects in a server's memory, which each garbage collection would examine.
+type pageTemplates map[string]func() (*template.Template, error)
+
+// listPages returns the pages. Each includes layout.html, parts.html and inputs.html.
+func listPages() (pageTemplates, error) {
 	files, err := fs.Glob(templates, "templates/*.html")
 	if err != nil {
 		return nil, err
 	}
-	pages := map[string]*template.Template{}
+	pages := pageTemplates{}
 	for _, file := range files {
-		t, err := base.Clone()
-		if err == nil {
-			t, err = t.ParseFS(templates, file)
-		}
-		if err != nil {
-			return nil, err
-		}
-		pages[strings.TrimSuffix(path.Base(file), ".html")] = t
+		pages[strings.TrimSuffix(path.Base(file), ".html")] = sync.OnceValues(func() (*template.Template, error) {
+			return template.New("").Funcs(templateFuncs()).ParseFS(templates, "templates/layout.html", "templates/parts.html", "templates/inputs.html", file)
+		})
 	}
 	return pages, nil
+}
+
+// execute writes a part of a page.
+func (p pageTemplates) execute(w io.Writer, name, part string, data any) error {
+	t, err := p[name]()
+	if err != nil {
+		return err
+	}
+	return t.ExecuteTemplate(w, part, data)
 }
 
 // segmentOf returns an id as a segment of a path. Browsers take the segments . and .. for directories, also if they are escaped, so these ids
@@ -134,7 +140,7 @@ func (c *Console) renderPart(w http.ResponseWriter, name, part string, data any)
 
 func (c *Console) renderTemplate(w http.ResponseWriter, status int, name, part string, data any) {
 	var b bytes.Buffer
-	if err := c.pages[name].ExecuteTemplate(&b, part, data); err != nil {
+	if err := c.pages.execute(&b, name, part, data); err != nil {
 		c.Log.Error("cannot render console page", "page", name, "error", err)
 		http.Error(w, "This page cannot be shown. See the server log for the reason.", http.StatusInternalServerError)
 		return

@@ -96,7 +96,7 @@ func (c *Console) handlePreview(w http.ResponseWriter, r *http.Request) {
 	}{map[string]string{}, map[string]bool{}}
 	part := func(id, name string, data any) {
 		var b bytes.Buffer
-		if err := c.pages["edit"].ExecuteTemplate(&b, name, data); err != nil {
+		if err := c.pages.execute(&b, "edit", name, data); err != nil {
 			c.Log.Error("cannot render console preview", "error", err)
 		}
 		response.Parts[id] = b.String()

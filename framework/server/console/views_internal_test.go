@@ -270,6 +270,21 @@ func TestSparklines(t *testing.T) {
 	assert.Nil(t, newSparkline(nil, ""))
 }
 
+// TestPagesAreParsed checks the templates of every page, which a server parses only when the page is shown.
+func TestPagesAreParsed(t *testing.T) {
+	pages, err := listPages()
+	require.NoError(t, err)
+	assert.Contains(t, pages, "deliveries")
+	for name, parse := range pages {
+		parsed, err := parse()
+		if assert.NoError(t, err, name) {
+			assert.NotNil(t, parsed.Lookup("layout"), name)
+		}
+		again, _ := parse()
+		assert.Same(t, parsed, again, "a page is parsed once")
+	}
+}
+
 // TestTextsOfPages checks times, durations, texts and tones as pages show them.
 func TestTextsOfPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
