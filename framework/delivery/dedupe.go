@@ -11,8 +11,8 @@ const (
 	dedupeCount = 1 << 16
 )
 
-// recentIDs are the hashes of the messageIds that a partition has read recently. Each instance has its own for each partition, and looks at them
-// for each event, so that costs one access to memory that is not cached, and an id has about 30 bytes.
+// recentIDs are the hashes of the messageIds that a partition has read recently. Each instance has its own for each partition. An id has about 30
+// bytes, and looking for one reads memory that is not cached.
 type recentIDs struct {
 	mu    sync.Mutex // guards the fields below
 	ids   hashSet
@@ -36,25 +36,37 @@ func (r *recentIDs) isEmpty() bool {
 	return r.ids.n == 0
 }
 
-// addID remembers the hash of an id and reports whether it was known. It forgets ids that are too old by the time of the log.
-func (r *recentIDs) addID(sum, seq uint64, at int64) (known bool) {
+// addIDs remembers the ids of these ranges of a page, except 0, and returns the indexes of those that were known. It forgets ids that are too
+// old by the time of the log. As nothing else happens in between, the processor reads the memory for several ids at once.
+func (r *recentIDs) addIDs(seq uint64, at int64, ids []uint64, ranges []eventRange) (known map[int]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.ids.add(sum) {
-		return true
+	before := at - dedupeTime.Milliseconds()
+	r.dropLocked(before)
+	n := len(r.order) - r.first
+	for _, own := range ranges {
+		for i := own.from; i < own.to; i++ {
+			switch id := ids[i]; {
+			case id == 0:
+			case r.ids.add(id):
+				r.order = append(r.order, id)
+			case known == nil:
+				known = map[int]bool{i: true}
+			default:
+				known[i] = true
+			}
+		}
 	}
-	r.dropBeforeLocked(at - dedupeTime.Milliseconds())
-	r.order = append(r.order, sum)
-	if n := len(r.pages); n == 0 || r.pages[n-1].seq != seq || r.pages[n-1].at != at {
-		r.pages = append(r.pages, idPage{seq: seq, at: at})
+	if added := len(r.order) - r.first - n; added > 0 {
+		r.pages = append(r.pages, idPage{seq: seq, at: at, n: added})
+		r.dropLocked(before)
 	}
-	r.pages[len(r.pages)-1].n++
-	return false
+	return known
 }
 
-// dropBeforeLocked forgets the ids that were accepted before a time, and the oldest ones if there is no place for another.
-func (r *recentIDs) dropBeforeLocked(before int64) {
-	for len(r.pages) > 0 && (r.pages[0].at < before || len(r.order)-r.first >= dedupeCount) {
+// dropLocked forgets the ids that were accepted before a time, and the oldest ones if there are too many.
+func (r *recentIDs) dropLocked(before int64) {
+	for len(r.pages) > 0 && (r.pages[0].at < before || len(r.order)-r.first > dedupeCount) {
 		r.ids.remove(r.order[r.first])
 		r.first++
 		if r.pages[0].n--; r.pages[0].n == 0 {

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -31,6 +32,14 @@ func TestHashSet(t *testing.T) {
 	}
 }
 
+// addID adds an id that is alone on its page, and reports whether it was known.
+func addID(r *recentIDs, id, seq uint64, at int64) bool { return addPage(r, []uint64{id}, seq, at)[0] }
+
+// addPage adds the ids of a page, and returns the indexes of those that were known.
+func addPage(r *recentIDs, ids []uint64, seq uint64, at int64) map[int]bool {
+	return r.addIDs(seq, at, ids, []eventRange{{0, len(ids)}})
+}
+
 // TestRecentIDs compares the remembered ids with a list, whose pages are seconds or minutes apart.
 func TestRecentIDs(t *testing.T) {
 	type seen struct {
@@ -41,22 +50,24 @@ func TestRecentIDs(t *testing.T) {
 	r, at := newRecentIDs(), time.Now().UnixMilli()
 	for seq := range uint64(testsize.Of(3000, 1000)) {
 		at += rand.Int64N([]int64{10, 1000, 60_000}[rand.IntN(3)])
-		for range rand.IntN(8) {
+		for len(list) > 0 && list[0].at < at-dedupeTime.Milliseconds() {
+			list = list[1:]
+		}
+		var ids []uint64
+		var known map[int]bool
+		for i := range rand.IntN(8) {
 			id := 1 + uint64(rand.IntN(3000))*0x9e3779b97f4a7c15
-			found := false
-			for _, s := range list {
-				found = found || s.id == id
-			}
-			require.Equal(t, found, r.addID(id, seq, at), "page %d", seq)
-			if found {
+			ids = append(ids, id)
+			if !slices.ContainsFunc(list, func(s seen) bool { return s.id == id }) {
+				list = append(list, seen{id, seq, at})
 				continue
 			}
-			n := 0
-			for n < len(list) && list[n].at < at-dedupeTime.Milliseconds() {
-				n++
+			if known == nil {
+				known = map[int]bool{}
 			}
-			list = append(list[n:], seen{id, seq, at})
+			known[i] = true
 		}
+		require.Equal(t, known, addPage(r, ids, seq, at), "page %d", seq)
 		if len(list) > 0 {
 			require.Equal(t, list[0].seq, r.oldestBefore(list[0].seq+1))
 			require.Zero(t, r.oldestBefore(list[0].seq))
@@ -64,19 +75,23 @@ func TestRecentIDs(t *testing.T) {
 	}
 }
 
-// TestRecentIDsAreLimited adds more ids than are remembered within the time.
+// TestRecentIDsAreLimited adds more ids than are remembered within the time, in pages of a hundred.
 func TestRecentIDsAreLimited(t *testing.T) {
 	r := newRecentIDs()
 	assert.True(t, r.isEmpty())
 	const more = 1000
 	id := func(i uint64) uint64 { return 1 + i*0x9e3779b97f4a7c15 }
+	var ids []uint64
 	for i := range uint64(dedupeCount + more) {
-		require.False(t, r.addID(id(i), i/100, 0))
+		if ids = append(ids, id(i)); len(ids) == 100 || i+1 == dedupeCount+more {
+			require.Nil(t, addPage(r, ids, i/100, 0))
+			ids = nil
+		}
 	}
 	assert.Equal(t, dedupeCount, r.ids.n)
 	assert.EqualValues(t, more/100, r.oldestBefore(1<<40))
-	assert.True(t, r.addID(id(more), 1<<20, 0), "the oldest that is remembered")
-	assert.False(t, r.addID(id(more-1), 1<<20, 0), "the newest that is forgotten")
+	assert.True(t, addID(r, id(more), 1<<20, 0), "the oldest that is remembered")
+	assert.False(t, addID(r, id(more-1), 1<<20, 0), "the newest that is forgotten")
 	assert.LessOrEqual(t, len(r.order), 2*dedupeCount+1)
 }
 
@@ -84,8 +99,8 @@ func TestRecentIDsAreLimited(t *testing.T) {
 func TestIDsAreRememberedForTheirTime(t *testing.T) {
 	for later, known := range map[time.Duration]bool{0: true, dedupeTime: true, dedupeTime + time.Millisecond: false} {
 		r := newRecentIDs()
-		assert.False(t, r.addID(7, 1, 1000))
-		assert.False(t, r.addID(8, 2, 1000+later.Milliseconds()))
-		assert.Equal(t, known, r.addID(7, 3, 1000+later.Milliseconds()), later)
+		assert.False(t, addID(r, 7, 1, 1000))
+		assert.False(t, addID(r, 8, 2, 1000+later.Milliseconds()))
+		assert.Equal(t, known, addID(r, 7, 3, 1000+later.Milliseconds()), later)
 	}
 }

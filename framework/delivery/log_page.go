@@ -28,15 +28,15 @@ type logPage struct {
 
 	mu     sync.Mutex // held while events are parsed
 	events []parsedEvent
+	ids    []uint64 // hashes of the sources and messageIds of the parsed events; 0 for those that are never duplicates
 }
 
 // parsedEvent is an event of a page.
 type parsedEvent struct {
 	source string
 	event  event.Event
-	err    error  // why it cannot be used; nil if it can
-	id     uint64 // hash of its source and messageId; 0 without a messageId
-	parsed bool   // the fields above are set
+	err    error // why it cannot be used; nil if it can
+	parsed bool  // the fields above are set
 }
 
 // eventRange is a range of consecutive events of a page: from is the index of the first one, to the index after the last one.
@@ -73,12 +73,13 @@ func (p *logPage) eventsFrom(sources map[string]bool) (list []eventRange) {
 	return list
 }
 
-// parseEvents parses the events of the ranges, and returns all events of the page. Other goroutines may be parsing the others.
-func (p *logPage) parseEvents(ranges []eventRange) []parsedEvent {
+// parseEvents parses the events of the ranges, and returns all events of the page and their ids. Other goroutines may be parsing the others.
+func (p *logPage) parseEvents(ranges []eventRange) ([]parsedEvent, []uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.events == nil {
-		p.events = make([]parsedEvent, p.runs[len(p.runs)-1].end)
+		n := p.runs[len(p.runs)-1].end
+		p.events, p.ids = make([]parsedEvent, n), make([]uint64, n)
 	}
 	var lines [][]byte
 	run := 0
@@ -94,13 +95,14 @@ func (p *logPage) parseEvents(ranges []eventRange) []parsedEvent {
 			for p.runs[run].end <= i {
 				run++
 			}
-			p.parseEvent(e, lines[i], p.runs[run].source)
+			p.ids[i] = p.parseEvent(e, lines[i], p.runs[run].source)
 		}
 	}
-	return p.events
+	return p.events, p.ids
 }
 
-func (p *logPage) parseEvent(e *parsedEvent, line []byte, source string) {
+// parseEvent parses one event, and returns what is remembered of its messageId.
+func (p *logPage) parseEvent(e *parsedEvent, line []byte, source string) (id uint64) {
 	e.parsed, e.source = true, source
 	switch e.event, e.err = event.Parse(line); {
 	case isErasedLine(line):
@@ -108,8 +110,9 @@ func (p *logPage) parseEvent(e *parsedEvent, line []byte, source string) {
 	case p.err != nil:
 		e.err = p.err
 	case e.err == nil && !p.isCommand(): // replayed events are never duplicates
-		e.id = hashID(p.seed, source, e.event.Value().Get("messageId").Str())
+		return hashID(p.seed, source, e.event.Value().Get("messageId").Str())
 	}
+	return 0
 }
 
 // hashID returns a hash of a source and a messageId, or 0 without a messageId.

@@ -175,9 +175,7 @@ func unmatchedOutcome(err error) string {
 	return countUnreadable
 }
 
-// countUnmatched counts events without tasks by outcome.
-func (m *Metrics) countUnmatched(instance string, counts map[string]int) {
-	for outcome, n := range counts {
-		m.verdicts.WithLabelValues(instance, "", "", outcome).Add(float64(n))
-	}
+// countUnmatched counts n events without tasks that have the same outcome.
+func (m *Metrics) countUnmatched(instance, outcome string, n int) {
+	m.verdicts.WithLabelValues(instance, "", "", outcome).Add(float64(n))
 }

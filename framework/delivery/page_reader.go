@@ -48,17 +48,13 @@ type pageReader struct {
 	copies           bool // tasks get copies of their events
 	events           []parsedEvent
 	own              []eventRange // of the instance's sources; the others may not be parsed
+	duplicates       map[int]bool // the events whose messageId was seen before; nil for none
 	onlySubscription string       // the only subscription to run; "" for all
 
 	origins   []position       // of replayed events, by index; nil if unknown
 	unmatched []unmatchedEvent // whose outcomes are not recorded yet
 
 	candidates [4]*runtime.Subscription // for the list of an event's subscriptions
-}
-
-// isDuplicate reports whether the messageId of an event was seen before, and remembers it.
-func (r *pageReader) isDuplicate(e *parsedEvent) bool {
-	return e.err == nil && e.id != 0 && r.partition.recentIDs.addID(e.id, r.page.seq, r.page.acceptedMillis)
 }
 
 // ownEvents returns the events of the instance's sources by index.
@@ -118,7 +114,7 @@ func (r *pageReader) waitForCapacity() error {
 func (r *pageReader) readEvent(i int, e *parsedEvent) error {
 	p := r.partition
 	err := e.err
-	if r.isDuplicate(e) {
+	if r.duplicates[i] {
 		err = errDuplicate
 	}
 	if r.page.verdictsLeft[i] == 0 { // safe without the mutex: no other goroutine uses it before the tasks start
@@ -175,17 +171,16 @@ type unmatchedEvent struct {
 // recordUnmatchedLocked records the outcomes of the events without tasks that were read since the last call. Most events of a log concern
 // few of its instances, so they are recorded together.
 func (r *pageReader) recordUnmatchedLocked() {
-	if len(r.unmatched) == 0 {
-		return
+	for list := r.unmatched; len(list) > 0; {
+		outcome, n := list[0].outcome, 0
+		for n < len(list) && list[n].outcome == outcome {
+			r.page.verdictsLeft[list[n].index] = 0
+			n++
+		}
+		r.partition.finishEventsLocked(r.page, outcome, n)
+		r.partition.worker.runner.metrics.countUnmatched(r.partition.worker.id, outcome, n)
+		list = list[n:]
 	}
-	p := r.partition
-	counts := map[string]int{}
-	for _, e := range r.unmatched {
-		r.page.verdictsLeft[e.index] = 1
-		p.recordOutcomeLocked(r.page, e.index, e.outcome)
-		counts[e.outcome]++
-	}
-	p.worker.runner.metrics.countUnmatched(p.worker.id, counts)
 	r.unmatched = r.unmatched[:0]
 }
 

@@ -212,20 +212,20 @@ func (p *partition) handlePage(m *logPage) error {
 		p.passPage(seq)
 		return nil
 	}
-	r.events = m.parseEvents(r.own)
+	var ids []uint64
+	r.events, ids = m.parseEvents(r.own)
 	if r.page.replayed {
 		r.origins = parseOrigins(m.Header[originsHeader], len(r.events))
 	}
-	if all || known { // only the messageIds are needed
-		for _, e := range r.ownEvents() {
-			r.isDuplicate(e)
-		}
+	if all || known {
+		p.recentIDs.addIDs(seq, r.page.acceptedMillis, ids, r.own)
 		return nil
 	}
 	if err := p.waitUntilCanPark(); err != nil {
 		return err
 	}
 	r.openPage(bits)
+	r.duplicates = p.recentIDs.addIDs(seq, r.page.acceptedMillis, ids, r.own)
 	return r.readEvents()
 }
 
@@ -280,24 +280,29 @@ func (p *partition) recordOutcomeLocked(pg *page, i int, outcome string) {
 		pg.earlyOutcomes[i] = append(pg.earlyOutcomes[i], outcome)
 		return
 	}
+	for _, earlier := range pg.earlyOutcomes[i] {
+		p.counts[earlier]++
+	}
+	delete(pg.earlyOutcomes, i)
+	p.finishEventsLocked(pg, outcome, 1)
+}
+
+// finishEventsLocked counts n events of a page that have got all their verdicts, the last of which had this outcome.
+func (p *partition) finishEventsLocked(pg *page, outcome string, n int) {
 	if outcome == countUnmatched {
 		p.hasRead = true
 	} else {
 		p.dirty = true
 	}
-	p.counts[outcome]++
-	for _, earlier := range pg.earlyOutcomes[i] {
-		p.counts[earlier]++
-	}
-	delete(pg.earlyOutcomes, i)
+	p.counts[outcome] += int64(n)
 	switch {
 	case pg.holdsLetters:
 	case pg.replayed:
-		p.counts[countReplayed]++
+		p.counts[countReplayed] += int64(n)
 	default:
-		p.counts[countEvents]++
+		p.counts[countEvents] += int64(n)
 	}
-	pg.eventsLeft--
+	pg.eventsLeft -= n
 	p.closeFinishedLocked(pg)
 }
 

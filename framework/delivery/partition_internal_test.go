@@ -164,7 +164,7 @@ func TestCheckpointWithoutIDs(t *testing.T) {
 	assert.Same(t, cursor, p.openCursor(), "it goes on where it is")
 	cp := p.currentCheckpointLocked("me")
 	assert.Equal(t, []uint64{7, 4, 2}, []uint64{cp.Low, cp.DedupeFrom, cp.Start})
-	assert.False(t, p.recentIDs.addID(1, 4, 0))
+	assert.False(t, addID(p.recentIDs, 1, 4, 0))
 	assert.EqualValues(t, 4, p.currentCheckpointLocked("me").DedupeFrom)
 	for cursor.next = 5; cursor.next <= 7; cursor.next++ {
 		assert.Same(t, cursor, p.openCursor(), "the pages from %d on have messageIds, too", cursor.next)
