@@ -161,6 +161,9 @@ func (c *compiler) checkReferences(v event.Value, place string) {
 		for _, r := range references {
 			c.checkPath(r.Path, inner+r.Pointer)
 		}
+		for _, r := range mapping.IndirectReferences(key, m) {
+			c.checkKeys(r.Path.Keys(), inner)
+		}
 		switch {
 		case key == "@arrayPath":
 			c.checkArrayPath(m, inner)
@@ -244,6 +247,11 @@ func (c *compiler) checkPath(path event.Path, place string) {
 	}
 	c.recordName(keys[0])
 	c.recordShared(keys[0], keys[1:])
+	c.checkKeys(keys, place)
+}
+
+// checkKeys checks that the keys of a path are known.
+func (c *compiler) checkKeys(keys []string, place string) {
 	if before, key, known, found := c.names.unknownKey(keys); found {
 		c.problems.Add(place, "reads %s.%s, which does not exist%s", before, key, fault.DidYouMean(key, known))
 	}

@@ -83,6 +83,20 @@ func readsExpr(v event.Value) (list []Reference, complete bool) {
 	return referencesTo(paths), constant
 }
 
+// IndirectReferences returns the paths that @liquid and @expr read through items of lists, with a number for the position, and through variables.
+// They are below the paths of References.
+func IndirectReferences(directive string, argument event.Value) []Reference {
+	switch directive {
+	case "@liquid":
+		if template, err := liquid.Compile(argument.Str()); err == nil {
+			return referencesTo(template.IndirectPaths())
+		}
+	case "@expr":
+		return referencesTo(expression.IndirectPaths(argument.Str()))
+	}
+	return nil
+}
+
 func referencesTo(paths [][]string) []Reference {
 	list := make([]Reference, len(paths))
 	for i, keys := range paths {

@@ -1,6 +1,7 @@
 package expression_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -95,6 +96,39 @@ func TestStepsAreBounded(t *testing.T) {
 
 // TestPaths checks which parts of the input an expression reads: constant keys, without the names that it defines itself. One that reads
 // none is constant, unless it cannot be parsed or reads the clock.
+func TestIndirectPaths(t *testing.T) {
+	for text, want := range map[string]string{
+		`payload.items[0].sku + payload.items[-1]["a b"]`:            "[payload items 0 a b] [payload items 0 sku]",
+		`payload.items[payload.n].sku`:                               "",
+		`payload.items`:                                              "",
+		`map(payload.items, .sku)`:                                   "[payload items 0 sku]",
+		`payload.items | filter(#.a.b > 1) | map(.tags[2].c)`:        "[payload items 0 a b] [payload items 0 tags 2 c]",
+		`map(payload.orders, map(.items, .sku + #index))`:            "[payload orders 0 items 0 sku] [payload orders 0 items]",
+		`map(payload.orders, all(payload.items, .sku == payload.a))`: "[payload items 0 sku]",
+		`find(payload.items ?? [], .a == 1)?.b`:                      "[payload items 0 a] [payload items 0 b]",
+		`reduce(payload.items, #acc + .q, 0)`:                        "[payload items 0 q]",
+		`first(sortBy(payload.items, .q)).r`:                         "[payload items 0 q] [payload items 0 r]",
+		`map(1..3, # + 1)`:                                           "",
+		`map(keys(payload.m), #.x)`:                                  "",
+		`let p = payload; let list = p.items; list[0].a + p.b`:       "[payload b] [payload items 0 a] [payload items]",
+		`let payload = payload.who; payload.id`:                      "[payload who id]",
+		`{let a = payload; a.x} + {let a = settings; a.y}`:           "",
+		`map(payload.items, {let i = #; i.sku})`:                     "[payload items 0 sku] [payload items 0]",
+		`$env.payload.items[0].a`:                                    "",
+		`a[`:                                                         "",
+		"a[0].b" + strings.Repeat(" ", expression.MaxLength):         "",
+		`map(payload.items, .a) | map(.b)`:                           "[payload items 0 a]",
+		`payload.items[0].a[1].b ?? last(payload.items).c`:           "[payload items 0 a 1 b] [payload items 0 c]",
+	} {
+		var got []string
+		for _, path := range expression.IndirectPaths(text) {
+			got = append(got, fmt.Sprint(path))
+		}
+		slices.Sort(got)
+		assert.Equal(t, want, strings.Join(got, " "), text)
+	}
+}
+
 func TestPaths(t *testing.T) {
 	for text, want := range map[string][][]string{
 		`payload.a + payload["b c"]`: {{"payload", "a"}, {"payload", "b c"}},

@@ -48,6 +48,19 @@ func TestPathsOfTemplates(t *testing.T) {
 	}
 }
 
+func TestIndirectPathsOfTemplates(t *testing.T) {
+	for text, want := range map[string]string{
+		`{{ payload.items[0].sku }} {{ payload.items[-1]["a b"] }}`:       "[[payload items 0 sku] [payload items 1 a b]]",
+		`{{ payload.items.sku }} {{ payload.items[payload.n].sku }}`:      "[]",
+		`{% if payload.items[1].tags[2].c %}x{% endif %}`:                 "[[payload items 1 tags 2 c]]",
+		`{% assign payload = payload.items[0] %}{{ payload.items[0].x }}`: "[]",
+	} {
+		compiled, err := liquid.Compile(text)
+		require.NoError(t, err, text)
+		assert.Equal(t, want, fmt.Sprint(compiled.IndirectPaths()), text)
+	}
+}
+
 func TestDefaultsReplaceWhatIsMissing(t *testing.T) {
 	for text, want := range map[string]string{
 		`{{ none | default: "x" }}`: "x", `{{ none | default: "x", allow_false: true }}`: "x", `{{ no | default: "x" }}`: "x", `{{ no | default: "x", allow_false: true }}`: "false",

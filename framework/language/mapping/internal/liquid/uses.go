@@ -3,11 +3,15 @@ package liquid
 import (
 	"maps"
 	"slices"
+	"strings"
+
+	"github.com/landfall-dev/landfall/framework/event"
 )
 
 // uses records what a template reads and calls, as far as it is constant.
 type uses struct {
 	paths   [][]string
+	items   [][]string      // paths below items of lists
 	filters map[string]bool // names of filters
 	defined map[string]bool // variables that the template assigns
 }
@@ -16,7 +20,31 @@ type uses struct {
 func (u *uses) addPath(n node) {
 	if path, ok := pathOf(n); ok {
 		u.paths = append(u.paths, path)
+		if whole := itemPathOf(n); len(whole) > len(path) {
+			u.items = append(u.items, whole)
+		}
 	}
+}
+
+// itemPathOf is pathOf with the positions in lists, up to a key that is neither a constant text nor a constant number.
+func itemPathOf(n node) []string {
+	m, ok := n.(member)
+	if !ok {
+		path, _ := pathOf(n)
+		return path
+	}
+	path := itemPathOf(m.of)
+	before, _ := pathOf(m.of)
+	key, isLiteral := m.key.(literal)
+	switch {
+	case !isLiteral || path == nil || len(path) < len(before):
+		return nil
+	case key.v.IsString():
+		return append(slices.Clone(path), key.v.Str())
+	case key.v.Kind() == event.Number:
+		return append(slices.Clone(path), strings.TrimPrefix(key.v.Text(), "-"))
+	}
+	return nil
 }
 
 // pathOf returns the keys that lead to a node's value. ok is false if it does not begin with a variable.
@@ -62,6 +90,11 @@ func (t *Template) Paths() [][]string {
 	}
 	slices.SortFunc(list, slices.Compare)
 	return slices.CompactFunc(list, slices.Equal)
+}
+
+// IndirectPaths returns the paths that the template reads from items of lists, such as [payload items 0 sku]. They are below those of Paths.
+func (t *Template) IndirectPaths() [][]string {
+	return slices.DeleteFunc(slices.Clone(t.uses.items), func(path []string) bool { return t.uses.defined[path[0]] })
 }
 
 // IsConstant reports whether the template gives the same text for every input, at any time. A filter of dates may read the clock: "now" and
