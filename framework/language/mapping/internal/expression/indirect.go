@@ -51,16 +51,23 @@ type pathCollector struct {
 	paths     [][]string
 }
 
+// addVariable adds a declared variable. The value of one is not known if another thing has the same name.
 func (c *pathCollector) addVariable(node ast.Node) {
 	v, ok := node.(*ast.VariableDeclaratorNode)
 	if !ok {
 		return
 	}
-	value := v.Value
-	if _, isSecond := c.variables[v.Name]; isSecond {
-		value = nil
+	value := &nodeList{}
+	ast.Walk(&v.Value, value)
+	_, isSecond := c.variables[v.Name]
+	readsOther := slices.ContainsFunc(value.nodes, func(n ast.Node) bool {
+		id, ok := n.(*ast.IdentifierNode)
+		return ok && id.Value == v.Name
+	})
+	c.variables[v.Name] = v.Value
+	if isSecond || readsOther {
+		c.variables[v.Name] = nil
 	}
-	c.variables[v.Name] = value
 }
 
 // bindItems sets the path of the item in the predicate of a call. Predicates inside of it are bound later.
@@ -143,9 +150,7 @@ func (c *pathCollector) pathOfVariable(name string) (path []string, indirect boo
 	case !isDeclared:
 		return []string{name}, false
 	}
-	delete(c.variables, name) // its value may read a variable of the input with the same name
 	path, _ = c.pathOf(value)
-	c.variables[name] = value
 	return path, path != nil
 }
 
