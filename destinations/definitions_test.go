@@ -1,0 +1,110 @@
+package destinations_test
+
+import (
+	"bytes"
+	"os"
+	"path"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/language/yamldoc"
+)
+
+// TestDefinitionsEqualTheReference compares settings, fields, default mappings, default subscriptions, sync modes, hooks and presets with
+// those of Segment's destinations. Each difference must be listed with its reason, in testdata/differences.yaml of the destination or in
+// differences.yaml for several, and each listed difference must exist.
+func TestDefinitionsEqualTheReference(t *testing.T) {
+	registry := sharedRegistry(t)
+	general := readDefinitionReasons(t, "differences.yaml")
+	lines := bytes.Split(bytes.TrimSpace(readGzip(t, "../fixtures/conformance/definitions.ndjson.gz")), []byte("\n"))
+	require.Greater(t, len(lines), 20)
+	for _, line := range lines {
+		reference := event.MustParse(string(line))
+		slug := reference.Get("slug").Str()
+		t.Run(slug, func(t *testing.T) {
+			entry, err := registry.Find(slug)
+			require.NoError(t, err)
+			own := readDefinitionReasons(t, filepath.Join(slug, "testdata", "differences.yaml"), filepath.Join(slug, "README.md"))
+			for _, difference := range differencesOf(t, entry.Definition, reference) {
+				if !general.explain(slug+": "+difference) && !own.explain(difference) {
+					t.Errorf("no reason explains a difference from the reference: %s", difference)
+				}
+			}
+			own.requireUsed(t)
+		})
+	}
+	general.requireUsed(t)
+}
+
+// differencesOf returns where a definition differs from the reference's.
+func differencesOf(t *testing.T, d *destination.Definition, reference event.Value) []string {
+	want, got := definitionFacts{}, definitionFacts{}
+	want.addDefinition(t, reference)
+	got.addDefinition(t, d.Document.Value())
+	fields, defaults := map[string][]string{}, map[string]event.Value{}
+	for key, action := range reference.Get("actions").Members() {
+		for field := range action.Get("fields").Members() {
+			fields[key] = append(fields[key], field)
+		}
+		if ours := d.Action(key); ours != nil {
+			defaults[key] = ours.DefaultMapping()
+		}
+	}
+	want.addPresets(t, reference, fields, nil)
+	got.addPresets(t, d.Document.Value(), fields, defaults)
+	return want.differences(got)
+}
+
+// definitionReason is a reason and a place at which definitions differ from the reference on purpose.
+type definitionReason struct {
+	text   string
+	places string // where a star is any text
+	used   bool
+}
+
+type definitionReasons []*definitionReason
+
+// readDefinitionReasons reads the reasons of a file that are about definitions, and checks that COMPATIBILITY.md and other pages give each.
+func readDefinitionReasons(t *testing.T, file string, pages ...string) (reasons definitionReasons) {
+	text, err := os.ReadFile(file)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	require.NoError(t, err)
+	doc, err := yamldoc.Parse(file, text)
+	require.NoError(t, err)
+	for _, d := range doc.Value().Items() {
+		reason := d.Get("reason").Str()
+		if d.Get("definition").Exists() {
+			for _, page := range append(pages, "../framework/COMPATIBILITY.md") {
+				assert.Contains(t, joinedText(t, page), reason, "%s does not give the reason", page)
+			}
+		}
+		for _, place := range d.Get("definition").Items() {
+			reasons = append(reasons, &definitionReason{text: reason, places: place.Str()})
+		}
+	}
+	return reasons
+}
+
+// explain reports whether a reason explains a difference, and notes which one does.
+func (reasons definitionReasons) explain(difference string) (explained bool) {
+	for _, r := range reasons {
+		if ok, _ := path.Match(r.places, difference); ok {
+			r.used, explained = true, true
+		}
+	}
+	return explained
+}
+
+// requireUsed checks that each reason explains a difference.
+func (reasons definitionReasons) requireUsed(t *testing.T) {
+	for _, r := range reasons {
+		assert.True(t, r.used, "nothing differs at %s any more. Remove the place from the reason: %s", r.places, r.text)
+	}
+}
