@@ -113,6 +113,7 @@ func TestIndirectPaths(t *testing.T) {
 		`let p = payload; let list = p.items; list[0].a + p.b`:       "[payload b] [payload items 0 a] [payload items]",
 		`let payload = payload.who; payload.id`:                      "",
 		`let who = payload.who; who.id`:                              "[payload who id]",
+		`let a = b.x; let b = a.y; b.z`:                              "",
 		`{let a = payload; a.x} + {let a = settings; a.y}`:           "",
 		`map(payload.items, {let i = #; i.sku})`:                     "[payload items 0 sku] [payload items 0]",
 		`$env.payload.items[0].a`:                                    "",

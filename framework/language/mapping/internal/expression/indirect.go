@@ -150,7 +150,9 @@ func (c *pathCollector) pathOfVariable(name string) (path []string, indirect boo
 	case !isDeclared:
 		return []string{name}, false
 	}
+	c.variables[name] = nil // if its value is read from a variable that is read from it, both names are also in the input
 	path, _ = c.pathOf(value)
+	c.variables[name] = value
 	return path, path != nil
 }
 
