@@ -90,3 +90,38 @@ func TestMarksAheadOfTheClockAreReplaced(t *testing.T) {
 	assert.Equal(t, now, timeOf(a.purged), "an earlier one has no effect")
 	require.NoError(t, s.Close())
 }
+
+// TestRenamesAfterTheClockWasSetBack checks that what was recorded with a clock that was ahead does not win over what happened since, when the
+// audiences of two instances are merged.
+func TestRenamesAfterTheClockWasSetBack(t *testing.T) {
+	dir, vip, marked := t.TempDir(), destination.Audience{ID: "vip"}, destination.Audience{ID: "marked"}
+	record := func(t *testing.T, l *Ledger, user string, member bool) {
+		require.NoError(t, l.Record(t.Context(), vip, []destination.Change{{Identity: user, Member: member, At: time.Now()}}))
+	}
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(365 * 24 * time.Hour) // the clock is ahead
+		s := fileStore(t, dir)
+		record(t, s.Ledger("old"), "u1", true)
+		record(t, s.Ledger("new"), "u2", true)
+		require.NoError(t, s.Close())
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := fileStore(t, dir) // it is right
+		old, renamed, now := s.Ledger("old"), s.Ledger("new"), time.Now().UTC()
+		record(t, renamed, "u1", false)
+		record(t, old, "u2", false)
+		require.NoError(t, old.Purge(t.Context(), marked, now.AddDate(1, 0, 0)))
+		require.NoError(t, renamed.DecideAll(t.Context(), marked, now.AddDate(1, 0, 0)))
+		require.NoError(t, old.Rename(t.Context(), "new"))
+
+		records, err := renamed.Lookup(t.Context(), "vip", []string{"u1", "u2"})
+		require.NoError(t, err)
+		for i, r := range records {
+			require.Equal(t, destination.Record{Known: true, At: now}, r, "the exit of u%d was recorded with the right clock", i+1)
+		}
+		a, err := renamed.findAudience(t.Context(), s.db, "marked", "")
+		require.NoError(t, err)
+		require.False(t, a.isFuture(a.purged) || a.isFuture(a.decided), "marks that are ahead are limited")
+		require.NoError(t, s.Close())
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -144,23 +145,28 @@ func (l *Ledger) sharedAudiences(ctx context.Context, tx *sql.Tx, other *Ledger)
 	return pairs, errors.Join(rows.Err(), rows.Close())
 }
 
-// decidedAt replaces {decided TABLE} in a statement with an expression for the time of a row, as clampTime returns it.
+// decidedAt replaces {decided TABLE} in a statement with an expression for the time of a row, as clampTime returns it; 0 for a time that isFuture.
+// It replaces {latest} with the time from which on times are such, and {present} with the present.
 func (s *Store) decidedAt(statement string) string {
+	now := time.Now()
+	present, latest := strconv.FormatInt(now.UnixMicro(), 10), strconv.FormatInt(now.Add(s.maxAhead).UnixMicro(), 10)
 	for _, table := range []string{"excluded", "members"} {
 		const written = `(CASE WHEN T.confirmed > T.delivered THEN T.confirmed ELSE T.delivered END)`
-		const expression = `CASE WHEN T.at - WRITTEN > MOST + PLAUSIBLE THEN WRITTEN WHEN T.at - WRITTEN > MOST THEN WRITTEN + MOST ELSE T.at END`
+		const expression = `(CASE WHEN T.at - WRITTEN > MOST + PLAUSIBLE THEN WRITTEN WHEN T.at - WRITTEN > MOST THEN WRITTEN + MOST ELSE T.at END)`
 		sql := strings.ReplaceAll(expression, "WRITTEN", written)
 		sql = strings.NewReplacer("T.", table+".", "MOST", strconv.FormatInt(s.maxAhead.Microseconds(), 10),
 			"PLAUSIBLE", strconv.FormatInt(event.MaxPlausible.Microseconds(), 10)).Replace(sql)
-		statement = strings.ReplaceAll(statement, "{decided "+table+"}", "("+sql+")")
+		statement = strings.ReplaceAll(statement, "{decided "+table+"}", "(CASE WHEN "+sql+" > {latest} THEN 0 ELSE "+sql+" END)")
 	}
-	return statement
+	return strings.NewReplacer("{present}", present, "{latest}", latest).Replace(statement)
 }
 
 // mergeAudience moves the members of audience $1 to audience $2 and deletes audience $1. Every statement uses both parameters.
-// A mark of a sync is first written into the rows, because it does not hold for the rows of the other audience. The history of an identity
+// Marks that are ahead of the clock are limited as in limitMarks. A mark of a sync is first written into the rows, because it does not hold for the rows of the other audience. The history of an identity
 // continues behind that of both.
 var mergeAudience = [...]string{
+	`UPDATE audiences SET purged = CASE WHEN purged > {latest} THEN {present} ELSE purged END, decided = CASE WHEN decided > {latest} THEN {present} ELSE decided END
+		WHERE id IN ($1, $2) AND (purged > {latest} OR decided > {latest})`,
 	`UPDATE members SET at = a.decided, confirmed = a.decided FROM audiences a
 		WHERE a.id = members.audience AND a.id IN ($1, $2) AND members.at < a.decided AND (a.purged IS NULL OR members.at >= a.purged)`,
 	`UPDATE doubts SET audience = $2, id = id + (SELECT COALESCE(MAX(id), 0) FROM doubts WHERE audience = $2) WHERE audience = $1`,
