@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"math/bits"
 )
 
 // errDamaged is returned for a row of the table doubts or unmerged that cannot be read.
@@ -32,6 +33,13 @@ func (r *rowReader) uvarint() (n uint64) {
 func (r *rowReader) varint() int64 {
 	n := r.uvarint()
 	return int64(n>>1) ^ -int64(n&1)
+}
+
+// skip reads and drops n numbers.
+func (r *rowReader) skip(n int) {
+	for ; n > 0; n-- {
+		r.uvarint()
+	}
 }
 
 func (r *rowReader) text() (text string) {
@@ -76,9 +84,15 @@ func (e *memberRow) compact() compactRow {
 }
 
 // expand returns the row of an identity.
-func (c compactRow) expand(identity string) *memberRow {
+func (c *compactRow) expand(identity string) *memberRow {
+	e := c.row(identity)
+	return &e
+}
+
+// row is expand without an allocation.
+func (c *compactRow) row(identity string) memberRow {
 	number := func(n int64, flag uint8) sql.NullInt64 { return sql.NullInt64{Int64: n, Valid: c.flags&flag != 0} }
-	return &memberRow{
+	return memberRow{
 		identity: identity, member: c.flags&isMember != 0, doubt: c.flags&isUncertain != 0, turns: int64(c.turns),
 		at: number(c.at, hasAt), delivered: number(c.delivered, hasDelivered), confirmed: number(c.confirmed, hasConfirmed), sent: number(c.sent, hasSent),
 	}
@@ -92,13 +106,7 @@ func encodeRow(data []byte, e *memberRow, before int64) []byte {
 // encodeValue is encodeRow without the identity.
 func encodeValue(data []byte, e *memberRow, before int64) []byte {
 	c := e.compact()
-	data = binary.AppendUvarint(append(data, c.flags), uint64(c.turns))
-	for _, time := range c.times() {
-		if time != nil {
-			data = binary.AppendVarint(data, *time-before)
-			before = *time
-		}
-	}
+	data, before = c.encode(data, before)
 	data = binary.AppendUvarint(data, uint64(len(e.added)))
 	for _, h := range e.added {
 		data = binary.AppendUvarint(data, uint64(h.slot)<<1|uint64(flag(h.member).Int64))
@@ -112,6 +120,18 @@ func encodeValue(data []byte, e *memberRow, before int64) []byte {
 	return data
 }
 
+// encode appends a row without its history. It returns the last time, from which those of the history are differences.
+func (c *compactRow) encode(data []byte, before int64) (_ []byte, last int64) {
+	data = binary.AppendUvarint(append(data, c.flags), uint64(c.turns))
+	for _, time := range c.times() {
+		if time != nil {
+			data = binary.AppendVarint(data, *time-before)
+			before = *time
+		}
+	}
+	return data, before
+}
+
 // times returns the times of the row, with nil for those that it does not have.
 func (c *compactRow) times() [4]*int64 {
 	times := [4]*int64{&c.at, &c.delivered, &c.confirmed, &c.sent}
@@ -121,13 +141,6 @@ func (c *compactRow) times() [4]*int64 {
 		}
 	}
 	return times
-}
-
-// decodeRow is the inverse of encodeRow. It returns the history if withHistory is set.
-func (r *rowReader) decodeRow(before int64, withHistory bool) (identity string, c compactRow, added []historyRow) {
-	identity = r.text()
-	c, before = r.decodeState(before)
-	return identity, c, r.decodeHistory(before, withHistory)
 }
 
 // decodeState decodes what encodeValue has encoded, up to the history. It returns its last time, from which those of the history are differences.
@@ -147,17 +160,31 @@ func (r *rowReader) decodeState(before int64) (c compactRow, last int64) {
 	return c, before
 }
 
-// decodeHistory decodes the history that follows, and returns it if it is wanted.
-func (r *rowReader) decodeHistory(before int64, wanted bool) (added []historyRow) {
+// appendHistory appends the history that follows.
+func (r *rowReader) appendHistory(added []historyRow, before int64) []historyRow {
 	for n := r.uvarint(); n > 0 && !r.damaged; n-- {
 		slot := r.uvarint()
 		h := historyRow{slot: int64(slot >> 1), member: slot&1 != 0, decided: before + r.varint(), at: before + r.varint(), outcome: r.text(), reason: r.text()}
 		if h.outcome == "" {
 			h.outcome = outcomeDelivered
 		}
-		if wanted {
-			added = append(added, h)
-		}
+		added = append(added, h)
 	}
 	return added
+}
+
+// skipValue reads and drops what encodeValue has encoded.
+func (r *rowReader) skipValue() {
+	if len(r.rest) == 0 {
+		r.damaged = true
+		return
+	}
+	times := r.rest[0] & (hasAt | hasDelivered | hasConfirmed | hasSent)
+	r.rest = r.rest[1:]
+	r.skip(1 + bits.OnesCount8(times))
+	for n := r.uvarint(); n > 0 && !r.damaged; n-- {
+		r.skip(3)
+		r.text()
+		r.text()
+	}
 }

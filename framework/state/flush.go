@@ -176,6 +176,7 @@ func (s *Store) flushRecent(ctx context.Context, key recentKey) error {
 		recent.abandonMerge()
 	case ok:
 		recent.finishMerge(m)
+		s.limitRead()
 	default: // another process has changed the audience
 		recent.forget()
 	}

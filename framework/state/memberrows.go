@@ -58,7 +58,7 @@ func decodeVersions(identity string, values []string) (*memberRow, error) {
 	for i, value := range values {
 		r := &rowReader{rest: value}
 		c, last := r.decodeState(fileEpoch)
-		added := r.decodeHistory(last, true)
+		added := r.appendHistory(nil, last)
 		if r.damaged {
 			return nil, sortedfile.ErrDamaged
 		}

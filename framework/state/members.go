@@ -215,9 +215,14 @@ func (l *Ledger) completeView(ctx context.Context, q querier, v *ledgerView, rec
 		if rows == nil {
 			recent.keepNone(v.audience)
 		} else {
+			l.store.limitRead()
 			recent.keep(v.audience, missing, rows)
 		}
-		maps.Copy(v.rows, rows)
+		if len(v.rows) == 0 && len(rows) > 0 {
+			v.rows = rows
+		} else {
+			maps.Copy(v.rows, rows)
+		}
 	}
 	if len(v.doubts) > 0 {
 		applyDoubts(v.doubts, v.rows, identities)

@@ -135,7 +135,7 @@ func (s *Store) removeUnlisted(ctx context.Context, name string) error {
 
 // prepareWrite returns the rows of the unmerged writes that are included, in the order of their identities, and sets w.until, w.files and w.replaced.
 // It returns errOutdated if the audience has changed already.
-func (s *Store) prepareWrite(w *memberWrite, q querier) (rows []*memberRow, err error) {
+func (s *Store) prepareWrite(w *memberWrite, q querier) (rows *rowVersions, err error) {
 	if current, err := w.isCurrent(q); err != nil || !current {
 		return nil, cmp.Or(err, errOutdated)
 	}
@@ -145,7 +145,7 @@ func (s *Store) prepareWrite(w *memberWrite, q querier) (rows []*memberRow, err 
 	w.files, err = listMemberFiles(w.ctx, q, w.audience)
 	w.replaced = w.files
 	if w.change == nil {
-		w.replaced = filesToReplace(w.files, int64(len(rows)))
+		w.replaced = filesToReplace(w.files, int64(rows.identities))
 	}
 	return rows, err
 }
@@ -163,7 +163,7 @@ func filesToReplace(files []memberFile, n int64) []memberFile {
 }
 
 // writeRows writes rows, the replaced files and the rows of the tables to a new file.
-func (s *Store) writeRows(w *memberWrite, q querier, rows []*memberRow, out *sortedfile.Writer) error {
+func (s *Store) writeRows(w *memberWrite, q querier, rows *rowVersions, out *sortedfile.Writer) error {
 	readers, release, err := s.files.acquire(w.ctx, q, w.replaced)
 	if err != nil {
 		return errors.Join(err, out.Abort())
@@ -207,28 +207,22 @@ func (w *memberWrite) addTo(out *sortedfile.Writer) func(key string, values []st
 	}
 }
 
-// newRows are sorted rows, as a source for a file.
+// newRows are rows of unmerged writes, as a source for a file.
 type newRows struct {
-	rows  []*memberRow
-	begun bool
+	rows  *rowVersions
+	row   memberRow
 	value []byte
 }
 
 // Next implements sortedfile.Source.
-func (n *newRows) Next() bool {
-	if n.begun {
-		n.rows = n.rows[1:]
-	}
-	n.begun = len(n.rows) > 0
-	return n.begun
-}
+func (n *newRows) Next() bool { return n.rows.next(&n.row) }
 
 // Key implements sortedfile.Source.
-func (n *newRows) Key() string { return fileKey(n.rows[0].identity) }
+func (n *newRows) Key() string { return fileKey(n.row.identity) }
 
 // Value implements sortedfile.Source.
 func (n *newRows) Value() string {
-	n.value = encodeFileRow(n.value[:0], n.rows[0])
+	n.value = encodeFileRow(n.value[:0], &n.row)
 	return string(n.value)
 }
 

@@ -87,11 +87,12 @@ func (s *Store) startMerge(ctx context.Context, key recentKey) (*ledgerMerge, er
 		return nil, nil
 	}
 	m.key = key
-	var err error
-	if m.rows, _, err = unmergedRows(ctx, s.hot, m.audience, m.merged, m.until); err != nil {
+	rows, _, err := unmergedRows(ctx, s.hot, m.audience, m.merged, m.until)
+	if err != nil {
 		recent.abandonMerge()
 		return nil, err
 	}
+	m.rows = rows.all()
 	return m, nil
 }
 
@@ -124,6 +125,7 @@ func (s *Store) mergePortion(ctx context.Context, m *ledgerMerge, n int) (more b
 		return false, nil
 	case last:
 		recent.finishMerge(m)
+		s.limitRead()
 	}
 	m.rows = m.rows[len(portion):]
 	return !last, nil
@@ -138,9 +140,9 @@ func endMerge(ctx context.Context, tx *sql.Tx, audience, until int64) error {
 	return err
 }
 
-// unmergedRows returns the rows of an audience's unmerged writes after one and up to another, as newestRows does, and the id of the last of these
-// writes, or after if there is none.
-func unmergedRows(ctx context.Context, q querier, audience, after, until int64) (rows []*memberRow, last int64, err error) {
+// unmergedRows returns the rows of an audience's unmerged writes after one and up to another, and the id of the last of these writes, or after if there
+// is none.
+func unmergedRows(ctx context.Context, q querier, audience, after, until int64) (rows *rowVersions, last int64, err error) {
 	_, writes, err := readPending(ctx, q, audience, after)
 	if err != nil {
 		return nil, after, err
@@ -149,27 +151,8 @@ func unmergedRows(ctx context.Context, q querier, audience, after, until int64) 
 	if last = after; len(writes) > 0 {
 		last = writes[len(writes)-1].id
 	}
-	rows, err = newestRows(writes)
+	rows, err = newRowVersions(writes)
 	return rows, last, err
-}
-
-// newestRows returns the rows of writes as the last of them leaves each, with their new history, in the order of the primary key.
-func newestRows(writes []unmergedWrite) ([]*memberRow, error) {
-	rows := map[string]*memberRow{}
-	for _, w := range writes {
-		err := w.decode(true, func(identity string, c compactRow, added []historyRow) {
-			e := c.expand(identity)
-			if was := rows[identity]; was != nil {
-				added = append(was.added, added...)
-			}
-			e.changed, e.added = true, added[max(0, len(added)-MaxHistory):]
-			rows[identity] = e
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return sortedRows(rows), nil
 }
 
 // sortedRows returns rows in the order of the primary key.
@@ -187,7 +170,7 @@ func (s *Store) mergeWrites(ctx context.Context, tx *sql.Tx, audience int64) err
 	if err != nil || last == 0 {
 		return err
 	}
-	if err := s.saveRows(ctx, tx, audience, rows); err != nil {
+	if err := s.saveRows(ctx, tx, audience, rows.all()); err != nil {
 		return err
 	}
 	return endMerge(ctx, tx, audience, last)

@@ -29,7 +29,7 @@ func TestMergesAreDoneInPortions(t *testing.T) {
 	l := s.Ledger("main")
 	require.NoError(t, l.Record(t.Context(), vipAudience, entries(0, 1000, 1)))
 	assert.Zero(t, rowsOf(t, s, "members"))
-	s.limits = recentLimits{unmerged: 20_000, unmergedTotal: 1 << 20, flush: math.MaxInt64, read: 10_000, portion: 50}
+	s.limits = recentLimits{unmerged: 20_000, unmergedTotal: 1 << 20, flush: math.MaxInt64, read: 1 << 20, portion: 50}
 	merged := 0
 	for n := 0; n < 20 && merged < 1000; n++ {
 		require.NoError(t, l.Record(t.Context(), vipAudience, entries(10*n, 10, 2+n)))
@@ -56,7 +56,7 @@ func TestMergesEndWhenTheAudienceIsChanged(t *testing.T) {
 	s, other := unmergedStore(t, location, 1<<20), unmergedStore(t, location, 1<<20)
 	l := s.Ledger("main")
 	require.NoError(t, l.Record(t.Context(), vipAudience, entries(0, 200, 1)))
-	s.limits = recentLimits{unmerged: 1000, unmergedTotal: 1 << 20, flush: math.MaxInt64, read: 10_000, portion: 50}
+	s.limits = recentLimits{unmerged: 1000, unmergedTotal: 1 << 20, flush: math.MaxInt64, read: 1 << 20, portion: 50}
 	require.NoError(t, l.Record(t.Context(), vipAudience, entries(500, 1, 2)))
 	require.NotNil(t, s.merger.current)
 	require.NoError(t, other.MarkAllUncertain(t.Context()))

@@ -2,7 +2,6 @@ package state
 
 import (
 	"maps"
-	"strings"
 	"sync"
 	"time"
 )
@@ -16,17 +15,18 @@ type recentKey struct{ instance, audience string }
 type recentRows struct {
 	store    *Store
 	mu       sync.Mutex
-	audience int64 // id of the audience's row; 0 if it is not known
-	merged   int64 // audiences.merged
-	seen     int64 // last row of the unmerged writes, or merged
-	unmerged map[string]compactRow
-	size     int64                 // bytes of the unmerged writes of unmerged
-	merging  map[string]compactRow // those that are being merged; nil if none are
-	until    int64                 // last row of the unmerged writes that is being merged
-	saving   bool                  // the transaction that ends the merge commits next; before, another process may have merged up to the same row, and changed rows
-	read     map[string]compactRow // without isKnown for identities that have no row
+	audience int64     // id of the audience's row; 0 if it is not known
+	merged   int64     // audiences.merged
+	seen     int64     // last row of the unmerged writes, or merged
+	unmerged *rowTable // nil if there are none
+	size     int64     // bytes of the unmerged writes of unmerged
+	merging  *rowTable // those that are being merged; nil if none are
+	until    int64     // last row of the unmerged writes that is being merged
+	saving   bool      // the transaction that ends the merge commits next; before, another process may have merged up to the same row, and changed rows
+	read     *rowTable // without isKnown for identities that have no row
 
 	mergingSize int64 // bytes of the unmerged writes of merging
+	readSize    int64 // bytes of read in Store.readTotal
 	isNew       bool  // the audience has no rows but those of its unmerged writes
 }
 
@@ -40,10 +40,35 @@ func (s *Store) recentOf(instance, audience string) *recentRows {
 	key := recentKey{instance, audience}
 	r := s.recent[key]
 	if r == nil {
+		s.dropIdleLocked()
 		r = &recentRows{store: s}
 		s.recent[key] = r
 	}
 	return r
+}
+
+// leastRecent is the number of audiences in memory up to which those without rows in memory stay.
+const leastRecent = 1024
+
+// dropIdleLocked drops the audiences without rows in memory whenever the number of audiences has doubled. Store.recentMu is locked.
+func (s *Store) dropIdleLocked() {
+	if len(s.recent) < max(leastRecent, 2*s.recentKept) {
+		return
+	}
+	maps.DeleteFunc(s.recent, func(_ recentKey, r *recentRows) bool { return r.dropIfIdle() })
+	s.recentKept = len(s.recent)
+}
+
+// dropIfIdle reports whether there are no rows in memory, and the caller may drop them. Callers that still use them then keep no rows for others.
+func (r *recentRows) dropIfIdle() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.unmerged.len() > 0 || r.merging != nil || r.read.len() > 0 {
+		return false
+	}
+	r.resetLocked(0, 0)
+	r.store = &Store{}
+	return true
 }
 
 // largestUnmerged returns the audience with the largest unmerged writes. Audiences whose flush has failed just now come last.
@@ -69,8 +94,7 @@ func (s *Store) forgetRead() {
 	defer s.recentMu.Unlock()
 	for _, r := range s.recent {
 		r.mu.Lock()
-		s.readTotal.Add(int64(-len(r.read)))
-		r.read = nil
+		r.setReadLocked(nil)
 		r.mu.Unlock()
 	}
 }
@@ -98,8 +122,8 @@ func (r *recentRows) position() (audience, seen int64) {
 // resetLocked forgets all rows.
 func (r *recentRows) resetLocked(audience, merged int64) {
 	r.store.unmergedTotal.Add(-r.size - r.mergingSize)
-	r.store.readTotal.Add(int64(-len(r.read)))
-	r.audience, r.merged, r.seen, r.size, r.unmerged, r.read = audience, merged, merged, 0, nil, nil
+	r.setReadLocked(nil)
+	r.audience, r.merged, r.seen, r.size, r.unmerged = audience, merged, merged, 0, nil
 	r.merging, r.mergingSize, r.saving, r.isNew = nil, 0, false, false
 }
 
@@ -148,8 +172,9 @@ func (r *recentRows) view(row *audienceRow, writes []unmergedWrite, after int64,
 
 // findLocked returns the newest row of an identity.
 func (r *recentRows) findLocked(identity string) (c compactRow, exists bool) {
-	for _, rows := range [...]map[string]compactRow{r.unmerged, r.merging, r.read} {
-		if c, exists = rows[identity]; exists {
+	hash := hashIdentity(identity)
+	for _, rows := range [...]*rowTable{r.unmerged, r.merging, r.read} {
+		if c, exists = rows.find(identity, hash); exists {
 			return c, true
 		}
 	}
@@ -162,13 +187,9 @@ func (r *recentRows) addLocked(w unmergedWrite) error {
 		return nil
 	}
 	if r.unmerged == nil {
-		r.unmerged = map[string]compactRow{}
+		r.unmerged = &rowTable{}
 	}
-	err := w.decode(false, func(identity string, c compactRow, _ []historyRow) {
-		c.flags |= isKnown
-		r.unmerged[identity] = c
-	})
-	if err != nil {
+	if err := r.unmerged.add(w.changes); err != nil {
 		r.resetLocked(r.audience, r.merged)
 		return err
 	}
@@ -187,34 +208,32 @@ func (r *recentRows) written(row *audienceRow, w unmergedWrite) {
 	}
 }
 
-// keep keeps rows that were read from the table members after a view.
+// setReadLocked replaces the rows that were read or merged, or says that they have changed.
+func (r *recentRows) setReadLocked(rows *rowTable) {
+	size := rows.size()
+	r.store.readTotal.Add(size - r.readSize)
+	r.read, r.readSize = rows, size
+}
+
+// limitRead forgets the rows that are not in the unmerged writes if they are too many.
+func (s *Store) limitRead() {
+	if s.readTotal.Load() > s.limits.read {
+		s.forgetRead()
+	}
+}
+
+// keep keeps rows that were read from the table members or from files after a view.
 func (r *recentRows) keep(row *audienceRow, identities []string, rows map[string]*memberRow) {
-	if !r.store.keepsRecent() {
-		return
-	}
-	if r.store.readTotal.Load() > r.store.limits.read {
-		r.store.forgetRead()
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.audience != row.id || r.merged != row.merged {
+	if !r.store.keepsRecent() || r.audience != row.id || r.merged != row.merged {
 		return
 	}
 	if r.read == nil {
-		r.read = map[string]compactRow{}
+		r.read = &rowTable{}
 	}
-	before := len(r.read)
-	for _, identity := range identities {
-		if _, exists := r.read[identity]; exists {
-			continue
-		}
-		c := compactRow{}
-		if e := rows[identity]; e != nil {
-			c = e.compact()
-		}
-		r.read[strings.Clone(identity)] = c
-	}
-	r.store.readTotal.Add(int64(len(r.read) - before))
+	r.read.keep(identities, rows)
+	r.setReadLocked(r.read)
 }
 
 // keepNone keeps that, after a view, neither the table members nor files have rows of the audience. Rows that a merge saves there are also in the
@@ -229,7 +248,7 @@ func (r *recentRows) keepNone(row *audienceRow) {
 func (r *recentRows) beginMerge() *ledgerMerge {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.audience == 0 || len(r.unmerged) == 0 || r.merging != nil {
+	if r.audience == 0 || r.unmerged.len() == 0 || r.merging != nil {
 		return nil
 	}
 	r.merging, r.mergingSize, r.until, r.unmerged, r.size = r.unmerged, r.size, r.seen, nil, 0
@@ -243,7 +262,7 @@ func (r *recentRows) abandonMerge() {
 	if r.merging == nil {
 		return
 	}
-	maps.Copy(r.merging, r.unmerged)
+	r.merging.addAll(r.unmerged)
 	r.unmerged, r.size, r.merging, r.mergingSize, r.saving = r.merging, r.size+r.mergingSize, nil, 0, false
 }
 
@@ -269,6 +288,6 @@ func (r *recentRows) isMergingLocked(m *ledgerMerge) bool {
 
 func (r *recentRows) finishMergeLocked() {
 	r.store.unmergedTotal.Add(-r.mergingSize)
-	r.store.readTotal.Add(int64(len(r.merging) - len(r.read)))
-	r.merged, r.read, r.merging, r.mergingSize, r.saving, r.isNew = r.until, r.merging, nil, 0, false, false
+	r.setReadLocked(r.merging)
+	r.merged, r.merging, r.mergingSize, r.saving, r.isNew = r.until, nil, 0, false, false
 }

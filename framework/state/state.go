@@ -52,8 +52,9 @@ type Store struct {
 	groups        writeGroups
 	recentMu      sync.Mutex
 	recent        map[recentKey]*recentRows
+	recentKept    int          // audiences in recent when those without rows were dropped last
 	unmergedTotal atomic.Int64 // bytes of the unmerged writes of recent
-	readTotal     atomic.Int64 // rows of the table members in recent
+	readTotal     atomic.Int64 // bytes of the rows in recent that were read or merged
 }
 
 // WithMaxFuture sets how far the time of an event may be ahead of the time when it was recorded; see event.LimitFuture. It is

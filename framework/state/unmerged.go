@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -22,17 +23,17 @@ const createUnmerged = `CREATE TABLE unmerged (
   PRIMARY KEY (audience, id)
 ) {clustered}`
 
-// recentLimits limit what is in the unmerged writes and in memory. A row takes 40 to 100 bytes in the unmerged writes, and about 130 in memory.
+// recentLimits limit what is in the unmerged writes and in memory. A row takes 40 to 100 bytes in the unmerged writes, and about 20 more in memory.
 type recentLimits struct {
 	unmerged      int64 // bytes of the unmerged writes of an audience above which writes merge it, in portions
 	unmergedTotal int64 // bytes of all unmerged writes that the process has written or read
 	flush         int64 // bytes of the unmerged writes of an audience from which they are merged to a file and not to the tables
-	read          int64 // rows of the table members in memory, in addition to those of the unmerged writes
+	read          int64 // bytes of rows in memory that were read or merged, in addition to those of the unmerged writes
 	portion       int   // rows that are merged at once, at least
 	reuse         int64 // identities in replaced files of a PostgreSQL database from which their space is made available: 20 MB
 }
 
-var defaultLimits = recentLimits{unmerged: 4 << 20, unmergedTotal: 48 << 20, flush: 1 << 20, read: 400_000, portion: defaultPortion, reuse: 400_000}
+var defaultLimits = recentLimits{unmerged: 4 << 20, unmergedTotal: 48 << 20, flush: 1 << 20, read: 48 << 20, portion: defaultPortion, reuse: 400_000}
 
 // unmergedWrite is an unmerged write.
 type unmergedWrite struct {
@@ -56,18 +57,50 @@ func encodeWrite(rows map[string]*memberRow) []byte {
 	return data
 }
 
-// decode calls f for every row of the write. The identities refer to its text.
-func (w unmergedWrite) decode(withHistory bool, f func(identity string, c compactRow, added []historyRow)) error {
-	r := &rowReader{rest: w.changes}
-	for base := r.varint(); len(r.rest) > 0; {
-		if identity, c, added := r.decodeRow(base, withHistory); !r.damaged {
-			f(identity, c, added)
+// rowText is the rows of a write, in the form of encodeWrite.
+type rowText struct {
+	text string
+	base int64 // which the times are differences from
+}
+
+// newRowText returns the rows of a write.
+func newRowText(changes string) rowText {
+	return rowText{changes, (&rowReader{rest: changes}).varint()}
+}
+
+// each calls visit for every row, with its place. The identities refer to the text.
+func (x *rowText) each(visit func(identity string, at uint32)) error {
+	r := &rowReader{rest: x.text, damaged: len(x.text) > math.MaxUint32}
+	for r.varint(); len(r.rest) > 0; {
+		at := len(x.text) - len(r.rest)
+		identity := r.text()
+		if r.skipValue(); !r.damaged {
+			visit(identity, uint32(at))
 		}
 	}
 	if r.damaged {
 		return errDamaged
 	}
 	return nil
+}
+
+// identity returns the identity of the row at a place.
+func (x *rowText) identity(at uint32) string { return (&rowReader{rest: x.text[at:]}).text() }
+
+// state returns the row at a place without its history.
+func (x *rowText) state(at uint32) compactRow {
+	r := &rowReader{rest: x.text[at:]}
+	r.text()
+	c, _ := r.decodeState(x.base)
+	return c
+}
+
+// history returns the history of the row at a place.
+func (x *rowText) history(at uint32) []historyRow {
+	r := &rowReader{rest: x.text[at:]}
+	r.text()
+	_, last := r.decodeState(x.base)
+	return r.appendHistory(nil, last)
 }
 
 // readPending returns, from one snapshot, the requests of an audience in flight and the rows of its unmerged writes after an id, oldest first.
@@ -224,11 +257,12 @@ func unmergedHistory(ctx context.Context, q querier, audience int64, identity st
 	_, writes, err := readPending(ctx, q, audience, 0)
 	history := map[int64]historyRow{}
 	for _, w := range writes {
-		err = errors.Join(err, w.decode(true, func(name string, _ compactRow, added []historyRow) {
+		text := newRowText(w.changes)
+		err = errors.Join(err, text.each(func(name string, at uint32) {
 			if name != identity {
 				return
 			}
-			for _, h := range added {
+			for _, h := range text.history(at) {
 				history[h.slot] = h
 			}
 		}))

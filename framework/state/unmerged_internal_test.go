@@ -24,7 +24,7 @@ func unmergedStore(t *testing.T, location string, limit int64) *Store {
 	t.Helper()
 	s, err := Open(t.Context(), location)
 	require.NoError(t, err)
-	s.limits = recentLimits{unmerged: limit, unmergedTotal: 2 * limit, flush: math.MaxInt64, read: 60, portion: 3}
+	s.limits = recentLimits{unmerged: limit, unmergedTotal: 2 * limit, flush: math.MaxInt64, read: 6000, portion: 3}
 	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
@@ -216,12 +216,17 @@ func TestUnmergedRowsAreEncoded(t *testing.T) {
 			rows[e.identity] = e
 		}
 		data, decoded := encodeWrite(rows), map[string]*memberRow{}
-		require.NoError(t, unmergedWrite{1, string(data)}.decode(true, func(identity string, c compactRow, added []historyRow) {
-			decoded[identity] = c.expand(identity)
-			decoded[identity].added, decoded[identity].changed = added, true
-		}))
+		places := map[string]uint32{}
+		text := newRowText(string(data))
+		require.NoError(t, text.each(func(identity string, at uint32) { places[identity] = at }))
+		for identity, at := range places {
+			c := text.state(at)
+			decoded[identity] = c.expand(text.identity(at))
+			decoded[identity].added, decoded[identity].changed = text.history(at), true
+		}
 		require.Equal(t, rows, decoded)
-		require.ErrorIs(t, unmergedWrite{1, string(data[:len(data)-1])}.decode(false, func(string, compactRow, []historyRow) {}), errDamaged)
+		text = newRowText(string(data[:len(data)-1]))
+		require.ErrorIs(t, text.each(func(string, uint32) {}), errDamaged)
 	}
 	assert.Nil(t, encodeWrite(map[string]*memberRow{"u1": {identity: "u1"}}))
 }
