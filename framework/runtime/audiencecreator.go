@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -43,7 +44,19 @@ type audienceCreator struct {
 	schema      *fieldschema.Schema
 	fields      fieldschema.Fields
 	configured  event.Value // the config's audiences by key
-	known       sync.Map    // external ids by key
+	known       sync.Map    // external ids by key; see remember
+	remembered  atomic.Int64
+}
+
+// maxKnownAudiences is the number of external ids in memory at which all are forgotten, and read from the state when they are needed.
+const maxKnownAudiences = 10_000
+
+// remember keeps an external id in memory.
+func (a *audienceCreator) remember(key, id string) {
+	if _, exists := a.known.Swap(key, id); !exists && a.remembered.Add(1) > maxKnownAudiences {
+		a.remembered.Store(0)
+		a.known.Clear()
+	}
 }
 
 // compileAudienceCreator checks the config's audiences. It returns nil if the destination creates no audiences.
@@ -148,7 +161,7 @@ func (p *Plan) deliverAudiences(ctx context.Context, items []Item, slot func(i i
 
 // remapItem maps the event of an item again, after its audience was created.
 func (p *Plan) remapItem(item Item) (Item, *Verdict) {
-	what, _ := p.audienceCreator.addAudience(item.Event.Value())
+	what := item.audience.addTo(item.Event.Value())
 	payload, err := item.Subscription.mapping.Resolve(what)
 	if err == nil {
 		payload, err = item.Subscription.schema.Process(payload)
@@ -176,7 +189,7 @@ func (a *audienceCreator) ensureCreated(ctx context.Context, e *pendingAudience)
 	}
 	if id, ok := parseExternalID(value); ok {
 		e.ExternalID = id
-		a.known.Store(e.Key, id)
+		a.remember(e.Key, id)
 		return false, nil
 	}
 	settings, err := a.resolveSettings(e.Key, e.settings)
@@ -206,7 +219,7 @@ func (a *audienceCreator) ensureCreated(ctx context.Context, e *pendingAudience)
 		return false, err
 	}
 	e.ExternalID = id
-	a.known.Store(e.Key, id)
+	a.remember(e.Key, id)
 	return true, nil
 }
 
