@@ -80,7 +80,7 @@ func audienceEvent(kind, name, key string) event.Value {
 func (c *compiler) bothSend(a, b *Subscription, probes []probe) (what string, both bool) {
 	for _, p := range probes {
 		if c.sendsAudience(a, p) && c.sendsAudience(b, p) {
-			if p.key == anyAudience {
+			if p.key == anyAudience || p.key == "" { // without a key, the payload names the audience by its id
 				return "of any event", true
 			}
 			what, both = "\""+p.key+"\"", true

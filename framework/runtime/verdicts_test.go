@@ -21,6 +21,7 @@ import (
 // TestSubscriptionsThatSendOneAudienceTwice checks the warning of subscriptions whose audiences overlap.
 func TestSubscriptionsThatSendOneAudienceTwice(t *testing.T) {
 	const any, vip, gold = `{"personas_audience_key":{"@path":"$.context.personas.computation_key"}}`, `{"personas_audience_key":"vip"}`, `{"personas_audience_key":"gold"}`
+	const none = `{"personas_audience_key":{"@path":"$.context.personas.nothing"}}`
 	for _, c := range []struct {
 		first, second string // the query and the mapping of each
 		want          string
@@ -31,6 +32,7 @@ func TestSubscriptionsThatSendOneAudienceTwice(t *testing.T) {
 		{`type = "identify"|` + vip, `type = "identify"|` + vip, `sends the audience "vip"`},
 		{`type = "track"|` + any, `type = "track"|` + any, `sends the audience of any event, which "first" also sends`},
 		{`type = "track"|` + any, `type = "track"|` + vip, `sends the audience "vip"`},
+		{`type = "track"|` + none, `type = "track"|` + none, `sends the audience of any event, which "first" also sends`},
 		{`event = "Audience Entered"|` + vip, `event = "Audience Exited"|` + vip, ""},
 		{`context.personas.computation_key = "vip"|` + any, `context.personas.computation_key = "gold"|` + any, ""},
 		{`properties.vip = true|` + vip, `traits.vip = true|` + vip, ""},

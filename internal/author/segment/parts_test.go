@@ -196,6 +196,8 @@ func TestPartsOfSubscriptions(t *testing.T) {
 		`{"action":"send","trigger":"type is"}`:                                         {`[]`, "/trigger the subscription is left out: "},
 		`{"action":"send","mapping":{"__segment_internal_sync_mode":"upsert","a":1}}`:   {`[{"name":"send","action":"send","syncMode":"upsert","mapping":{"a":1}}]`, ""},
 		`{"action":"send","mapping":{"__segment_internal_sync_mode":"other","a":1}}`:    {`[{"name":"send","action":"send","mapping":{"a":1}}]`, `/mapping/__segment_internal_sync_mode is not imported: there is no sync mode "other"`},
+		`{"partnerAction":"send","mapping":{"a":1}}`:                                    {`[{"name":"send","action":"send","mapping":{"a":1},"useDefaultMappings":false}]`, ""},
+		`{"action":"send","modelId":"","reverseETLModelId":null}`:                       {`[{"name":"send","action":"send"}]`, ""},
 		`{"action":"send","reverseETLModelId":"m"}`:                                     {`[{"name":"send","action":"send"}]`, "/reverseETLModelId is not imported"},
 		`{"actionId":"x"}`:   {`[]`, `/actionId is left out: "x" is the id of an action`},
 		`{"actionId":"a1"}`:  {`[{"name":"send","action":"send"}]`, ""},
@@ -233,6 +235,14 @@ func TestSubscriptionsOfADefinition(t *testing.T) {
 	assert.NotContains(t, r.Notes.Error(), "__segment_internal_batch is not")
 	_, err = segment.Subscriptions("x.json", []byte(`{`), d, nil)
 	assert.ErrorContains(t, err, "x.json:1")
+
+	const catalogs = "../../../destinations/braze/destination.yaml"
+	d, err = destination.ParseDefinition(catalogs, read(t, catalogs))
+	require.NoError(t, err)
+	r, err = segment.Subscriptions("x.json", []byte(`{"action":"upsertCatalogItem","syncMode":"upsert","settings":{"item_id":"i","item":{},"onMappingSave":{"outputs":{"catalog_name":"shop"}},"retlOnMappingSave":{}}}`), d, nil)
+	require.NoError(t, err)
+	require.Len(t, r.Notes, 1, "the outputs of a hook of the action are used")
+	assert.Contains(t, r.Notes.Error(), "/settings/retlOnMappingSave is not a field")
 }
 
 // Defaults that their fields do not take, and names that a definition may use once only, do not make the result invalid.

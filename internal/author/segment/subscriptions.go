@@ -27,9 +27,9 @@ func ActionIDs(file string, text []byte) (map[string]string, error) {
 }
 
 // Subscriptions reads subscriptions: as the Public API lists them (GET /destinations/…/subscriptions: actionSlug or actionId,
-// trigger, settings), or as a definition has them (partnerAction, subscribe, mapping); one, or a list. The value is
-// {"subscriptions": […]}, a part of an instance. Of a definition, which may be nil, the actions and their fields are checked; ids
-// may be nil. A subscription that could not run is left out and noted.
+// trigger, settings), or as a definition and the settings of a source have them (partnerAction, subscribe, mapping); one, or a list.
+// Segment does not add the defaults of fields to either. The value is {"subscriptions": […]}, a part of an instance. Of a definition,
+// which may be nil, the actions and their fields are checked; ids may be nil. A subscription that could not run is left out and noted.
 func Subscriptions(file string, text []byte, d *destination.Definition, ids map[string]string) (Result, error) {
 	doc, v, pointer, err := openEnvelope(file, text, "subscriptions", "subscription")
 	if err != nil {
@@ -107,13 +107,14 @@ func (r *subscriptionReader) readSubscription(v event.Value, place string) (even
 	o.addText("syncMode", mode)
 	if mapped.Exists() {
 		o.add("mapping", mapped)
-		if mappingKey == "settings" {
-			o.add("useDefaultMappings", event.NewBool(false)) // the Public API has mappings whole
+		whole := mappingKey == "settings" || v.Get("partnerAction").Exists() // Segment's mappings are whole
+		if whole {
+			o.add("useDefaultMappings", event.NewBool(false))
 		}
-		r.checkFields(mapped, action, mode, place+"/"+mappingKey, mappingKey == "settings")
+		r.checkFields(mapped, action, mode, place+"/"+mappingKey, whole)
 	}
 	for _, key := range []string{"modelId", "reverseETLModelId", "reverseETLSchedule"} {
-		if v.Get(key).Exists() {
+		if m := v.Get(key); m.Exists() && !(m.IsString() && m.Str() == "") {
 			r.notes.Add(place+"/"+key, "is not imported: send rows of a warehouse as events of a source")
 		}
 	}
@@ -201,21 +202,22 @@ func (r *subscriptionReader) uniqueName(name, action, place string) string {
 	return unique
 }
 
-// checkFields notes the keys of a mapping that are not fields, and the parts for which the action refuses events. alone says that the
-// fields' defaults are not used.
+// checkFields notes the keys of a mapping that are neither fields nor hooks, and the parts for which the action refuses events. alone says
+// that the fields' defaults are not used.
 func (r *subscriptionReader) checkFields(mapped event.Value, action, mode, place string, alone bool) {
 	if r.d == nil || mapping.IsDirective(mapped) {
 		return
 	}
-	fields := r.d.Action(action).Fields.ForSyncMode(mode)
+	definition := r.d.Action(action)
+	fields := definition.Fields.ForSyncMode(mode)
 	for key := range mapped.Members() {
-		if fields.Get(key) == nil && !strings.HasPrefix(key, "__") {
+		if fields.Get(key) == nil && definition.Hook(key) == nil && !strings.HasPrefix(key, "__") {
 			r.notes.Add(place+fault.PointerKey(key), "is not a field of %s and is dropped from payloads%s", action, fault.DidYouMean(key, fields.Keys()))
 		}
 	}
 	whole := mapped
 	if !alone {
-		whole = destination.Overlay(r.d.Action(action).DefaultMapping(), mapped)
+		whole = destination.Overlay(definition.DefaultMapping(), mapped)
 	}
 	wrong, doubtful := runtime.CheckMapping(fields, whole)
 	r.notes.AddUnder(place, append(wrong, doubtful...).Err())
