@@ -11,26 +11,26 @@ import (
 type task struct {
 	dispatch.Task[*task] // its Value is the task
 
-	item            runtime.Item
-	partition       *partition
-	page            *page
-	eventIndex      int // index in the page
-	source          string
-	key             string      // ordering key
-	letter          *DeadLetter // the letter that it comes from; nil if it comes from the log
-	origin          position    // of the event that it replays; zero if it is no replay, or the position is unknown
-	letterLoaded    bool        // letter is the stored one, or nil because none is stored
-	unlockLetter    func()      // lets the next stored letter be loaded; may be nil
-	writtenVerdicts int         // Verdicts of the letter that was written for it; 0 if none was
-	taskOf          string      // subject of the letter for which it was started; "" if it comes from the log
-
-	erased       bool             // the event was erased before it was read
-	resumed      bool             // from a letter of a key that stays parked: its other letters are later ones
-	refusal      *runtime.Verdict // why it cannot be delivered; nil if it can be sent
+	partition    *partition
+	page         *page
+	eventIndex   int    // index in the page
+	key          string // ordering key
 	bytes        int
 	verdict      *runtime.Verdict // of its last request
 	lastExchange *Exchange
-	batch        *Batch // the last one that it was sent in; nil if batches are not recorded
+	batch        *Batch      // the last one that it was sent in; nil if batches are not recorded
+	letter       *DeadLetter // the letter that it comes from; nil if it comes from the log
+	origin       position    // of the event that it replays; zero if it is no replay, or the position is unknown
+	letterLoaded bool        // letter is the stored one, or nil because none is stored
+	erased       bool        // the event was erased before it was read
+	resumed      bool        // from a letter of a key that stays parked: its other letters are later ones
+	item         runtime.Item
+
+	source          string
+	refusal         *runtime.Verdict // why it cannot be delivered; nil if it can be sent
+	unlockLetter    func()           // lets the next stored letter be loaded; may be nil
+	writtenVerdicts int              // Verdicts of the letter that was written for it; 0 if none was
+	taskOf          string           // subject of the letter for which it was started; "" if it comes from the log
 }
 
 // eventPosition returns where the event stands in the log, also if the task comes from a letter or a replay.

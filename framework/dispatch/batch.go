@@ -96,7 +96,7 @@ func withRuns[T any](heads []*Task[T]) []*Task[T] {
 	first := heads[0]
 	n, bytes, more := len(heads), 0, 0
 	for _, t := range heads {
-		t.inRequest, t.run = true, nil
+		t.inRequest, t.run = true, 0
 		bytes += t.Bytes
 	}
 	for _, t := range heads {
@@ -107,12 +107,13 @@ func withRuns[T any](heads []*Task[T]) []*Task[T] {
 		// newest task, and an older one alone would undo that.
 		past := t.past()
 		for f := t.next; f != nil && f.Together && f.Lane == first.Lane && f.Group == first.Group; f = f.next {
-			carried := len(t.run) < past.carried
+			carried := t.run < past.carried
 			full := past.maxBatch > 0 || n >= first.MaxBatch || first.MaxBytes > 0 && bytes+f.Bytes > first.MaxBytes || f.wasTried()
 			if !carried && full {
 				break
 			}
-			t.run, f.inRequest = append(t.run, f), true
+			f.inRequest = true
+			t.run++
 			n++
 			bytes += f.Bytes
 			more++
@@ -123,7 +124,10 @@ func withRuns[T any](heads []*Task[T]) []*Task[T] {
 	}
 	tasks := make([]*Task[T], 0, len(heads)+more)
 	for _, t := range heads {
-		tasks = append(append(tasks, t), t.run...)
+		tasks = append(tasks, t)
+		for f, left := t.next, t.run; left > 0; f, left = f.next, left-1 {
+			tasks = append(tasks, f)
+		}
 	}
 	return tasks
 }
@@ -150,7 +154,7 @@ func (b *Batch[T]) DoneLocked(results []Result) {
 	}
 	stopsAll := func(r Result) bool { return r.Outcome == NotSent && r.RetryAfter <= 0 } // also if its task was dropped
 	d.suspended = d.suspended || slices.ContainsFunc(results, stopsAll)
-	heads, results := d.settleRuns(b.heads, results)
+	heads, results := d.settleRuns(b, results)
 	d.applyResults(l, heads, results, whole)
 	l.busy = false
 	l.dropIdleGroups()

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"cmp"
 	"context"
+	"hash/maphash"
 	"sync"
 	"time"
 )
@@ -59,7 +60,9 @@ type Handler[T any] interface {
 type Dispatcher[T any] struct {
 	config  Config
 	handler Handler[T]
-	home    *Owner[T] // owner of the tasks without one
+	began   time.Time
+	home    *Owner[T]               // owner of the tasks without one
+	hash    func(key string) uint64 // of keys
 
 	mu          sync.Mutex
 	changed     *sync.Cond // signaled when fewer tasks are held or queued
@@ -82,7 +85,12 @@ type Dispatcher[T any] struct {
 
 // New returns a Dispatcher. The caller stops it.
 func New[T any](c Config, h Handler[T]) *Dispatcher[T] {
-	d := &Dispatcher[T]{config: c.withDefaults(), handler: h, owners: map[*Owner[T]]bool{}, lanes: map[Lane]*lane[T]{}, timers: map[*timer]bool{}}
+	seed := maphash.MakeSeed()
+	d := &Dispatcher[T]{
+		config: c.withDefaults(), handler: h, hash: func(key string) uint64 { return maphash.String(seed, key) },
+		owners: map[*Owner[T]]bool{}, lanes: map[Lane]*lane[T]{}, timers: map[*timer]bool{},
+	}
+	d.began = d.config.Clock.Now()
 	d.changed = sync.NewCond(&d.mu)
 	d.home = d.NewOwner(nil)
 	return d
@@ -115,20 +123,18 @@ func (d *Dispatcher[T]) AddLocked(t *Task[T]) (crowded bool) {
 	t.seq = d.added
 	now := d.config.Clock.Now()
 	if d.config.Linger >= 0 {
-		t.arrived = now
+		t.arrived = now.Sub(d.began)
 	}
 	d.held++
 	d.heldBytes += t.Bytes
-	lane := t.Lane
 	if t.Key == "" || t.Owner.appendToChain(t) {
-		d.enqueue(false, t)
+		return d.isCrowded(d.enqueueLast(t), now)
 	}
-	return d.isCrowded(lane, now)
+	return d.isCrowded(d.lanes[t.Lane], now)
 }
 
-// isCrowded reports whether a lane has a batch that is due and cannot be sent yet.
-func (d *Dispatcher[T]) isCrowded(id Lane, now time.Time) bool {
-	l := d.lanes[id]
+// isCrowded reports whether a lane has a batch that is due and cannot be sent yet. l may be nil.
+func (d *Dispatcher[T]) isCrowded(l *lane[T], now time.Time) bool {
 	if l == nil || l.queued == 0 {
 		return false
 	}
@@ -159,7 +165,7 @@ func (d *Dispatcher[T]) Wait(ctx context.Context, done func(held, bytes int) boo
 
 // WaitLane waits until a lane is not crowded. It returns the error of ctx if that ends before.
 func (d *Dispatcher[T]) WaitLane(ctx context.Context, id Lane) error {
-	return d.waitUntil(ctx, func() bool { return !d.isCrowded(id, d.config.Clock.Now()) })
+	return d.waitUntil(ctx, func() bool { return !d.isCrowded(d.lanes[id], d.config.Clock.Now()) })
 }
 
 func (d *Dispatcher[T]) waitUntil(ctx context.Context, done func() bool) error {

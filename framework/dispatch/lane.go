@@ -30,23 +30,20 @@ type group[T any] struct {
 // maxIdleGroups is the number of groups that a lane keeps although they are empty.
 const maxIdleGroups = 8
 
+// enqueueLast adds a task, the first of its key, behind those of its lane. It returns the lane.
+func (d *Dispatcher[T]) enqueueLast(t *Task[T]) *lane[T] {
+	l := d.push(t)
+	d.schedule(l)
+	return l
+}
+
 // enqueue adds tasks, each the first of its key, to their lanes: behind the tasks there, or before them.
 func (d *Dispatcher[T]) enqueue(front bool, tasks ...*Task[T]) {
-	for _, t := range tasks {
-		l := d.laneFor(t.Lane)
-		q := l.groupFor(t.Group).queueFor(t)
-		l.queued++
+	for i := range tasks {
 		if front {
-			t.order = 0
-			continue
-		}
-		d.enqueued++
-		t.order = d.enqueued
-		q.push(t)
-	}
-	if front {
-		for i := len(tasks) - 1; i >= 0; i-- {
-			d.lanes[tasks[i].Lane].groupFor(tasks[i].Group).queueFor(tasks[i]).pushFront(tasks[i])
+			d.pushFront(tasks[len(tasks)-1-i])
+		} else {
+			d.push(tasks[i])
 		}
 	}
 	var last *lane[T]
@@ -56,6 +53,24 @@ func (d *Dispatcher[T]) enqueue(front bool, tasks ...*Task[T]) {
 			d.schedule(l)
 		}
 	}
+}
+
+// push adds a task behind those of its lane, and returns the lane.
+func (d *Dispatcher[T]) push(t *Task[T]) *lane[T] {
+	l := d.laneFor(t.Lane)
+	l.queued++
+	d.enqueued++
+	t.order = d.enqueued
+	l.groupFor(t.Group).queueFor(t).push(t)
+	return l
+}
+
+// pushFront adds a task before those of its lane.
+func (d *Dispatcher[T]) pushFront(t *Task[T]) {
+	l := d.laneFor(t.Lane)
+	l.queued++
+	t.order = 0
+	l.groupFor(t.Group).queueFor(t).pushFront(t)
 }
 
 // laneFor returns a lane and creates it if needed.
@@ -119,7 +134,7 @@ func (d *Dispatcher[T]) dueAt(q *queue[T], now time.Time) (at time.Time, ever bo
 	if q.len() >= q.limit || t.MaxBytes > 0 && q.bytes >= t.MaxBytes || t.wasTried() || t.seq <= d.flushed {
 		return now, true
 	}
-	return t.arrived.Add(d.config.Linger), d.config.Linger >= 0
+	return d.began.Add(t.arrived + d.config.Linger), d.config.Linger >= 0
 }
 
 // nextQueue returns the queue whose batch is due, the one first that has waited longest. If none is due, it returns when the

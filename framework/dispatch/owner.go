@@ -1,22 +1,25 @@
 package dispatch
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Owner is on whose behalf tasks are delivered, such as a partition with a lease. Tasks of different owners can share a batch.
 type Owner[T any] struct {
 	dispatcher *Dispatcher[T]
 	allowance  func() time.Duration
-	chains     map[string]*chain[T] // tasks by key
-	delayed    map[*Task[T]]*timer  // tasks that wait for a retry of their own
-	inFlight   int                  // tasks in batches in flight
-	draining   bool                 // no more tasks are sent
-	closed     bool                 // no more outcomes are reported
+	chains     chainTable[T]       // tasks by key
+	delayed    map[*Task[T]]*timer // tasks that wait for a retry of their own
+	inFlight   int                 // tasks in batches in flight
+	draining   bool                // no more tasks are sent
+	closed     bool                // no more outcomes are reported
 }
 
 // NewOwner returns an Owner. allowance is called with the lock held before its tasks are sent. It returns how long a request that
 // starts now may take: no task is sent if that is not positive. It may be nil.
 func (d *Dispatcher[T]) NewOwner(allowance func() time.Duration) *Owner[T] {
-	o := &Owner[T]{dispatcher: d, allowance: allowance, chains: map[string]*chain[T]{}, delayed: map[*Task[T]]*timer{}}
+	o := &Owner[T]{dispatcher: d, allowance: allowance, chains: chainTable[T]{hash: d.hash}, delayed: map[*Task[T]]*timer{}}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.owners[o] = true
@@ -47,8 +50,8 @@ func (o *Owner[T]) DrainLocked() {
 			}
 		}
 	}
-	for _, c := range o.chains {
-		dropped = append(dropped, o.cutChain(c, c.first.inRequest)...)
+	for _, first := range slices.Collect(o.chains.all()) {
+		dropped = append(dropped, o.cutChain(first, first.inRequest)...)
 	}
 	clear(o.delayed)
 	o.forgetAll(dropped)
@@ -74,91 +77,10 @@ func (o *Owner[T]) InFlightLocked() int { return o.inFlight }
 // RetryingLocked returns how many of its tasks wait for a retry or a poll of their own. The caller has locked the dispatcher.
 func (o *Owner[T]) RetryingLocked() int { return len(o.delayed) }
 
-// Chain describes the tasks of one key: the first, which is in its lane, in flight or waits for a retry, and those behind it.
-type Chain[T any] struct {
-	First *Task[T]
-	Count int
-	Bytes int
-}
-
-// chain is the tasks of one key, in order.
-type chain[T any] struct {
-	first, last *Task[T]
-	n, bytes    int
-}
-
-// appendToChain appends a task to the chain of its key. It reports whether the task is the first.
-func (o *Owner[T]) appendToChain(t *Task[T]) bool {
-	c := o.chains[t.Key]
-	if c == nil {
-		t.chain = &chain[T]{first: t, last: t, n: 1, bytes: t.Bytes}
-		o.chains[t.Key] = t.chain
-		return true
-	}
-	t.chain = c
-	c.last.next = t
-	c.last = t
-	c.n++
-	c.bytes += t.Bytes
-	return false
-}
-
-// popFromChain removes the first task of a key from its chain. It returns the next one, or nil.
-func (o *Owner[T]) popFromChain(t *Task[T]) *Task[T] {
-	c := t.chain
-	c.first, t.next = t.next, nil
-	c.n--
-	c.bytes -= t.Bytes
-	if c.first == nil {
-		delete(o.chains, t.Key)
-	}
-	return c.first
-}
-
-// relink makes the kept tasks, followed by tail, the chain of a key. It returns the first of them, or nil.
-func (o *Owner[T]) relink(key string, kept []*Task[T], tail *Task[T]) *Task[T] {
-	c := o.chains[key]
-	if tail == nil && len(kept) > 0 {
-		c.last = kept[len(kept)-1]
-	}
-	c.first = tail
-	for i := len(kept) - 1; i >= 0; i-- {
-		kept[i].next = c.first
-		c.first = kept[i]
-	}
-	if c.first == nil {
-		delete(o.chains, key)
-	}
-	return c.first
-}
-
-// cutChain removes tasks from a chain and returns them: all, or those that neither are in a batch in flight nor were in a failed
-// request with the first one.
-func (o *Owner[T]) cutChain(c *chain[T], keepSent bool) (removed []*Task[T]) {
-	rest := c.first
-	if keepSent {
-		last := c.first
-		for n := 0; last.next != nil && (last.next.inRequest || n < c.first.past().carried); n++ {
-			last = last.next
-		}
-		rest, last.next, c.last = last.next, nil, last
-	} else {
-		delete(o.chains, c.first.Key)
-	}
-	for rest != nil {
-		t := rest
-		rest, t.next = t.next, nil
-		c.n--
-		c.bytes -= t.Bytes
-		removed = append(removed, t)
-	}
-	return removed
-}
-
 // WaitingLocked returns how many tasks of a key have no outcome. The caller has locked the dispatcher.
 func (o *Owner[T]) WaitingLocked(key string) int {
-	if c := o.chains[key]; c != nil {
-		return c.n
+	if first := o.chains.find(key, o.chains.hash(key)); first != nil {
+		return first.chain.n
 	}
 	return 0
 }
@@ -167,14 +89,12 @@ func (o *Owner[T]) WaitingLocked(key string) int {
 // and the dispatcher forgets them. The first task of each key stays, with the tasks that are or were sent along with it. It returns
 // the tasks of each selected key in order. The caller has locked the dispatcher.
 func (o *Owner[T]) TakeBehindLocked(choose func(Chain[T]) bool) (taken [][]*Task[T]) {
-	var chosen []*chain[T]
-	for _, c := range o.chains {
-		if c.n > 1 && choose(Chain[T]{c.first, c.n, c.bytes}) {
-			chosen = append(chosen, c)
+	for first := range o.chains.all() {
+		c := &first.chain
+		if c.n == 1 || !choose(Chain[T]{first, c.n, c.bytes}) {
+			continue
 		}
-	}
-	for _, c := range chosen {
-		rest := o.cutChain(c, true)
+		rest := o.cutChain(first, true)
 		if len(rest) > 0 {
 			taken = append(taken, rest)
 		}
@@ -206,8 +126,8 @@ func (o *Owner[T]) TakeFailingLocked() (taken [][]*Task[T]) {
 func (o *Owner[T]) takeKey(t *Task[T]) []*Task[T] {
 	delete(o.delayed, t)
 	tasks := []*Task[T]{t}
-	if c := o.chains[t.Key]; t.Key != "" && c != nil {
-		tasks = o.cutChain(c, false)
+	if first := o.chains.find(t.Key, t.hash); t.Key != "" && first != nil {
+		tasks = o.cutChain(first, false)
 	}
 	o.forgetAll(tasks)
 	return tasks

@@ -158,6 +158,9 @@ func simulate(t *testing.T, seed uint64) {
 		s.config.MaxBatches = lanes + 1
 	}
 	s.d = dispatch.New(s.config, s)
+	if random.IntN(2) == 0 {
+		s.d.LimitHashes(uint64(1 + random.IntN(4)))
+	}
 	for range 1 + random.IntN(3) {
 		s.owners = append(s.owners, s.newOwner())
 	}

@@ -2,24 +2,22 @@ package dispatch
 
 import "time"
 
-// settleRuns finishes the decided tasks of each run. It returns the other tasks with their results, each the first of its key:
+// settleRuns finishes the decided tasks of each run in a batch. It returns the other tasks with their results, each the first of its key:
 // tasks without a run, and the first undecided task of each run.
-func (d *Dispatcher[T]) settleRuns(heads []*Task[T], results []Result) (rest []*Task[T], restResults []Result) {
-	if len(heads) == len(results) {
-		return heads, results
+func (d *Dispatcher[T]) settleRuns(b *Batch[T], results []Result) (rest []*Task[T], restResults []Result) {
+	if len(b.heads) == len(b.Tasks) {
+		return b.heads, results
 	}
+	rest, restResults = b.heads[:0], make([]Result, 0, len(b.heads))
 	at := 0
-	for _, t := range heads {
-		own := results[at : at+1+len(t.run)]
-		at += len(own)
-		if len(t.run) == 0 {
-			rest, restResults = append(rest, t), append(restResults, own[0])
-			continue
+	for _, t := range b.heads {
+		run, own, first := b.Tasks[at:at+1+t.run], results[at:at+1+t.run], 0
+		at += len(run)
+		if len(run) > 1 {
+			first = d.settleRun(run, own)
 		}
-		run := append([]*Task[T]{t}, t.run...)
-		t.run = nil
-		if i := d.settleRun(run, own); i >= 0 {
-			rest, restResults = append(rest, run[i]), append(restResults, own[i])
+		if first >= 0 {
+			rest, restResults = append(rest, run[first]), append(restResults, own[first])
 		}
 	}
 	return rest, restResults
@@ -27,39 +25,40 @@ func (d *Dispatcher[T]) settleRuns(heads []*Task[T], results []Result) (rest []*
 
 // settleRun finishes the decided tasks of one run and relinks the others. It returns the index of the first of these, or -1.
 func (d *Dispatcher[T]) settleRun(run []*Task[T], results []Result) (first int) {
-	o := run[0].Owner
+	head, tail := run[0], run[len(run)-1].next
+	o, c := head.Owner, head.chain
+	head.run = 0
 	if o.closed {
 		o.forgetAll(run)
 		return -1
 	}
-	key, c, tail := run[0].Key, o.chains[run[0].Key], run[len(run)-1].next
-	var kept, decided []*Task[T]
-	var finals []Result
+	var kept []*Task[T]
 	first = -1
 	for i, t := range run {
-		if r := results[i].Outcome; r != Done && r != Dropped {
-			if first < 0 {
-				first = i
-			} else if r == Retry {
-				t.attempts++
-			}
-			kept = append(kept, t)
+		if results[i].isFinal() {
+			c.n--
+			c.bytes -= t.Bytes
 			continue
 		}
-		decided, finals = append(decided, t), append(finals, results[i])
-		c.n--
-		c.bytes -= t.Bytes
+		if first < 0 {
+			first = i
+		} else if results[i].Outcome == Retry {
+			t.attempts++
+		}
+		kept = append(kept, t)
 	}
 	if len(kept) > 0 && results[first].Outcome != NotSent {
 		kept[0].record().carried = len(kept) - 1
 	}
-	next := o.relink(key, kept, tail)
-	for i, t := range decided {
-		t.next = nil
-		d.finish(t, finals[i])
+	next := o.relink(head, c, kept, tail)
+	for i, t := range run {
+		if results[i].isFinal() {
+			t.next = nil
+			d.finish(t, results[i])
+		}
 	}
 	if len(kept) == 0 && next != nil {
-		d.enqueue(false, next)
+		d.enqueueLast(next)
 	}
 	return first
 }
@@ -80,7 +79,7 @@ func (d *Dispatcher[T]) finishHead(t *Task[T], r Result) {
 	}
 	d.finish(t, r)
 	if next != nil {
-		d.enqueue(false, next)
+		d.enqueueLast(next)
 	}
 }
 
@@ -102,7 +101,7 @@ func (d *Dispatcher[T]) applyResults(l *lane[T], heads []*Task[T], results []Res
 		switch {
 		case o.closed:
 			d.uncount(t.Bytes)
-		case r.Outcome == Done || r.Outcome == Dropped:
+		case r.isFinal():
 			d.finishHead(t, r)
 		case o.draining:
 			o.takeKey(t)
@@ -192,14 +191,14 @@ func (d *Dispatcher[T]) exhaust(t *Task[T], r Result) bool {
 		t.Owner.takeKey(t)
 		return true
 	}
+	next := t
 	for range taken {
-		t.Owner.popFromChain(t.Owner.chains[t.Key].first)
+		next = t.Owner.popFromChain(next)
 	}
-	next := tasks[taken]
 	if left := t.past().carried - taken; left > 0 {
 		next.record().carried = left
 	}
 	t.Owner.forgetAll(tasks[:taken])
-	d.enqueue(false, next)
+	d.enqueueLast(next)
 	return true
 }

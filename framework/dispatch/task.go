@@ -18,29 +18,33 @@ type Group struct {
 // Task is a piece of work. The host sets the exported fields before it adds the task, and may change Value while the task is in a
 // batch that is in flight.
 type Task[T any] struct {
-	Value T
-	Owner *Owner[T] // nil if the host needs no owners
 	Lane  Lane
 	Group Group
+	Value T
+	Owner *Owner[T] // nil if the host needs no owners
 	// Key orders tasks: a task waits until all earlier tasks with the same Owner and Key have an outcome, and the other tasks of the
 	// lane do not wait for it. A task without a Key is ordered by its lane: while it is retried, the lane waits.
-	Key string
-	// Together tells that tasks of the key may share a request, in order, because the newest decides. It has no effect without a
-	// Key.
-	Together bool
+	Key      string
 	MaxBatch int // maximum number of tasks in its batch; less than 2 means that it is sent alone
 	MaxBytes int // maximum size of its batch; 0 for no limit
 	Bytes    int
+	// Together tells that tasks of the key may share a request, in order, because the newest decides. It has no effect without a
+	// Key.
+	Together bool
 
-	seq       uint64 // order of addition
-	order     uint64 // order in its queue
-	arrived   time.Time
-	chain     *chain[T]  // the tasks of its key; nil without a Key
-	next      *Task[T]   // the next task of the same key, which waits for this one
-	run       []*Task[T] // later tasks of the key in the same batch
-	inRequest bool       // in a batch in flight
-	attempts  int        // requests that were answered or failed
-	history   *history   // nil if no request has failed
+	// Each batch uses the fields from Value to sameBucket. They stand together, because few tasks are in the processor's caches.
+
+	inRequest  bool          // in a batch in flight
+	attempts   int           // requests that were answered or failed
+	history    *history      // nil if no request has failed
+	run        int           // how many of the next tasks are in the same batch
+	next       *Task[T]      // the next task of the same key, which waits for this one
+	chain      chain[T]      // the tasks of its key if it is the first
+	hash       uint64        // of Key
+	sameBucket *Task[T]      // the next task in its bucket of the chainTable
+	order      uint64        // order in its queue
+	seq        uint64        // order of addition
+	arrived    time.Duration // when it was added, since the beginning of the dispatcher
 }
 
 // history is what has happened to a task whose first request did not finish it.
@@ -102,3 +106,6 @@ type Result struct {
 	RetryAfter time.Duration // how long the remote asks to wait
 	Unrelated  bool          // the failure has nothing to do with the content of the batch, so the batch is not halved
 }
+
+// isFinal reports whether the task needs no more attempts.
+func (r Result) isFinal() bool { return r.Outcome == Done || r.Outcome == Dropped }
