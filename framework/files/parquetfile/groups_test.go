@@ -46,3 +46,24 @@ func TestTextsThatAreNotUTF8(t *testing.T) {
 		assert.Contains(t, problems[1], name+" ")
 	}
 }
+
+// TestEncryptedAndCompressedFiles checks that a file which this program cannot read for another reason than damage says so.
+func TestEncryptedAndCompressedFiles(t *testing.T) {
+	type row struct {
+		ID    string `parquet:"id"`
+		Other string `parquet:"other"`
+	}
+	content := written(t, []row{{"a", "x"}, {"b", "y"}})
+	encrypted := withFooter(t, content, func(m *format.FileMetaData) { m.EncryptionAlgorithm.Value = &format.AesGcmV1{} })
+	_, err := readColumn(encrypted, "id")
+	assert.EqualError(t, err, "the Parquet file is encrypted: export it without encryption")
+	for codec, want := range map[format.CompressionCodec]string{format.LZO: "LZO", format.Lz4: "LZ4", 99: "?"} {
+		packed := withFooter(t, content, func(m *format.FileMetaData) { m.RowGroups[0].Columns[0].MetaData.Codec = codec })
+		_, err := readColumn(packed, "id")
+		assert.ErrorContains(t, err, want)
+		assert.ErrorContains(t, err, "which cannot be read: export it with Snappy, gzip or Zstandard")
+		values, err := readColumn(packed, "other")
+		require.NoError(t, err, "the other columns can be read")
+		assert.Equal(t, []string{"x", "y"}, values)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
@@ -32,6 +33,8 @@ func (e *Error) Error() string { return e.Reason }
 func damaged(part string) error {
 	return &Error{"the Parquet file is damaged in its " + part + ": make or copy it again"}
 }
+
+var errEncrypted = &Error{"the Parquet file is encrypted: export it without encryption"}
 
 // File is an open Parquet file. It is not safe for concurrent use.
 type File struct {
@@ -59,6 +62,9 @@ func Open(input io.ReaderAt, size int64) (f *File, err error) {
 	file, err := parquet.OpenFile(input, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return nil, damaged("footer")
+	}
+	if file.Metadata().EncryptionAlgorithm.Value != nil { // although the footer can be read
+		return nil, errEncrypted
 	}
 	f = &File{file: file, groups: file.RowGroups()}
 	var rows int64
@@ -88,7 +94,7 @@ func checkFooter(input io.ReaderAt, size int64) error {
 	footer := int64(binary.LittleEndian.Uint32(end[:]))
 	switch {
 	case string(end[4:]) == "PARE":
-		return &Error{"the Parquet file is encrypted: export it without encryption"}
+		return errEncrypted
 	case string(end[4:]) != Magic:
 		return &Error{"the Parquet file is cut off: make or copy it again"}
 	case footer > size-trailer-int64(len(Magic)):
@@ -204,12 +210,18 @@ func (f *File) nextGroup() error {
 	if f.left < 0 {
 		return damaged("footer")
 	}
-	chunks := group.ColumnChunks()
+	chunks, described := group.ColumnChunks(), f.file.Metadata().RowGroups[len(f.file.RowGroups())-len(f.groups)-1].Columns
 	for _, at := range f.read {
+		if codec := described[f.columns[at].leaf].MetaData.Codec; !slices.Contains(codecs, codec) {
+			return &Error{fmt.Sprintf("the Parquet file is compressed with %s, which cannot be read: export it with Snappy, gzip or Zstandard", codec)}
+		}
 		f.readers = append(f.readers, chunkReader{pages: chunks[f.columns[at].leaf].Pages()})
 	}
 	return nil
 }
+
+// codecs are the ways of compression that can be read.
+var codecs = []format.CompressionCodec{format.Uncompressed, format.Snappy, format.Gzip, format.Brotli, format.Zstd, format.Lz4Raw}
 
 // Close releases the buffers. It does not close the input.
 func (f *File) Close() {
