@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -39,7 +40,11 @@ func (i *importOutput) addFlags(cmd *cobra.Command) {
 // writeResult writes a result as YAML to the file or to standard output, and the notes to standard error.
 func (i *importOutput) writeResult(r segment.Result, what string, comments ...string) error {
 	text := r.YAML(comments...)
-	if i.out != "" {
+	var nothing error
+	if r.Count == 0 {
+		nothing = fmt.Errorf("nothing is imported, and nothing is written: no %s can be used", what)
+	}
+	if i.out != "" && nothing == nil {
 		if err := os.WriteFile(i.out, text, 0o644); err != nil {
 			return err
 		}
@@ -49,13 +54,16 @@ func (i *importOutput) writeResult(r segment.Result, what string, comments ...st
 		if notes == nil {
 			notes = fault.Problems{}
 		}
-		return json.NewEncoder(i.streams.out).Encode(map[string]any{"result": r.Value, "count": r.Count, "notes": notes})
+		return cmp.Or(json.NewEncoder(i.streams.out).Encode(map[string]any{"result": r.Value, "count": r.Count, "notes": notes}), nothing)
 	}
-	if i.out == "" {
+	if i.out == "" && nothing == nil {
 		_, _ = i.streams.out.Write(text)
 	}
 	for _, n := range r.Notes {
 		fmt.Fprintf(i.err, "note: %s\n", n)
+	}
+	if nothing != nil {
+		return nothing
 	}
 	fmt.Fprintf(i.err, "%s imported, %s\n", fault.Count(r.Count, what), fault.Count(len(r.Notes), "note"))
 	if i.out != "" {

@@ -8,7 +8,7 @@ import (
 
 // Rewrite converts a query that Segment accepts but Compile does not. It converts keywords to lower case, replaces operators of
 // other languages, replaces a comma between conditions by "and", and quotes a single word after = or !=. It returns a query that
-// compiles unchanged. If the result does not compile, it returns the error of the original text.
+// compiles unchanged. If the result does not compile, it returns the error of the result: what is left to correct.
 func Rewrite(text string) (string, error) {
 	_, err := Compile(text)
 	if err == nil || len(text) > MaxBytes || !utf8.ValidString(text) {
@@ -19,7 +19,7 @@ func Rewrite(text string) (string, error) {
 		r.rewriteNext()
 	}
 	rewritten := r.out.String()
-	if _, again := Compile(rewritten); again != nil {
+	if _, err := Compile(rewritten); err != nil {
 		return "", err
 	}
 	return rewritten, nil

@@ -36,8 +36,12 @@ func TestRewrite(t *testing.T) {
 }
 
 func TestRewriteRefusesAmbiguousQueries(t *testing.T) {
-	for _, text := range []string{``, `event = Order Completed`, `type = "track" AND`, `event = "open`, `type is "track"`, `NOT type = "track"`, `(type = track`} {
-		_, want := fql.Compile(text)
+	for text, rest := range map[string]string{ // what is left to correct
+		``: ``, `event = Order Completed`: `event = "Order" Completed`, `type = "track" AND`: `type = "track" and`, `event = "open`: `event = "open`, `type is "track"`: `type is "track"`,
+		`NOT type = "track"`: `NOT type = "track"`, `(type = track`: `(type = "track"`, `type = "track" AND event IN ("a")`: `type = "track" and event in ("a")`,
+	} {
+		_, want := fql.Compile(rest)
+		require.Error(t, want, rest)
 		got, err := fql.Rewrite(text)
 		assert.Equal(t, want, err, text)
 		assert.Empty(t, got)

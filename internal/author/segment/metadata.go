@@ -23,7 +23,7 @@ func Metadata(file string, text []byte, declared bool) (Result, error) {
 	}
 	r := reader{root: pointer, declared: declared, origin: map[string]string{}, ids: map[string]string{}}
 	if !v.Get("actions").Exists() || v.Get("name").Str() == "" {
-		return Result{}, fault.Problems{{File: file, Message: "is not the metadata of a destination: the name or the actions are missing"}}
+		return Result{}, fault.Problems{{File: file, Message: notExported(doc.Value(), "is not the metadata of a destination, as the name or the actions are missing", "/catalog/destinations/ID")}}
 	}
 	whole, err := r.pruneInvalid(r.readDefinition(v, pointer))
 	if err != nil {

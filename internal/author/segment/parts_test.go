@@ -199,10 +199,12 @@ func TestPartsOfSubscriptions(t *testing.T) {
 		`{"partnerAction":"send","mapping":{"a":1}}`:                                    {`[{"name":"send","action":"send","mapping":{"a":1},"useDefaultMappings":false}]`, ""},
 		`{"action":"send","modelId":"","reverseETLModelId":null}`:                       {`[{"name":"send","action":"send"}]`, ""},
 		`{"action":"send","reverseETLModelId":"m"}`:                                     {`[{"name":"send","action":"send"}]`, "/reverseETLModelId is not imported"},
-		`{"actionId":"x"}`:   {`[]`, `/actionId is left out: "x" is the id of an action`},
-		`{"actionId":"a1"}`:  {`[{"name":"send","action":"send"}]`, ""},
-		`{"name":"nothing"}`: {`[]`, "is left out: it names no action"},
-		`["text"]`:           {`[]`, "/0 is left out: it should be a subscription but is a string"},
+		`{"actionId":"x"}`:                       {`[]`, `/actionId is left out: "x" is the id of an action`},
+		`{"actionId":"a1"}`:                      {`[{"name":"send","action":"send"}]`, ""},
+		`[{"action":"send"},{"name":"nothing"}]`: {`[{"name":"send","action":"send"}]`, "/1 is left out: it names no action"},
+		`["text",{"action":"send"}]`:             {`[{"name":"send","action":"send"}]`, "/0 is left out: it should be a subscription but is a string"},
+		`{"data":{"subscriptions":[{"actionSlug":"send"}],"pagination":{"current":"a","next":"b"}}}`:  {`[{"name":"send","action":"send"}]`, "/data/pagination/next says that the API has further subscriptions"},
+		`{"data":{"subscriptions":[{"actionSlug":"send"}],"pagination":{"current":"a","next":null}}}`: {`[{"name":"send","action":"send"}]`, ""},
 	} {
 		r, err := segment.Subscriptions("x.json", []byte(given), nil, map[string]string{"a1": "send"})
 		require.NoError(t, err, given)
@@ -211,6 +213,21 @@ func TestPartsOfSubscriptions(t *testing.T) {
 		if assert.Equal(t, want[1] == "", len(r.Notes) == 0, "%s: %v", given, r.Notes) {
 			assert.Contains(t, r.Notes.Error(), want[1], given)
 		}
+	}
+}
+
+// TestFilesOfSomethingElse checks that a file that is no export of the Public API is refused, and what it should be.
+func TestFilesOfSomethingElse(t *testing.T) {
+	const subscriptions, metadata = ": give the response of GET /destinations/ID/subscriptions", ": give the response of GET /catalog/destinations/ID"
+	for given, inParticular := range map[string]string{
+		`{}`: "", `[]`: "", `null`: "", `"x"`: "", `{"name":"nothing"}`: "", `["text"]`: "", `[[{"actionSlug":"send"}]]`: "", `{"data":{"workspace":{"id":"w"},"sources":[]}}`: "",
+		`{"data":{"destinations":[{"id":"d","name":"D","settings":{}}],"pagination":{"current":"a"}}}`: "",
+		`{"errors":[{"type":"unauthorized"}]}`:                                                         ", but an error of the API", `{"error":{"code":404}}`: ", but an error of the API",
+	} {
+		_, err := segment.Subscriptions("x.json", []byte(given), nil, nil)
+		assert.EqualError(t, err, "x.json: holds no subscriptions"+inParticular+subscriptions, given)
+		_, err = segment.Metadata("x.json", []byte(given), false)
+		assert.EqualError(t, err, "x.json: is not the metadata of a destination, as the name or the actions are missing"+inParticular+metadata, given)
 	}
 }
 

@@ -42,6 +42,14 @@ func openEnvelope(file string, text []byte, keys ...string) (*yamldoc.Document, 
 	return doc, v, pointer, nil
 }
 
+// notExported says what is wrong with a file that is not the response of the Public API at path, and what to give instead.
+func notExported(whole event.Value, wrong, path string) string {
+	if _, key := firstMember(whole, "errors", "error"); whole.Get(key).Exists() {
+		wrong += ", but an error of the API"
+	}
+	return wrong + ": give the response of GET " + path
+}
+
 // object collects the members of an object. Absent and null values and empty texts are left out.
 type object []event.Member
 

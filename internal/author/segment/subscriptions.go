@@ -37,14 +37,19 @@ func Subscriptions(file string, text []byte, d *destination.Definition, ids map[
 	}
 	list := map[string]event.Value{}
 	var order []string
+	found := isSubscription(v)
 	switch v.Kind() {
 	case event.Array:
 		for i, item := range v.Items() {
 			place := fmt.Sprintf("%s/%d", pointer, i)
 			list[place], order = item, append(order, place)
+			found = found || isSubscription(item)
 		}
 	case event.Object:
 		list[pointer], order = v, []string{pointer}
+	}
+	if !found {
+		return Result{}, fault.Problems{{File: file, Message: notExported(doc.Value(), "holds no subscriptions", "/destinations/ID/subscriptions")}}
 	}
 	r := subscriptionReader{d: d, ids: ids, names: map[string]bool{}}
 	taken := []event.Value{}
@@ -53,12 +58,21 @@ func Subscriptions(file string, text []byte, d *destination.Definition, ids map[
 			taken = append(taken, s)
 		}
 	}
-	if len(order) == 0 {
-		return Result{}, fault.Problems{{File: file, Message: "holds no subscriptions"}}
+	if next := doc.Value().Get("data").Get("pagination").Get("next"); next.Str() != "" {
+		r.notes.Add("/data/pagination/next", "says that the API has further subscriptions: import those of its next pages, too")
 	}
 	whole := event.NewObject([]event.Member{{Key: "subscriptions", Value: event.NewArray(taken)}})
 	return Result{Value: whole, Notes: doc.Locate(r.notes), Count: len(taken)}, nil
 }
+
+// isSubscription reports whether a value has a member that names the action of a subscription.
+func isSubscription(v event.Value) bool {
+	_, key := firstMember(v, actionMembers...)
+	return v.Get(key).Exists()
+}
+
+// actionMembers are the members of subscriptions that name their action.
+var actionMembers = []string{"partnerAction", "actionSlug", "action", "actionId"}
 
 type subscriptionReader struct {
 	d     *destination.Definition
@@ -150,7 +164,7 @@ func (r *subscriptionReader) noteError(place string, err error) bool {
 }
 
 func (r *subscriptionReader) readAction(v event.Value, place string) (string, bool) {
-	given, key := firstMember(v, "partnerAction", "actionSlug", "action", "actionId")
+	given, key := firstMember(v, actionMembers...)
 	name := given.Str()
 	if key == "actionId" {
 		if name = r.ids[given.Str()]; name == "" {
