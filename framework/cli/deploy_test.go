@@ -41,6 +41,10 @@ func TestDeployFiles(t *testing.T) {
 	s.post(entered("u1", "vip"))
 	s.waitSettled(2)
 	_, metrics := s.ask("/metrics")
+	assert.Contains(t, metrics, "\ngo_gc_gogc_percent ")
+	if os.Getenv("GOGC") == "" {
+		assert.NotContains(t, metrics, "\ngo_gc_gogc_percent 100\n", "a small heap is not collected whenever it has doubled")
+	}
 	dashboard, err := os.ReadFile("../../cmd/landfall/deploy/grafana.json")
 	require.NoError(t, err)
 	require.True(t, json.Valid(dashboard))

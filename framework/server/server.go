@@ -126,6 +126,7 @@ func (v *server) run(ctx context.Context) error {
 		}
 	}
 	v.limitMemory(cfg)
+	defer v.memory.RelaxCollections()()
 	var err error
 	if v.store, err = instances.OpenState(ctx, cfg, v.Data, v.Target.SandboxName()); err != nil {
 		return err

@@ -1,4 +1,4 @@
-// Package memorylimit says how much memory a process may use before the kernel ends it, and keeps Go's memory below that.
+// Package memorylimit says how much memory a process may use before the kernel ends it, and makes Go collect garbage as often as that needs.
 package memorylimit
 
 import (
