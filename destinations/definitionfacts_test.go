@@ -31,9 +31,10 @@ func (facts definitionFacts) add(place, name string, v event.Value) {
 	}
 }
 
-// addDefinition adds the settings and actions of a definition.
+// addDefinition adds the settings of a definition and of its audiences, and the actions.
 func (facts definitionFacts) addDefinition(t *testing.T, d event.Value) {
 	facts.addFields("settings", d.Get("authentication").Get("fields"))
+	facts.addFields("audience", d.Get("audienceFields"))
 	for key, action := range d.Get("actions").Members() {
 		facts.addAction(t, key, action)
 		for _, alias := range action.Get("aliases").Items() {
