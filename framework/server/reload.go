@@ -118,7 +118,7 @@ func (v *server) watchConfig(ctx context.Context) {
 	defer signal.Stop(hangup)
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
-	last := v.config.Load().LoadedFingerprint()
+	seen := configSight{last: v.config.Load().LoadedFingerprint()}
 	var waiting chan struct{} // closed when this round is done
 	for {
 		if waiting != nil {
@@ -138,17 +138,39 @@ func (v *server) watchConfig(ctx context.Context) {
 			v.certificates.refresh()
 		}
 		text := v.readConfig()
-		now := v.config.Load().Fingerprint(text)
-		if !asked && (now == last || text == "") {
+		if !seen.look(text != "", v.config.Load().Fingerprint(text), time.Now()) && !asked {
 			continue
 		}
-		last = now
 		if err := v.reloadConfig(ctx); err == nil {
-			last = v.config.Load().LoadedFingerprint() // it may have other secret files
+			seen.last = v.config.Load().LoadedFingerprint() // it may have other secret files
 		} else if ctx.Err() == nil {
 			v.logRefusal(err)
 		}
 	}
+}
+
+// configSight is what the server last saw of the config and of its secret files.
+type configSight struct {
+	last       string    // their fingerprint
+	unreadable time.Time // since when the config cannot be read, or is empty; zero if it can be read
+}
+
+// unreadableGrace is how long a config may be missing or empty while it is replaced, before the server reports it.
+const unreadableGrace = 10 * time.Second
+
+// look reports whether the config has to be loaded, and notes its fingerprint then.
+func (s *configSight) look(readable bool, fingerprint string, now time.Time) bool {
+	switch {
+	case readable:
+		s.unreadable = time.Time{}
+	case s.unreadable.IsZero():
+		s.unreadable = now
+	}
+	if fingerprint == s.last || !readable && now.Sub(s.unreadable) < unreadableGrace {
+		return false
+	}
+	s.last = fingerprint
+	return true
 }
 
 // waitForReload waits until the config in the file is used or was refused, for a few seconds at most: a reload waits for requests in flight.
