@@ -32,7 +32,7 @@ func (v *server) openListeners(cfg *config.Config) (l *listeners, err error) {
 	if l.ingest, err = net.Listen("tcp", cmp.Or(v.Listen, cfg.Server.Listen, DefaultListen)); err != nil {
 		return nil, fmt.Errorf("cannot listen: %s: give another address with --listen", fault.ListenReason(err))
 	}
-	if l.admin, err = v.openAdmin(cfg); err != nil {
+	if l.admin, err = v.openAdmin(cfg, l.ingest.Addr()); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
 	if l.removeAddress, err = v.writeAddressFile(cfg, l); err != nil {
@@ -43,8 +43,8 @@ func (v *server) openListeners(cfg *config.Config) (l *listeners, err error) {
 }
 
 // openAdmin opens the listener of the admin API. It returns nil if the admin API shares the ingest port. If no address is configured and
-// the default one is in use, it listens on a free port.
-func (v *server) openAdmin(cfg *config.Config) (net.Listener, error) {
+// the default one is in use, it listens on a free port. ingest is the address of the ingest port; nil if that is not open.
+func (v *server) openAdmin(cfg *config.Config, ingest net.Addr) (net.Listener, error) {
 	asked := cmp.Or(v.AdminListen, cfg.Server.AdminListen)
 	if problem := config.CheckAdminListen(asked, cfg.Server.AdminKey != ""); problem != "" {
 		return nil, optionErrorf("--admin-listen %s %s", asked, problem)
@@ -70,9 +70,23 @@ func (v *server) openAdmin(cfg *config.Config) (net.Listener, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the admin API, the console and the metrics cannot listen: %s: give another address with --admin-listen, or admin.listen in the config", fault.ListenReason(err))
+		reason := fault.ListenReason(err)
+		if errors.Is(err, syscall.EADDRINUSE) && sharesPort(asked, ingest) {
+			reason = asked + " has the port on which events are accepted"
+		}
+		return nil, fmt.Errorf("the admin API, the console and the metrics cannot listen: %s: give another address with --admin-listen, or admin.listen in the config", reason)
 	}
 	return listener, nil
+}
+
+// sharesPort reports whether an address has the port of a listener, which may be nil.
+func sharesPort(address string, at net.Addr) bool {
+	if at == nil {
+		return false
+	}
+	_, port, err := net.SplitHostPort(address)
+	_, other, otherErr := net.SplitHostPort(at.String())
+	return err == nil && otherErr == nil && port == other
 }
 
 // hasPrivateAdmin reports whether only this machine can reach the admin API.

@@ -22,6 +22,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/internal/loglines"
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 const stateKey = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -326,7 +327,7 @@ func TestReloads(t *testing.T) {
 func TestRefusedStarts(t *testing.T) {
 	t.Parallel()
 	s := startServed(t, servedConfig, nil)
-	busy := strings.TrimPrefix(s.at.Ingest, "http://")
+	busy, free := strings.TrimPrefix(s.at.Ingest, "http://"), testport.Free(t)
 	for name, c := range map[string]struct {
 		config  string
 		options func(*Options)
@@ -338,6 +339,7 @@ func TestRefusedStarts(t *testing.T) {
 		"not YAML":             {"sources: [", nil, "landfall.yaml", false},
 		"a wrong sync":         {wrongSync, nil, "there is no instance of a destination with audiences", false},
 		"a port in use":        {servedConfig, func(o *Options) { o.Listen = busy }, "give another address with --listen", false},
+		"one port for both":    {servedConfig, func(o *Options) { o.Listen, o.AdminListen = free, free }, free + " has the port on which events are accepted: give another address with --admin-listen", false},
 		"an admin port in use": {servedConfig, func(o *Options) { o.AdminListen = busy }, "the admin API, the console and the metrics cannot listen", false},
 		"an open admin port":   {servedConfig, func(o *Options) { o.AdminListen = "0.0.0.0:0" }, "requires admin.key", true},
 		"TLS on one port":      {servedConfig + "admin: {key: a-long-admin-key}\ntls: {acme: {domains: [a.example], email: a@a.example}}", func(o *Options) { o.AdminListen = "ingest" }, "--admin-listen ingest", true},

@@ -50,7 +50,7 @@ func isBlankConfig(text []byte) bool {
 // serveSetup serves the console until it has written a config with which the server can start, or ctx ends. It creates nothing. The
 // listener stays open for the server, so that the browser's next request waits instead of failing.
 func (v *server) serveSetup(ctx context.Context) error {
-	listener, err := v.openAdmin(&config.Config{})
+	listener, err := v.openAdmin(&config.Config{}, nil)
 	if err != nil {
 		return err
 	}

@@ -167,7 +167,7 @@ func TestAdminListenerOfTheSetup(t *testing.T) {
 		v := &server{Options: Options{AdminListen: c.option, Log: slog.New(slog.DiscardHandler)}, keptAdmin: kept}
 		cfg := &config.Config{}
 		cfg.Server.AdminListen, cfg.Server.AdminKey = c.listen, "a-key"
-		opened, err := v.openAdmin(cfg)
+		opened, err := v.openAdmin(cfg, nil)
 		require.NoError(t, err, name)
 		assert.Nil(t, v.keptAdmin, name)
 		assert.Equal(t, c.used, opened == kept, name)
