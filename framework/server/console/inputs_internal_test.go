@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -311,5 +312,21 @@ func TestEveryIDHasAPath(t *testing.T) {
 		assert.Equal(t, http.StatusOK, w.Code, id)
 		assert.Equal(t, id, got)
 		assert.NotContains(t, []string{".", "..", "%2e", "%2E"}, segmentOf(id), id)
+	}
+}
+
+// TestErrorsOfWritingTheConfig checks what is said about a config that cannot be replaced.
+func TestErrorsOfWritingTheConfig(t *testing.T) {
+	c := &Console{Config: Config{File: "/etc/landfall/landfall.yaml"}}
+	require.NoError(t, c.explainWriteError(nil))
+	for code, want := range map[syscall.Errno]string{
+		syscall.EBUSY:  "cannot be replaced, since it is mounted as a single file: mount its directory /etc/landfall instead, or change the file outside",
+		syscall.EROFS:  "cannot be replaced: the file system is read-only: let the user of the server write to the directory /etc/landfall, or change the file yourself",
+		syscall.EACCES: "let the user of the server write to the directory /etc/landfall, or change the file yourself",
+		syscall.ENOSPC: "cannot be written: the disk is full: free space on it",
+	} {
+		err := c.explainWriteError(&os.LinkError{Op: "rename", Old: "/etc/landfall/.landfall.yaml.1", New: c.File, Err: code})
+		assert.ErrorContains(t, err, want)
+		assert.NotContains(t, err.Error(), ".landfall.yaml.1")
 	}
 }

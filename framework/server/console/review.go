@@ -5,12 +5,16 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/rogpeppe/go-internal/diff"
@@ -172,6 +176,9 @@ func (c *Console) handleWrite(w http.ResponseWriter, r *http.Request) {
 
 // writeConfig writes the config file, records who did it and how, and waits until the server uses it.
 func (c *Console) writeConfig(ctx context.Context, text []byte, how string) error {
+	if err := c.requireWritable(); err != nil {
+		return err
+	}
 	if c.ConfigWritten != nil { // before the server can notice the change
 		c.ConfigWritten(ctx, text, how)
 	}
@@ -180,7 +187,32 @@ func (c *Console) writeConfig(ctx context.Context, text []byte, how string) erro
 	if err == nil && c.WaitForConfig != nil {
 		c.WaitForConfig(ctx)
 	}
-	return err
+	return c.explainWriteError(err)
+}
+
+// requireWritable returns an error if the config file was made read-only. Replacing it would not need the permission.
+func (c *Console) requireWritable() error {
+	if info, err := os.Stat(c.File); err == nil && info.Mode().Perm()&0o222 == 0 {
+		return fmt.Errorf("%s is read-only: allow its owner to write it with chmod u+w, or change it where it comes from", c.File)
+	}
+	return nil
+}
+
+// explainWriteError adds to an error of writing the config what to do about it.
+func (c *Console) explainWriteError(err error) error {
+	dir := filepath.Dir(c.File)
+	if resolved, failed := filepath.EvalSymlinks(c.File); failed == nil {
+		dir = filepath.Dir(resolved)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.EBUSY):
+		return fmt.Errorf("%s cannot be replaced, since it is mounted as a single file: mount its directory %s instead, or change the file outside", c.File, dir)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%s cannot be replaced: %s: let the user of the server write to the directory %s, or change the file yourself", c.File, fault.FileReason(err), dir)
+	}
+	return fmt.Errorf("%s cannot be written: %s", c.File, fault.FileReason(err))
 }
 
 // diffLines returns the diff of two texts, without the header lines.

@@ -57,6 +57,22 @@ func TestServerKnowsOfASave(t *testing.T) {
 	assert.NotContains(t, told, "waits")
 }
 
+// TestReadOnlyConfigsStay checks that a config that was made read-only is not replaced, although its directory allows it.
+func TestReadOnlyConfigsStay(t *testing.T) {
+	p := newPageOf(t, written, "", func(*console.Config) {})
+	require.NoError(t, os.Chmod(p.file, 0o440))
+	id := draftID.FindStringSubmatch(p.post("setup/edit", form(map[string]string{"do": "review", "set.client_secret": "SECRET"})))
+	require.NotNil(t, id)
+	w := p.do(http.MethodPost, "setup/write", url.Values{"draft": {id[1]}}, nil)
+	assert.Equal(t, http.StatusInternalServerError, w.Code)
+	assert.Contains(t, w.Body.String(), "is read-only: allow its owner to write it with chmod u&#43;w, or change it where it comes from")
+	text, err := os.ReadFile(p.file)
+	require.NoError(t, err)
+	assert.Equal(t, written, string(text))
+	require.NoError(t, os.Chmod(p.file, 0o600))
+	assert.Equal(t, http.StatusSeeOther, p.do(http.MethodPost, "setup/write", url.Values{"draft": {id[1]}}, nil).Code)
+}
+
 // TestWhatCanBeTried checks that a sandbox is offered for destinations that have one only, and that live events can be filtered by each instance.
 func TestWhatCanBeTried(t *testing.T) {
 	p := newPage(t, written+"\n")

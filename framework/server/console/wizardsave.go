@@ -41,6 +41,9 @@ func (f *setupForm) instanceValueWithin(extra additions) event.Value {
 // errors, which are found like those of landfall validate. The order makes an interruption harmless: first the key, then the secrets, then
 // the file that refers to both. The caller must hold c.saving since it has read f.
 func (c *Console) saveInstance(ctx context.Context, f configFile, at int, in event.Value, extra additions, typed map[string]string) error {
+	if err := c.requireWritable(); err != nil { // before the secrets are stored
+		return err
+	}
 	if len(typed) > 0 && keyFileFor(f) != "" {
 		extra.StateKey = "file:" + KeyFile
 	}
