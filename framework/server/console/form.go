@@ -1,6 +1,8 @@
 package console
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"regexp"
 	"slices"
@@ -16,6 +18,7 @@ import (
 // setupForm is the form for one instance. Its inputs follow from the destination's definition.
 type setupForm struct {
 	Original      string // its id in the file; "" for a new instance
+	Base          string // hash of the instance in the file when the form was opened; "" for a new one
 	ID            string
 	Name          string // for people; "" for the id
 	Enabled       bool
@@ -145,10 +148,20 @@ var (
 	number    = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 )
 
+// instanceHash returns a hash of an instance in the file, without its secrets; "" if there is none.
+func instanceHash(raw event.Value) string {
+	if raw.Get("id").Str() == "" {
+		return ""
+	}
+	alone := event.NewObject([]event.Member{{Key: "destinations", Value: event.NewArray([]event.Value{raw})}})
+	sum := sha256.Sum256([]byte(config.RedactSecrets(raw.JSON(), config.LiteralSecrets(alone))))
+	return hex.EncodeToString(sum[:8])
+}
+
 // newForm returns the form of an instance with the values from the file.
 func newForm(raw event.Value, root event.Value, d *destination.Definition) *setupForm {
 	f := &setupForm{
-		Original: raw.Get("id").Str(), ID: raw.Get("id").Str(), Name: raw.Get("name").Str(), Enabled: raw.Get("enabled").Kind() != event.False, Definition: d, raw: raw,
+		Original: raw.Get("id").Str(), Base: instanceHash(raw), ID: raw.Get("id").Str(), Name: raw.Get("name").Str(), Enabled: raw.Get("enabled").Kind() != event.False, Definition: d, raw: raw,
 	}
 	f.addSources(root, func(id string) bool {
 		for _, on := range raw.Get("sources").Items() {

@@ -17,7 +17,7 @@ const maxSubscriptionInputs = 200
 // readForm returns the form that the browser sent. raw is the instance in the file; absent for a new one.
 func readForm(q url.Values, raw, root event.Value, d *destination.Definition) *setupForm {
 	f := &setupForm{
-		Original: q.Get("original"), ID: strings.TrimSpace(q.Get("id")), Name: strings.TrimSpace(q.Get("name")), Enabled: q.Get("enabled") != "", Definition: d, raw: raw,
+		Original: q.Get("original"), Base: q.Get("base"), ID: strings.TrimSpace(q.Get("id")), Name: strings.TrimSpace(q.Get("name")), Enabled: q.Get("enabled") != "", Definition: d, raw: raw,
 		Added: additions{strings.TrimSpace(q.Get("source.id")), strings.TrimSpace(q.Get("source.key")), strings.TrimSpace(q.Get("state.key"))},
 	}
 	if !q.Has("name") {

@@ -92,6 +92,7 @@ type reviewView struct {
 	Text       string // with literal secrets redacted
 	HasSecrets bool   // Text has redacted secrets
 	Unchanged  bool
+	Stale      string    // the id of an instance that was changed or removed in the file since its form was opened
 	Reverts    string    // the time of the config that the text goes back to; "" if it comes from a form
 	Left       *leftData // what a change or removal of the id leaves behind; nil if nothing
 }
@@ -121,6 +122,9 @@ func (c *Console) renderReview(w http.ResponseWriter, r *http.Request, q url.Val
 				view.FormErrors = append(view.FormErrors, s.Name+", "+in.Field.Label+": "+e.Message)
 			}
 		}
+	}
+	if form.Base != "" && form.Base != instanceHash(form.raw) {
+		view.Stale = form.Original
 	}
 	view.Left = c.leftBehind(r.Context(), form.Original, root)
 	view.Draft = c.drafts.storeDraft(draft{form: withoutAction(q), text: text, refs: refs, how: "the console's form", base: sha256.Sum256(f.text), made: time.Now()})

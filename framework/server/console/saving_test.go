@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -71,6 +72,31 @@ func TestReadOnlyConfigsStay(t *testing.T) {
 	assert.Equal(t, written, string(text))
 	require.NoError(t, os.Chmod(p.file, 0o600))
 	assert.Equal(t, http.StatusSeeOther, p.do(http.MethodPost, "setup/write", url.Values{"draft": {id[1]}}, nil).Code)
+}
+
+// TestFormsOfChangedInstances checks that the review of a form says when its instance was changed in the file since the form was opened, as by
+// another tab, and only then.
+func TestFormsOfChangedInstances(t *testing.T) {
+	p := newPageOf(t, written, "", func(*console.Config) {})
+	const warning = "was changed or removed in the file after you opened its form"
+	base := regexp.MustCompile(`name="base" value="([0-9a-f]{16})"`).FindStringSubmatch(p.get("setup/edit/main"))
+	require.NotNil(t, base)
+	for name, c := range map[string]struct {
+		was, is string
+		want    bool
+	}{
+		"nothing":          {"", "", false},
+		"another part":     {"admin:", "delivery: {retention: 24h}\nadmin:", false},
+		"a comment":        {"# the first", "# the only one", false},
+		"a secret":         {"literal-secret", "another-secret", false},
+		"a setting":        {"partner_api_key: ${PARTNER}", "partner_api_key: ${OTHER}", true},
+		"a subscription":   {"Audience Entered", "Audience Exited", true},
+		"it has gone away": {"id: main", "id: other", true},
+	} {
+		require.NoError(t, os.WriteFile(p.file, []byte(strings.Replace(written, c.was, c.is, 1)), 0o600), name)
+		page := p.post("setup/edit", form(map[string]string{"do": "review", "base": base[1], "set.client_secret": "SECRET"}))
+		assert.Equal(t, c.want, strings.Contains(page, warning), name)
+	}
 }
 
 // TestWhatCanBeTried checks that a sandbox is offered for destinations that have one only, and that live events can be filtered by each instance.
