@@ -2,6 +2,7 @@ package state
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -155,8 +156,7 @@ func (r *recentRows) view(row *audienceRow, writes []unmergedWrite, after int64,
 		}
 	}
 	found = make(map[string]*memberRow, len(identities))
-	for _, identity := range identities {
-		c, exists := r.findLocked(identity)
+	r.eachFoundLocked(identities, func(identity string, c compactRow, exists bool) {
 		switch {
 		case !exists && r.isNew:
 		case !exists:
@@ -166,19 +166,29 @@ func (r *recentRows) view(row *audienceRow, writes []unmergedWrite, after int64,
 			e.at = clampTime(e.at, e.delivered, e.confirmed, maxAhead)
 			found[identity] = e
 		}
-	}
+	})
 	return found, missing, r.seen, true, nil
 }
 
-// findLocked returns the newest row of an identity.
-func (r *recentRows) findLocked(identity string) (c compactRow, exists bool) {
-	hash := hashIdentity(identity)
-	for _, rows := range [...]*rowTable{r.unmerged, r.merging, r.read} {
-		if c, exists = rows.find(identity, hash); exists {
-			return c, true
+// eachFoundLocked calls visit with the newest row of each identity.
+func (r *recentRows) eachFoundLocked(identities []string, visit func(identity string, c compactRow, exists bool)) {
+	tables := [...]*rowTable{r.unmerged, r.merging, r.read}
+	var places [preloadedRows]rowSlot
+	for group := range slices.Chunk(identities, preloadedRows) {
+		for i, identity := range group {
+			places[i].hash = hashIdentity(identity)
+		}
+		for _, rows := range tables {
+			rows.preload(places[:len(group)])
+		}
+		for i, identity := range group {
+			c, exists := compactRow{}, false
+			for t := 0; t < len(tables) && !exists; t++ {
+				c, exists = tables[t].find(identity, places[i].hash)
+			}
+			visit(identity, c, exists)
 		}
 	}
-	return c, false
 }
 
 // addLocked adds an unmerged write, unless it is there.

@@ -14,6 +14,8 @@ type rowTable struct {
 	slots []rowSlot // at most two thirds of them are used, so that a search ends; their number is a power of two
 	count int       // of identities
 	bytes int64     // of the texts
+
+	preloaded uint32 // has no meaning: without a result, the compiler would remove the loads of preload
 }
 
 // rowSlot is the place of an identity's newest row.
@@ -56,6 +58,27 @@ func (t *rowTable) find(identity string, hash uint32) (c compactRow, exists bool
 	return t.texts[s.text-1].state(s.at), true
 }
 
+// preloadedRows is the number of rows that are preloaded at once.
+const preloadedRows = 64
+
+// preload loads what the search for some hashes reads first into the processor's cache. No load depends on another row's, so the processor does many
+// of them at the same time; a search waits for each.
+func (t *rowTable) preload(places []rowSlot) {
+	if t.len() == 0 {
+		return
+	}
+	mask, sum := uint32(len(t.slots)-1), uint32(0)
+	for i := range places {
+		sum += t.slots[places[i].hash&mask].text
+	}
+	for i := range places {
+		if s := &t.slots[places[i].hash&mask]; s.text != 0 && s.hash == places[i].hash {
+			sum += uint32(t.texts[s.text-1].text[s.at])
+		}
+	}
+	t.preloaded = sum
+}
+
 // slot returns the slot of an identity, which is free if it has none. The table must have a free slot.
 func (t *rowTable) slot(identity string, hash uint32) *rowSlot {
 	mask := uint32(len(t.slots) - 1)
@@ -70,9 +93,25 @@ func (t *rowTable) slot(identity string, hash uint32) *rowSlot {
 func (t *rowTable) add(changes string) error {
 	text := newRowText(changes)
 	t.texts, t.bytes = append(t.texts, text), t.bytes+int64(len(changes))
-	return text.each(func(identity string, at uint32) {
-		t.set(identity, rowSlot{hashIdentity(identity), uint32(len(t.texts)), at})
+	var buffer [preloadedRows]rowSlot
+	places := buffer[:0]
+	err := text.each(func(identity string, at uint32) {
+		places = append(places, rowSlot{hashIdentity(identity), uint32(len(t.texts)), at})
+		if len(places) == preloadedRows {
+			t.setAll(places)
+			places = places[:0]
+		}
 	})
+	t.setAll(places)
+	return err
+}
+
+// setAll sets the places of the newest rows of several identities.
+func (t *rowTable) setAll(places []rowSlot) {
+	t.preload(places)
+	for _, place := range places {
+		t.set(t.texts[place.text-1].identity(place.at), place)
+	}
 }
 
 // set sets the place of an identity's newest row.
