@@ -1,6 +1,7 @@
 package yamldoc
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -11,8 +12,24 @@ import (
 )
 
 // Edit changes the text so that its value becomes to. It changes as few lines as possible, so the rest keeps its comments, order
-// and formatting. It returns an error if the text cannot be parsed.
+// and formatting. Lines end as most lines of the text do. It returns an error if the text cannot be parsed.
 func Edit(name string, text []byte, to event.Value) ([]byte, error) {
+	ended := bytes.Count(text, []byte("\r\n"))
+	if 2*ended <= bytes.Count(text, []byte("\n")) {
+		return editLines(name, text, to)
+	}
+	edited, err := editLines(name, bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), to)
+	if err != nil {
+		return nil, err
+	}
+	if whole := bytes.ReplaceAll(edited, []byte("\n"), []byte("\r\n")); hasValue(name, whole, to) {
+		return whole, nil
+	}
+	return edited, nil
+}
+
+// editLines is Edit for a text whose lines end with a line feed.
+func editLines(name string, text []byte, to event.Value) ([]byte, error) {
 	doc, err := Parse(name, text)
 	if err != nil {
 		return nil, err

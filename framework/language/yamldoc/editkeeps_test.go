@@ -58,6 +58,7 @@ func TestEditChangesOnlyTheLinesOfTheChange(t *testing.T) {
 		{"characters of several bytes", "é: ü # one\nkey: \"ö\" # two\n", `{"é":"ä","key":2}`, "é: ä # one\nkey: 2 # two\n"},
 		{"a quoted key", "\"a b\": 1 # one\n", `{"a b":2}`, "\"a b\": 2 # one\n"},
 		{"lines that end with a carriage return", "a: 1\r\nb: 2 # two\r\n", `{"a":3,"b":2}`, "a: 3\r\nb: 2 # two\r\n"},
+		{"mixed line ends", "# top\r\na: 1\r\nb: 2 # two\nc: 3", `{"a":1,"b":5,"c":3,"d":4}`, "# top\r\na: 1\r\nb: 5 # two\r\nc: 3\r\nd: 4\r\n"},
 		{"a deeper indent", "a:\n    deep:\n        deeper: 1 # d\n", `{"a":{"deep":{"deeper":2,"new":[{"x":1,"z":[1]}]}}}`, "a:\n    deep:\n        deeper: 2 # d\n        new:\n          - x: 1\n            z: [1]\n"},
 		{"marks of a document", "---\na: 1 # one\n...\n", `{"a":2}`, "---\na: 2 # one\n...\n"},
 		{"blank lines at the end", "a: x\n\n\n", `{"a":"y"}`, "a: y\n"},
@@ -74,6 +75,11 @@ func TestEditChangesOnlyTheLinesOfTheChange(t *testing.T) {
 			doc, err := yamldoc.Parse("f", out)
 			require.NoError(t, err)
 			assert.Equal(t, c.to, doc.Value().JSON())
+			if strings.Contains(c.text, "\n") && !strings.Contains(c.text, "\r") {
+				out, err := yamldoc.Edit("f", []byte(strings.ReplaceAll(c.text, "\n", "\r\n")), event.MustParse(c.to))
+				require.NoError(t, err)
+				assert.Equal(t, strings.ReplaceAll(c.want, "\n", "\r\n"), string(out), "with the line ends of Windows")
+			}
 		})
 	}
 }
