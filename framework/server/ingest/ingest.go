@@ -90,6 +90,7 @@ type Handler struct {
 	origins atomic.Pointer[[]string]
 	memory  memoryBudget
 	bodies  *addressCounter
+	buffers bufferPool
 
 	normalizer *incoming.Normalizer
 }

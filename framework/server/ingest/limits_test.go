@@ -352,6 +352,29 @@ func TestABufferGetsTheAnnouncedSizeWhenAnEighthHasCome(t *testing.T) {
 	}
 }
 
+// TestReplacedBuffersAreEmpty checks that a buffer that is used again has its size and nothing of the body before, and that none has the odd size
+// of a last buffer.
+func TestReplacedBuffersAreEmpty(t *testing.T) {
+	var buffers bufferPool
+	for size, index := range map[int]int{
+		firstBuffer: 0, 2 * firstBuffer: 1, 8 * firstBuffer: 3, 32 * firstBuffer: 5, 64 * firstBuffer: -1,
+		0: -1, 1: -1, firstBuffer - 1: -1, firstBuffer + 1: -1, 3 * firstBuffer: -1, 75_001: -1,
+	} {
+		assert.Equal(t, index, buffers.find(size), size)
+		for range 3 {
+			b := buffers.get(size)
+			assert.Empty(t, b)
+			require.Equal(t, size, cap(b))
+			b = b[:size]
+			assert.Equal(t, size, bytes.Count(b, []byte{0}))
+			for i := range b {
+				b[i] = 'x'
+			}
+			buffers.put(b[:size/2])
+		}
+	}
+}
+
 // TestTextsOfARequestAreApart checks that the texts of events that share memory do not overlap, whatever is appended to one.
 func TestTextsOfARequestAreApart(t *testing.T) {
 	var b textBlock
