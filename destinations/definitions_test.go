@@ -5,6 +5,8 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -30,6 +32,7 @@ func TestDefinitionsEqualTheReference(t *testing.T) {
 		t.Run(slug, func(t *testing.T) {
 			entry, err := registry.Find(slug)
 			require.NoError(t, err)
+			requireNames(t, entry.Definition, reference)
 			own := readDefinitionReasons(t, filepath.Join(slug, "testdata", "differences.yaml"), filepath.Join(slug, "README.md"), page)
 			for _, difference := range differencesOf(t, entry.Definition, reference) {
 				if !general.explain(slug+": "+difference) && !own.explain(difference) {
@@ -40,6 +43,17 @@ func TestDefinitionsEqualTheReference(t *testing.T) {
 		})
 	}
 	general.requireUsed(t)
+}
+
+// requireNames checks that the name and the slug of the reference's destination mean this one: in the integrations of events, and in configs.
+func requireNames(t *testing.T, d *destination.Definition, reference event.Value) {
+	for _, alias := range reference.Get("aliases").Items() {
+		require.Contains(t, d.Names(), alias.Str())
+	}
+	name := reference.Get("name").Str()
+	require.True(t, slices.ContainsFunc(append([]string{d.Name, d.Name + " (Actions)"}, d.IntegrationNames...), func(known string) bool {
+		return strings.EqualFold(known, name)
+	}), "%q is no name of the destination: add it to integrationNames", name)
 }
 
 // differencesOf returns where a definition differs from the reference's.

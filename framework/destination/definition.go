@@ -33,6 +33,8 @@ type Definition struct {
 	Audience       *AudienceConfig    // nil if the destination creates no audiences
 	AudienceFields fieldschema.Fields // settings of one audience
 	Document       *yamldoc.Document
+
+	IntegrationNames []string // names in the integrations of events, besides Name, Slug and Aliases
 }
 
 // Limits are the limits of an instance. Zero means unlimited.

@@ -55,6 +55,9 @@ func (p *parser) parseDefinition(v event.Value) {
 	for _, alias := range v.Get("aliases").Items() {
 		d.Aliases = append(d.Aliases, alias.Str())
 	}
+	for _, name := range v.Get("integrationNames").Items() {
+		d.IntegrationNames = append(d.IntegrationNames, name.Str())
+	}
 	p.parseLimits(v.Get("limits"))
 	authentication := v.Get("authentication")
 	d.Scheme = Scheme(authentication.Get("scheme").Str())

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -29,11 +30,12 @@ type integrationsResult struct {
 const maxRemembered = 1024
 
 func newIntegrationSwitch(id string, d *destination.Definition) *integrationSwitch {
-	return &integrationSwitch{id: id, names: append([]string{d.Name, d.Name + actionsSuffix, d.Slug}, d.Aliases...), path: event.PathOf("integrations")}
+	names := slices.Concat([]string{d.Name, d.Name + actionsSuffix, d.Slug}, d.Aliases, d.IntegrationNames)
+	return &integrationSwitch{id: id, names: names, path: event.PathOf("integrations")}
 }
 
 // turnsOff reports whether an event's integrations object turns the plan's destination off. The instance's id takes
-// precedence, then the destination's name, slug and aliases, then All. Case is ignored. If keys of the same precedence disagree, false
+// precedence, then the destination's names, slug and aliases, then All. Case is ignored. If keys of the same precedence disagree, false
 // wins. An object counts as true; other values are ignored.
 func (s *integrationSwitch) turnsOff(e event.Value) bool {
 	integrations := s.path.Read(e)

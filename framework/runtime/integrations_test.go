@@ -20,7 +20,7 @@ func TestIntegrationsTurnADestinationOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := `{"id":"my-instance","settings":{"key":"k"},"subscriptions":[{"action":"single","subscribe":"type = \"track\""}]}`
-	keys := append([]string{d.Name, d.Name + " (Actions)", d.Slug, "my-instance", "MY-Instance"}, d.Aliases...)
+	keys := append([]string{d.Name, d.Name + " (Actions)", d.Slug, "my-instance", "MY-Instance", "acme cloud"}, d.Aliases...)
 	cases := map[string]bool{ // whether the event is skipped
 		`null`: false, `{}`: false, `false`: false, `[]`: false,
 		`{"All":true}`: false, `{"All":false}`: true, `{"all":false}`: true, `{"All":"false"}`: false, `{"All":0}`: false, `{"All":null}`: false,

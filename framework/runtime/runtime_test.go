@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 const definition = `
 name: Acme
 slug: acme
+integrationNames: [Acme Cloud]
 mode: cloud
 authentication: {scheme: custom, fields: {key: {label: Key, type: password, required: true}, region: {label: Region, type: string, default: eu}}}
 actions:
