@@ -45,7 +45,8 @@ type lookup struct {
 	keys       []string
 	part       int // of the filter, to which the last key belongs
 	candidates [portionSize]candidate
-	count      int // of candidates
+	hashes     [portionSize]uint64 // of the candidates
+	count      int                 // of candidates
 
 	buffer      []byte
 	first, last int    // blocks that are in buffer; none if last is smaller
@@ -78,16 +79,27 @@ func (l *lookup) locate(start, end int) error {
 		if i > 0 && key < l.keys[i-1] {
 			return errUnsorted
 		}
-		part := r.index.findPart(key, l.part)
-		if part < 0 || !r.mayContain(key, part) {
-			continue
+		if part := r.index.findPart(key, l.part); part >= 0 {
+			l.part = part
+			l.candidates[l.count], l.hashes[l.count] = candidate{key: i, block: part}, hashKey(key)
+			l.count++
 		}
-		l.part = part
-		l.candidates[l.count] = candidate{key: i, block: part}
-		l.count++
 	}
+	l.filter()
 	l.findBlocks()
 	return nil
+}
+
+// filter removes the candidates that do not exist. It reads the filter in a loop of its own, as the processor then loads the lines of many keys at the same time.
+func (l *lookup) filter() {
+	kept := 0
+	for i, c := range l.candidates[:l.count] {
+		if l.reader.mayContain(l.hashes[i], c.block) {
+			l.candidates[kept] = c
+			kept++
+		}
+	}
+	l.count = kept
 }
 
 // findBlocks sets the blocks of the candidates, which have their parts instead.

@@ -103,10 +103,10 @@ func (r *Reader) Meta() []byte { return r.footer.meta }
 // Close closes the file. Calls that read it afterwards fail.
 func (r *Reader) Close() error { return r.file.Close() }
 
-// mayContain reports whether a key that belongs to a part of the filter may exist.
-func (r *Reader) mayContain(key string, part int) bool {
+// mayContain reports whether a key with a hash that belongs to a part of the filter may exist.
+func (r *Reader) mayContain(hash uint64, part int) bool {
 	from, to := r.index.parts[part].line, r.index.parts[part+1].line
-	return mayContain(r.filter[from*lineSize:to*lineSize], hashKey(key))
+	return mayContain(r.filter[from*lineSize:to*lineSize], hash)
 }
 
 // Verify reads the whole file, and checks all checksums, the order of the keys, their number, and that Get finds them.
@@ -131,7 +131,7 @@ func (r *Reader) Verify(ctx context.Context) error {
 				part++
 			}
 		}
-		if rows++; !again.mayContain(it.Key(), part) {
+		if rows++; !again.mayContain(hashKey(it.Key()), part) {
 			return damaged(r.name, "its filter lacks a key of block %d", block+1)
 		}
 	}
