@@ -90,7 +90,7 @@ func (l *lookup) locate(start, end int) error {
 	return nil
 }
 
-// filter removes the candidates that do not exist. It reads the filter in a loop of its own, as the processor then loads the lines of many keys at the same time.
+// filter removes the candidates that do not exist. In a loop of its own, the processor loads the lines of the filter for many keys at the same time.
 func (l *lookup) filter() {
 	kept := 0
 	for i, c := range l.candidates[:l.count] {
