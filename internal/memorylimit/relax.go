@@ -59,7 +59,8 @@ func (p *pacer) adapt() bool {
 	if p.stopped {
 		return false
 	}
-	percent := percentFor(readMetric("/gc/heap/live:bytes"), p.heap)
+	roots := readMetric("/gc/scan/stack:bytes") + readMetric("/gc/scan/globals:bytes")
+	percent := percentFor(readMetric("/gc/heap/live:bytes"), roots, p.heap)
 	if difference := math.Abs(float64(percent - p.percent)); difference > 0.1*float64(p.percent) {
 		debug.SetGCPercent(percent)
 		p.percent = percent
@@ -76,12 +77,12 @@ func (p *pacer) stop() {
 }
 
 // percentFor returns the GOGC with which a heap is collected when it has doubled, but not before it has reached a size. live is the part of
-// it that is in use.
-func percentFor(live, heap uint64) int {
-	if live >= heap/2 {
+// it that is in use. roots are the stacks and global variables: Go lets the heap grow by GOGC percent of them, too.
+func percentFor(live, roots, heap uint64) int {
+	if live >= heap {
 		return usualPercent
 	}
-	return int(min((heap-live)*100/max(live, 1), mostPercent))
+	return int(min(max((heap-live)*100/max(live+roots, 1), usualPercent), mostPercent))
 }
 
 // readMetric returns a number of Go's runtime.

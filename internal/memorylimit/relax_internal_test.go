@@ -4,6 +4,7 @@ import (
 	"math"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,25 +15,30 @@ import (
 func TestPercentFor(t *testing.T) {
 	const mb = 1 << 20
 	for _, c := range []struct {
-		live, heap uint64
-		percent    int
-		collected  uint64 // in MB
+		live, roots, heap uint64
+		percent           int
+		collected         uint64 // in MB
 	}{
-		{40 * mb, 512 * mb, 1180, 512},
-		{128 * mb, 512 * mb, 300, 512},
-		{255 * mb, 512 * mb, 100, 510},
-		{256 * mb, 512 * mb, 100, 512},
-		{900 * mb, 512 * mb, 100, 1800},
-		{40 * mb, 64 * mb, 100, 80}, // a container of 256 MB
-		{30 * mb, 64 * mb, 113, 63},
-		{10 * mb, 512 * mb, mostPercent, 170},
-		{0, 512 * mb, mostPercent, 0},
-		{math.MaxInt64, 512 * mb, 100, 0},
+		{40 * mb, 0, 512 * mb, 1180, 512},
+		{128 * mb, 0, 512 * mb, 300, 512},
+		{255 * mb, 0, 512 * mb, 100, 510},
+		{256 * mb, 0, 512 * mb, 100, 512},
+		{900 * mb, 0, 512 * mb, 100, 1800},
+		{40 * mb, 0, 64 * mb, 100, 80}, // a container of 256 MB
+		{30 * mb, 0, 64 * mb, 113, 63},
+		{10 * mb, 0, 512 * mb, mostPercent, 170},
+		{0, 0, 512 * mb, mostPercent, 0},
+		{math.MaxInt64, 0, 512 * mb, 100, 0},
+		{20 * mb, 2 * mb, 512 * mb, mostPercent, 372},
+		{20 * mb, 100 * mb, 512 * mb, 410, 512}, // ten thousand connections
+		{250 * mb, 100 * mb, 512 * mb, 100, 600},
+		{511 * mb, 0, 512 * mb, 100, 1022},
+		{512 * mb, math.MaxInt64, 512 * mb, 100, 0},
 	} {
-		percent := percentFor(c.live, c.heap)
+		percent := percentFor(c.live, c.roots, c.heap)
 		assert.Equal(t, c.percent, percent, "%+v", c)
 		if c.collected > 0 {
-			assert.Equal(t, c.collected, c.live*uint64(100+percent)/100/mb, "%+v", c)
+			assert.Equal(t, c.collected, (c.live+(c.live+c.roots)*uint64(percent)/100)/mb, "%+v", c)
 		}
 	}
 }
@@ -76,6 +82,39 @@ func TestCollectionsFollowTheHeap(t *testing.T) {
 	assert.Eventually(t, isRelaxed, time.Minute, time.Millisecond, "they are free again")
 	stop()
 	assert.False(t, isRelaxed())
+}
+
+// TestStacksDoNotEnlargeTheHeap checks that the stacks of many goroutines, of which Go lets the heap grow by GOGC percent, do not let it outgrow the size.
+func TestStacksDoNotEnlargeTheHeap(t *testing.T) {
+	t.Setenv("GOGC", "")
+	defer debug.SetGCPercent(debug.SetGCPercent(usualPercent))
+	var started, ended sync.WaitGroup
+	end := make(chan struct{})
+	for range 2000 {
+		started.Add(1)
+		ended.Go(func() {
+			waitWithStack(31, func() { started.Done(); <-end })
+		})
+	}
+	started.Wait()
+	runtime.GC()
+	stop := Limit{8 << 30, FromMachine}.RelaxCollections()
+	assert.Greater(t, readMetric("/gc/gogc:percent"), uint64(usualPercent))
+	assert.Less(t, readMetric("/gc/heap/goal:bytes"), uint64(maxRelaxed*11/10))
+	stop()
+	close(end)
+	ended.Wait()
+}
+
+// waitWithStack calls wait with n more KB on the stack.
+func waitWithStack(n int, wait func()) (sum int) {
+	var used [128]int
+	if used[n] = n; n == 0 {
+		wait()
+	} else {
+		used[0] = waitWithStack(n-1, wait)
+	}
+	return used[n] + used[0]
 }
 
 // TestCollectionsOfTheOperator checks that a GOGC that was chosen is kept.
