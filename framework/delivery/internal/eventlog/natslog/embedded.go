@@ -31,6 +31,7 @@ type embeddedServer struct {
 
 	mu      sync.Mutex
 	running *server.Server  // nil during a restart and after close
+	changes bool            // restartAfter changes files, which may take minutes
 	isLast  bool            // the server is not started again; changed with both locks held
 	life    context.Context // ends when the running server is stopped
 	end     context.CancelFunc
@@ -149,11 +150,19 @@ func (e *embeddedServer) restartAfter(change func() error) error {
 	if change == nil {
 		return e.start()
 	}
+	e.setChanges(true)
 	err := change()
+	e.setChanges(false)
 	if err == nil {
 		e.writeStamps()
 	}
 	return errors.Join(err, e.start())
+}
+
+func (e *embeddedServer) setChanges(changes bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.changes = changes
 }
 
 // close stops the server.

@@ -2,6 +2,7 @@ package natslog
 
 import (
 	"context"
+	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/internal/pause"
@@ -10,8 +11,11 @@ import (
 // acrossRestarts calls read, and calls it again if the server in this process was restarted meanwhile, such as for an erasure: the server that was
 // stopped never answers. On a cluster it calls read once.
 func (l *Log) acrossRestarts(ctx context.Context, read func(context.Context) error) error {
-	for l.embedded != nil {
+	for again := false; l.embedded != nil; again = true {
 		running, err := l.embedded.awaitLife(ctx)
+		if err == nil && again {
+			err = l.waitForConnection()
+		}
 		if err != nil {
 			return err
 		}
@@ -23,28 +27,27 @@ func (l *Log) acrossRestarts(ctx context.Context, read func(context.Context) err
 		if err == nil || ctx.Err() != nil || running.Err() == nil {
 			return err
 		}
-		if err := l.waitForConnection(); err != nil {
-			return err
-		}
 	}
 	return read(ctx)
 }
 
-// awaitLife returns a context that ends when the running server is stopped. During a restart it waits for the next server.
+// awaitLife returns a context that ends when the running server is stopped. During a restart it waits for the next server, and as long as files
+// are changed, such as by an erasure in a large log.
 func (e *embeddedServer) awaitLife(ctx context.Context) (context.Context, error) {
-	ctx, cancel := context.WithTimeout(ctx, reconnectTimeout)
-	defer cancel()
-	for {
+	for began := time.Now(); ; {
 		e.mu.Lock()
-		isRunning, isLast := e.running != nil, e.isLast
+		isRunning, isLast, changes := e.running != nil, e.isLast, e.changes
 		life := e.life
 		e.mu.Unlock()
+		if changes {
+			began = time.Now()
+		}
 		switch {
 		case isRunning:
 			return life, nil
 		case isLast:
 			return nil, eventlog.ErrClosed
-		case pause.For(ctx, connectPoll) != nil:
+		case time.Since(began) > reconnectTimeout, pause.For(ctx, connectPoll) != nil:
 			return nil, errServerDown
 		}
 	}

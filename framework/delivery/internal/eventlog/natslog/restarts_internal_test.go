@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strconv"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -55,4 +57,32 @@ func TestReadsGoOnAfterARestart(t *testing.T) {
 	log.Close()
 	_, err = log.Get(t.Context(), "EVENTS", 3)
 	require.ErrorIs(t, err, eventlog.ErrClosed)
+}
+
+// TestReadsWaitForChangesOfFiles checks that a read waits for a restart as long as files are changed, and not much longer.
+func TestReadsWaitForChangesOfFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &embeddedServer{}
+		began := time.Now()
+		_, err := e.awaitLife(t.Context())
+		require.ErrorIs(t, err, errServerDown)
+		assert.InDelta(t, reconnectTimeout.Seconds(), time.Since(began).Seconds(), 1)
+
+		e.setChanges(true)
+		began = time.Now()
+		time.AfterFunc(2*time.Minute, func() { e.setChanges(false) })
+		_, err = e.awaitLife(t.Context())
+		require.ErrorIs(t, err, errServerDown)
+		assert.InDelta(t, (2*time.Minute + reconnectTimeout).Seconds(), time.Since(began).Seconds(), 1)
+
+		e.setChanges(true)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = e.awaitLife(ctx)
+		require.ErrorIs(t, err, errServerDown, "the caller does not wait any longer")
+		e.setChanges(true)
+		e.isLast = true
+		_, err = e.awaitLife(t.Context())
+		require.ErrorIs(t, err, eventlog.ErrClosed)
+	})
 }
