@@ -18,6 +18,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/state"
+	"github.com/landfall-dev/landfall/internal/memorylimit"
 	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
@@ -48,7 +49,10 @@ func newRun(s streams) *cobra.Command {
 			"  landfall run --live --config landfall.yaml --json events.ndjson.gz\n" +
 			"  producer | landfall run --live --config landfall.yaml -",
 		Args: exactArgs(1, "one file of events, or - for standard input"),
-		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			defer memorylimit.Detect().RelaxCollections()()
+			return c.run(cmd.Context(), args[0])
+		},
 	}
 	c.target.addFlags(cmd)
 	cmd.Flags().StringVar(&c.config, "config", "", "the config `FILE`")
