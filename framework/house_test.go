@@ -67,7 +67,7 @@ var beside = map[string][]string{
 
 	"framework/delivery/internal/eventlog/eventlogtest":     {"framework/delivery/internal/eventlog"},
 	"framework/delivery/internal/eventlog/memlog":           {"framework/delivery/internal/eventlog"},
-	"framework/delivery/internal/eventlog/natslog":          {"framework/delivery/internal/eventlog", "framework/delivery/internal/eventlog/natslog/logfiles"},
+	"framework/delivery/internal/eventlog/natslog":          {"framework/delivery/internal/eventlog", "framework/delivery/internal/eventlog/compressed", "framework/delivery/internal/eventlog/natslog/logfiles"},
 	"framework/delivery/internal/eventlog/natslog/logfiles": {"framework/delivery/internal/eventlog"},
 }
 

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -45,14 +46,15 @@ destinations:
       - {name: Users, action: updateUserProfile, subscribe: type = "identify"}
 `
 
-// eventsOfUser returns a batch of one user: events for two destinations, one that becomes a dead letter, and one that is rejected.
+// eventsOfUser returns a batch of one user: events for two destinations, one that becomes a dead letter, and one that is rejected. They are long
+// enough for a compressed page of the log.
 func eventsOfUser(user, email, message string) []byte {
 	return fmt.Appendf(nil, `{"batch":[
-		{"type":"identify","userId":%[1]q,"messageId":"%[3]s-1","traits":{"email":%[2]q,"note":"%[3]s"}},
+		{"type":"identify","userId":%[1]q,"messageId":"%[3]s-1","traits":{"email":%[2]q,"note":"%[3]s%[4]s"}},
 		{"type":"track","event":"Audience Entered","userId":%[1]q,"messageId":"%[3]s-2","properties":{"vip":true,"audience_key":"vip"},
 		 "context":{"traits":{"email":%[2]q},"personas":{"computation_class":"audience","computation_id":"aud_1","computation_key":"vip"}}},
 		{"type":"track","event":"Audience Entered","userId":%[1]q,"messageId":"%[3]s-3","properties":{"audience_key":"vip"}},
-		{"type":"trakc","userId":%[1]q,"messageId":"%[3]s-4","traits":{"email":%[2]q}}]}`, user, email, message)
+		{"type":"trakc","userId":%[1]q,"messageId":"%[3]s-4","traits":{"email":%[2]q}}]}`, user, email, message, strings.Repeat(" long", 200))
 }
 
 // runCommand runs a command on the config of the server and returns what it prints.
@@ -106,6 +108,9 @@ func testErasedUnderLoad(t *testing.T, config string, dirs []string, url string)
 	}, 60*time.Second, 50*time.Millisecond)
 	time.Sleep(2 * time.Second) // the history is written once a second
 	require.NotEmpty(t, filesWith(gone))
+	if url == "" {
+		require.NotEmpty(t, filesWith("{\xffs2"), "pages are compressed")
+	}
 
 	stop, accepted := make(chan struct{}), map[string]bool{}
 	var sending sync.RWMutex // held while the server is away, so that its new address is seen
@@ -213,18 +218,33 @@ func checkOthers(t *testing.T, s *served, url string, log delivery.Config, accep
 	}
 }
 
-// filesWith returns the files of a directory that have a text, in any case.
+// filesWith returns the files of a directory that have a text, in any case, also in what the log has compressed in them.
 func filesWith(t *testing.T, dir, text string) (list []string) {
 	require.NoError(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {
 			return nil // it was deleted meanwhile, or is a socket
 		}
 		content, err := os.ReadFile(path)
-		if err == nil && bytes.Contains(bytes.ToLower(content), []byte(strings.ToLower(text))) {
+		if err == nil && bytes.Contains(bytes.ToLower(decompressed(content)), []byte(strings.ToLower(text))) {
 			list = append(list, path)
 		}
-		assert.False(t, filepath.Ext(path) == ".blk" && bytes.HasPrefix(content, []byte("cmp")), "the log's files are not compressed")
+		assert.False(t, filepath.Ext(path) == ".blk" && bytes.HasPrefix(content, []byte("cmp")), "the log's files are not compressed as a whole")
 		return nil
 	}))
 	return list
+}
+
+// decompressed returns the content of a file, followed by the pages of the log that are compressed in it.
+func decompressed(content []byte) []byte {
+	all := bytes.Clone(content)
+	for _, page := range bytes.Split(content, []byte("{\xffs2"))[1:] {
+		if len(page) < 4 {
+			continue
+		}
+		size, block := int(page[0])|int(page[1])<<8|int(page[2])<<16, page[4:]
+		if text, err := s2.Decode(nil, block[:min(size, len(block))]); err == nil { // otherwise it is being written
+			all = append(all, text...)
+		}
+	}
+	return all
 }

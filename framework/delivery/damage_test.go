@@ -231,7 +231,7 @@ func TestMissingFilesAreDetected(t *testing.T) {
 	q := openFiles(t, dir)
 	stopRunner(t, startRunner(t, q, quick, delivery.Instance{Plan: newRemote(t).planFor(`type = "track"`)}))
 	const pages = 330
-	wide := `,"wide":"` + strings.Repeat("w", 90<<10) + `"`
+	wide := `,"wide":"` + randomText(0, 90<<10) + `"`
 	appendUserEvents(t, q, 0, pages, wide)
 	image := crashImage(t, dir)
 	q.Close()

@@ -2,8 +2,9 @@ package delivery_test
 
 import (
 	"context"
+	"encoding/base64"
+	"math/rand/v2"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -31,7 +32,14 @@ func smallDisk(t *testing.T, size string) string {
 
 // largeEvent returns event n of a user, with 100 KB.
 func largeEvent(user string, n int) delivery.NewEvent {
-	return newEvent(user, n, `,"x":"`+strings.Repeat("x", 100_000)+`"`)
+	return newEvent(user, n, `,"x":"`+randomText(n, 100_000)+`"`)
+}
+
+// randomText returns size characters, which the log cannot compress. Texts with other numbers have nothing in common with it.
+func randomText(n, size int) string {
+	data := make([]byte, size)
+	_, _ = rand.NewChaCha8([32]byte{byte(n), byte(n >> 8)}).Read(data)
+	return base64.StdEncoding.EncodeToString(data)[:size]
 }
 
 // findingCodes returns the codes of the findings of a Runner's Health.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/compressed"
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
@@ -38,7 +39,7 @@ func (r *EraseRequest) rewriteGroup(data []byte) []byte {
 	if text = rewriteLines(text, r.rewriteJournaled); text == nil {
 		return nil
 	}
-	made := compressInto(len(data), text)
+	made := compressed.Fit(len(data), text)
 	r.left = r.left || made == nil
 	return made
 }

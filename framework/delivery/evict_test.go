@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strings"
 	"testing"
 	"time"
 
@@ -212,7 +211,7 @@ func TestFullQueueRejectsEvents(t *testing.T) {
 	remote := newRemote(t)
 	taken := 0
 	for ; err == nil; taken++ {
-		err = q.Append(t.Context(), []delivery.NewEvent{newEvent("u", taken, `,"x":"`+strings.Repeat("x", 10_000)+`"`)})
+		err = q.Append(t.Context(), []delivery.NewEvent{newEvent("u", taken, `,"x":"`+randomText(taken, 10_000)+`"`)})
 		require.Less(t, taken, 200)
 	}
 	require.ErrorIs(t, err, delivery.ErrFull)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/compressed"
 	"github.com/landfall-dev/landfall/internal/pause"
 )
 
@@ -91,7 +92,7 @@ func (j *journal) write(ctx context.Context, records []record) error {
 	}
 	for len(records) > 0 {
 		text, n := encodeGroup(j.text, records, maxGroupText(j.queue.store.MaxMessage()))
-		data := compressGroup(j.data, text)
+		data := compressed.Append(j.data[:0], text)
 		j.text, j.data = keptBuffer(text), keptBuffer(data)
 		j.groups++
 		g := journalGroup{id: fmt.Sprint(j.process, ".", j.groups), records: records[:n], bytes: len(text), unsure: j.uncertain}

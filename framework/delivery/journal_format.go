@@ -2,27 +2,19 @@ package delivery
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"slices"
 
-	"github.com/klauspost/compress/s2"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/compressed"
 )
 
 // Subjects of the journal's messages.
 const (
 	journalSubject    = "journal.groups" // of groups that are not compressed, as earlier versions have written them
-	compressedSubject = "journal.s2"
+	compressedSubject = "journal.s2"     // of groups that are compressed: they have most of their text in common, and compressing it costs less than what the embedded server does with each byte
 )
 
-// A compressed group is the length of an S2 block (4 bytes, little endian), the block with the text of the group, and zeros. The events of a group have
-// most of their text in common, so that it is a fraction of its size, and compressing it costs less than what the embedded server does with each byte.
-const (
-	groupHead  = 4
-	groupSlack = 64 // bytes of zeros, so that the block still fits if events in it are erased
-
-	maxGroupBytes = 16 << 20 // of the text of a group that is read
-)
+const maxGroupBytes = 16 << 20 // of the text of a group that is read
 
 // maxGroupText returns the number of bytes that the text of a group may have if its message has at most limit bytes: text that cannot be compressed
 // becomes a little longer.
@@ -63,30 +55,6 @@ func cutSubject(line []byte) (event, subject []byte) {
 	return line[:at], bytes.TrimPrefix(line[at:], []byte{' '})
 }
 
-// compressGroup returns the data of the message for the text of a group. It is in buffer if that is large enough.
-func compressGroup(buffer, text []byte) []byte {
-	size := groupHead + s2.MaxEncodedLen(len(text)) + groupSlack
-	buffer = slices.Grow(buffer[:0], size)[:size]
-	block := s2.Encode(buffer[groupHead:], text)
-	binary.LittleEndian.PutUint32(buffer, uint32(len(block)))
-	end := groupHead + len(block)
-	clear(buffer[end : end+groupSlack])
-	return buffer[:end+groupSlack]
-}
-
-// compressInto returns data of a size for the text of a group, or nil if it does not fit.
-func compressInto(size int, text []byte) []byte {
-	for _, encode := range []func(dst, src []byte) []byte{s2.Encode, s2.EncodeBetter, s2.EncodeBest} {
-		if block := encode(nil, text); groupHead+len(block) <= size {
-			data := make([]byte, size)
-			binary.LittleEndian.PutUint32(data, uint32(len(block)))
-			copy(data[groupHead:], block)
-			return data
-		}
-	}
-	return nil
-}
-
 var errGroupDamaged = errors.New("a group of accepted events cannot be decompressed")
 
 // groupText returns the text of a group in a message.
@@ -94,17 +62,7 @@ func groupText(subject string, data []byte) ([]byte, error) {
 	if subject != compressedSubject {
 		return data, nil
 	}
-	if len(data) < groupHead {
-		return nil, errGroupDamaged
-	}
-	size, rest := int(binary.LittleEndian.Uint32(data)), data[groupHead:]
-	if size > len(rest) {
-		return nil, errGroupDamaged
-	}
-	if n, err := s2.DecodedLen(rest[:size]); err != nil || n > maxGroupBytes {
-		return nil, errGroupDamaged
-	}
-	text, err := s2.Decode(nil, rest[:size])
+	text, err := compressed.Text(nil, data, maxGroupBytes)
 	if err != nil {
 		return nil, errGroupDamaged
 	}

@@ -243,7 +243,7 @@ func (l *refusingLog) Prepare(ctx context.Context, configs []eventlog.StreamConf
 	return err
 }
 
-// TestEarlierVersionsAreRefused checks that a log which earlier versions cannot read refuses them before it gets the first such page, and
+// TestEarlierVersionsAreRefused checks that a log with pages of several sources refuses earlier versions before it gets the first such page, and
 // no other log does. Pages of a cluster have one source.
 func TestEarlierVersionsAreRefused(t *testing.T) {
 	for _, shared := range []bool{false, true} {
@@ -275,6 +275,67 @@ func TestEarlierVersionsAreRefused(t *testing.T) {
 			assert.Equal(t, i < 6, e.Replay == "main")
 		}
 		assert.Len(t, found.Events, 12)
+	}
+}
+
+// TestCompressedPages writes events in compressed pages behind a page that an earlier version has written, and reads, replays and finds all of them after the
+// log was opened again. Earlier versions are refused before the first compressed page.
+func TestCompressedPages(t *testing.T) {
+	c := Config{Dir: t.TempDir(), Partitions: 1}
+	q, err := Open(t.Context(), c)
+	require.NoError(t, err)
+	var list []NewEvent
+	var page []byte
+	for n := range 50 {
+		list = append(list, eventOf("a", n))
+		page = append(append(page, list[n].Raw...), '\n')
+	}
+	bytesOf := func() int {
+		info, err := q.store.Info(t.Context(), eventsStream)
+		require.NoError(t, err)
+		return int(info.Bytes)
+	}
+	_, err = q.store.Append(t.Context(), eventsStream, []eventlog.Write{{Subject: "ev.web.0", Data: page}})
+	require.NoError(t, err)
+	plain := bytesOf()
+	require.Greater(t, plain, len(page))
+	require.NoError(t, q.Append(t.Context(), list))
+	require.Less(t, bytesOf()-plain, plain/2)
+	n, err := q.Replay(t.Context(), ReplayRequest{Instance: "main"})
+	require.NoError(t, err)
+	assert.Equal(t, 100, n)
+	assert.Less(t, bytesOf(), 2*plain)
+	q.Close()
+	q, err = Open(t.Context(), c)
+	require.NoError(t, err)
+	defer q.Close()
+	assert.Len(t, storedEvents(t, q)["a"], 200)
+	found, err := q.Find(t.Context(), FindRequest{Match: func(raw []byte) bool { return bytes.Contains(raw, []byte(`"a-49"`)) }, Limit: 100, MaxBytes: 1 << 20})
+	require.NoError(t, err)
+	assert.Len(t, found.Events, 4)
+	cursor := q.feeds.newCursor(0, []string{"ev.*.0"}, 1)
+	defer cursor.close()
+	for range 2 {
+		read, err := cursor.nextPage(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, string(page), string(read.Data))
+		assert.Greater(t, read.size, len(page), "the memory of what is decompressed counts")
+	}
+}
+
+// TestPagesToCompress checks which pages may be compressed: those of several events, but not on a cluster, which servers of earlier versions may use.
+func TestPagesToCompress(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		log := &refusingLog{Log: memlog.New(memlog.Options{Shared: shared}).Connect()}
+		q, err := Open(t.Context(), Config{Partitions: 1, store: log})
+		require.NoError(t, err)
+		defer q.Close()
+		for size, want := range map[int]bool{0: false, minCompressed - 1: false, minCompressed: true, pageBytes: true} {
+			pages := []eventlog.Write{{Data: make([]byte, size)}}
+			require.NoError(t, q.preparePages(t.Context(), pages))
+			assert.Equal(t, want && !shared, pages[0].Compress)
+		}
+		assert.Equal(t, !shared, len(log.refused) == 1)
 	}
 }
 
@@ -320,7 +381,7 @@ func TestReplaysOfScatteredEvents(t *testing.T) {
 	}
 }
 
-// TestMixedLogOnACluster restores a backup of a log with pages of several sources onto a NATS server: the events keep their sources, also
+// TestMixedLogOnACluster restores a backup of a log with a compressed page of several sources onto a NATS server: the events keep their sources, also
 // when one of them is erased, and later pages have one source.
 func TestMixedLogOnACluster(t *testing.T) {
 	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 1})
@@ -330,9 +391,13 @@ func TestMixedLogOnACluster(t *testing.T) {
 	for n := range 6 {
 		e := eventOf([]string{"stays", "gone"}[n%2], n)
 		e.Source = []string{"web", "app", "a.b"}[n%3]
+		e.Raw = bytes.Replace(e.Raw, []byte("{"), []byte(`{"note":"`+strings.Repeat("long ", 100)+`",`), 1)
 		list = append(list, e)
 	}
 	require.NoError(t, q.Append(t.Context(), list))
+	info, err := q.store.Info(t.Context(), eventsStream)
+	require.NoError(t, err)
+	require.Less(t, info.Bytes, uint64(2000), "its page is compressed")
 	files := map[string]*bytes.Buffer{}
 	snapshots, err := q.Snapshots(t.Context(), func(name string) (io.Writer, error) {
 		files[name] = &bytes.Buffer{}

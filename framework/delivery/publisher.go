@@ -191,7 +191,7 @@ func (q *Queue) writeMessages(ctx context.Context, stream string, messages []eve
 
 // writeEvents writes messages to the log, and notes whether it is full. It returns the sequence of the last one.
 func (q *Queue) writeEvents(ctx context.Context, messages []eventlog.Write) (last uint64, err error) {
-	if err = q.refuseEarlier(ctx, messages); err == nil {
+	if err = q.preparePages(ctx, messages); err == nil {
 		last, err = q.writeMessages(ctx, eventsStream, messages)
 	}
 	switch {

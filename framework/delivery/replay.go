@@ -327,7 +327,7 @@ func (c *replayCopier) flushPages(ctx context.Context) error {
 	}
 	c.pages, c.bytes = nil, 0
 	clear(c.open)
-	if err := c.queue.refuseEarlier(ctx, writes); err != nil {
+	if err := c.queue.preparePages(ctx, writes); err != nil {
 		return err
 	}
 	_, err := c.queue.store.Append(ctx, eventsStream, writes)

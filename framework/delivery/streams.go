@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"strconv"
 	"time"
 
@@ -115,10 +114,20 @@ func keepLabels(stored *eventlog.Info) (map[string]string, error) {
 // lose events of such pages.
 func (q *Queue) mixesSources() bool { return !q.store.Shared() }
 
-// refuseEarlier makes earlier versions refuse the log before the first messages with events of several sources are written to it.
-func (q *Queue) refuseEarlier(ctx context.Context, writes []eventlog.Write) error {
-	mixed := func(w eventlog.Write) bool { _, ok := w.Header[sourcesHeader]; return ok }
-	if q.refusing.Load() || !slices.ContainsFunc(writes, mixed) {
+// minCompressed is the size of the smallest page that is compressed, in bytes: that of a few events.
+const minCompressed = 1 << 10
+
+// preparePages marks the pages to compress. As with pages of several sources, those of a cluster are not. It makes earlier versions refuse the log
+// before it gets the first page of either kind.
+func (q *Queue) preparePages(ctx context.Context, pages []eventlog.Write) error {
+	isNew := false // a page that earlier versions cannot read
+	for i := range pages {
+		w := &pages[i]
+		w.Compress = len(w.Data) >= minCompressed && !q.store.Shared()
+		_, mixed := w.Header[sourcesHeader]
+		isNew = isNew || mixed || w.Compress
+	}
+	if !isNew || q.refusing.Load() {
 		return nil
 	}
 	c := q.eventsConfig(keepLabels)

@@ -90,7 +90,6 @@ type StreamConfig struct {
 	// NewestOnly means that a message replaces the earlier one of its subject.
 	NewestOnly bool
 	// RefuseEarlier makes Prepare of earlier versions of this package fail if the log's files are on this machine. Later configs do not undo that.
-	// Delete then fails for the stream.
 	RefuseEarlier bool
 	// Labels returns the labels of the stream from its present state, which is nil if the stream is created. Prepare fails with
 	// its error. It may be called several times, and must not use the Log. nil keeps the labels.
@@ -102,6 +101,9 @@ type Write struct {
 	Subject string
 	Header  map[string]string // names and values without line breaks; nil for none
 	Data    []byte
+	// Compress lets the log store the data compressed if that is shorter. Readers get the data. Earlier versions of this package cannot read it, and
+	// have to be refused before: see StreamConfig.RefuseEarlier.
+	Compress bool
 	// Conditional writes fail with ErrConflict unless Revision is the sequence of the newest message of the subject, 0 for none.
 	Conditional bool
 	Revision    uint64

@@ -47,6 +47,7 @@ func RunSuite(t *testing.T, open func(*testing.T) eventlog.Log) {
 		"purged sequences are not used again":           testSequencesAfterPurge,
 		"a full stream":                                 testFullStream,
 		"large messages":                                testLargeMessages,
+		"messages that may be compressed":               testCompressed,
 		"labels":                                        testLabels,
 		"a stream that does not exist":                  testUnknownStream,
 		"times":                                         testTimes,

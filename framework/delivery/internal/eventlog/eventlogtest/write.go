@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"sync"
 	"testing"
@@ -212,4 +213,43 @@ func testLargeMessages(t *testing.T, log eventlog.Log) {
 	_, err = log.Append(t.Context(), pages, []eventlog.Write{{Subject: "page.small"}, {Subject: "page.large", Data: make([]byte, limit+10_000)}})
 	require.ErrorIs(t, err, eventlog.ErrTooLarge)
 	require.Equal(t, []uint64{1}, scanned(t, log, pages, eventlog.Query{Filters: []string{"page.>"}}))
+}
+
+// testCompressed checks that each way to read a message returns its data if the log may compress it, also beside messages that it may not compress.
+func testCompressed(t *testing.T, log eventlog.Log) {
+	random := make([]byte, 5000)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(random)
+	var writes []eventlog.Write
+	for i, data := range [][]byte{nil, []byte("{}"), bytes.Repeat([]byte(`{"userId":"u"}`+"\n"), 5000), random, []byte("{\xffs2"), bytes.Repeat([]byte("{\xffs2"), 1000)} {
+		for _, compress := range []bool{true, false} {
+			writes = append(writes, eventlog.Write{Subject: fmt.Sprintf("page.%d.%t", i, compress), Data: data, Compress: compress, Header: map[string]string{"A": "b"}})
+		}
+	}
+	_, err := log.Append(t.Context(), pages, writes)
+	require.NoError(t, err)
+	for i := range writes {
+		_, err := log.Append(t.Context(), pages, writes[i:i+1])
+		require.NoError(t, err)
+	}
+	reader, scan := openReader(t, log, pages, eventlog.Query{Filters: []string{">"}}), []eventlog.Message(nil)
+	require.NoError(t, log.Scan(t.Context(), pages, eventlog.Query{Filters: []string{">"}}, func(m eventlog.Message) (bool, error) {
+		scan = append(scan, m)
+		return true, nil
+	}))
+	require.Len(t, scan, 2*len(writes))
+	for i, scanned := range scan {
+		w, seq := &writes[i%len(writes)], uint64(i+1)
+		read, err := reader.Next(t.Context())
+		require.NoError(t, err)
+		got, err := log.Get(t.Context(), pages, seq)
+		require.NoError(t, err)
+		first, err := log.First(t.Context(), pages, w.Subject, seq)
+		require.NoError(t, err)
+		last, err := log.Last(t.Context(), pages, w.Subject)
+		require.NoError(t, err)
+		for _, m := range []eventlog.Message{scanned, read, got, first, last} {
+			require.Equal(t, string(w.Data), string(m.Data), w.Subject)
+			require.Equal(t, w.Header, m.Header)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package natslog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -31,12 +32,21 @@ func (l *Log) Erase(ctx context.Context, rewrite func(stream, subject string, da
 	if err := logfiles.RemoveLeftovers(l.config.Dir); err != nil {
 		return err
 	}
-	clean, found, err := logfiles.Search(ctx, l.config.Dir, rewrite)
-	if err != nil || !found {
-		return err
+	r := &dataRewriter{rewrite: rewrite}
+	clean, found, err := logfiles.Search(ctx, l.config.Dir, r.rewriteStored)
+	if err == nil && found {
+		err = l.eraseFiles(ctx, clean, r.rewriteStored)
 	}
+	if err == nil && r.noSpace {
+		err = errNoSpace
+	}
+	return err
+}
+
+// eraseFiles stops the server, rewrites the files that are not clean, and starts it again.
+func (l *Log) eraseFiles(ctx context.Context, clean logfiles.Stamps, rewrite logfiles.Rewrite) error {
 	defer l.writes.close()()
-	err = l.embedded.restartAfter(func() error { return logfiles.Erase(ctx, l.config.Dir, clean, rewrite) })
+	err := l.embedded.restartAfter(func() error { return logfiles.Erase(ctx, l.config.Dir, clean, rewrite) })
 	if connected := l.waitForConnection(); connected != nil {
 		err = errors.Join(err, fmt.Errorf("no connection to the log after it was rewritten: %w", connected))
 	}
@@ -59,7 +69,7 @@ func (l *Log) waitForConnection() error {
 	return nil
 }
 
-// EraseCopies implements eventlog.Files.
+// EraseCopies implements eventlog.Files. Copies with compressed data are deleted, as they cannot be searched.
 func (dir Files) EraseCopies(has func(stream string, content []byte) bool) (deleted int, err error) {
 	files, err := textfile.Glob(filepath.Join(string(dir), logfiles.DamagedDir), "*/*/*")
 	for _, path := range files {
@@ -67,7 +77,7 @@ func (dir Files) EraseCopies(has func(stream string, content []byte) bool) (dele
 		if err != nil {
 			return deleted, err
 		}
-		if !has(filepath.Base(filepath.Dir(path)), content) {
+		if !bytes.Contains(content, []byte(compressedMark)) && !has(filepath.Base(filepath.Dir(path)), content) {
 			continue
 		}
 		if err := os.Remove(path); err != nil {

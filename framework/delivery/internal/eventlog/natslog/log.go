@@ -39,6 +39,7 @@ type Log struct {
 	storage  *storageMonitor
 	writes   writeGate
 
+	compressor compressor
 	maxSilence time.Duration // see maxSilence
 
 	mu      sync.RWMutex

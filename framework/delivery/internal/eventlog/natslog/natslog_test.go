@@ -125,10 +125,12 @@ func TestAllReceived(t *testing.T) {
 	}
 }
 
-// TestEarlierVersionsRefuse updates a stream as earlier versions do, after it was told to refuse them. Later versions still prepare it.
+// TestEarlierVersionsRefuse updates a stream as earlier versions do, after it was told to refuse them. Later versions still prepare it, also if an
+// earlier version has made it refuse those before it.
 func TestEarlierVersionsRefuse(t *testing.T) {
 	log := newLog(t)
 	earlier := log.natsConfig(stream()[0])
+	earlier.DenyDelete = true
 	_, err := log.js.UpdateStream(t.Context(), earlier)
 	require.NoError(t, err)
 	_, err = log.Append(t.Context(), "S", []eventlog.Write{{Subject: "s.a", Data: []byte("a")}, {Subject: "s.a", Data: []byte("b")}})
@@ -138,7 +140,7 @@ func TestEarlierVersionsRefuse(t *testing.T) {
 	for _, configs := range [][]eventlog.StreamConfig{refusing, stream(), refusing} {
 		require.NoError(t, log.Prepare(t.Context(), configs))
 		_, err = log.js.UpdateStream(t.Context(), earlier)
-		require.ErrorContains(t, err, "can not cancel deny message deletes")
+		require.ErrorContains(t, err, "message TTL status can not be disabled")
 	}
 	require.NoError(t, log.PurgeBefore(t.Context(), "S", 2))
 	assert.Len(t, textsOf(t, log), 1)

@@ -61,7 +61,8 @@ func storedMessage(m *jetstream.RawStreamMsg, err error) (eventlog.Message, erro
 	if err != nil {
 		return eventlog.Message{}, namedError(err)
 	}
-	return eventlog.Message{Subject: m.Subject, Header: headerOf(m.Header), Data: m.Data, Sequence: m.Sequence, Time: m.Time}, nil
+	data, _ := originalData(nil, m.Data)
+	return eventlog.Message{Subject: m.Subject, Header: headerOf(m.Header), Data: data, Sequence: m.Sequence, Time: m.Time}, nil
 }
 
 // headerOf returns the headers of a message without those of NATS.
@@ -85,7 +86,8 @@ func receivedMessage(m jetstream.Msg) (eventlog.Message, *jetstream.MsgMetadata,
 	if err != nil {
 		return eventlog.Message{}, nil, err
 	}
-	return eventlog.Message{Subject: m.Subject(), Header: headerOf(m.Headers()), Data: m.Data(), Sequence: meta.Sequence.Stream, Time: meta.Timestamp}, meta, nil
+	data, _ := originalData(nil, m.Data())
+	return eventlog.Message{Subject: m.Subject(), Header: headerOf(m.Headers()), Data: data, Sequence: meta.Sequence.Stream, Time: meta.Timestamp}, meta, nil
 }
 
 // startOf returns where a consumer for a query starts.

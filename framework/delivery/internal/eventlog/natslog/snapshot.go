@@ -163,7 +163,8 @@ func (l *Log) adaptConfig(raw json.RawMessage) (map[string]any, error) {
 	config["num_replicas"] = 1
 	if l.embedded == nil {
 		config["num_replicas"] = l.config.Replicas
-		delete(config, "deny_delete") // of StreamConfig.RefuseEarlier: events that are erased on a cluster are deleted
+		delete(config, "allow_msg_ttl") // of StreamConfig.RefuseEarlier
+		delete(config, "deny_delete")   // likewise, of earlier versions: events that are erased on a cluster are deleted
 	}
 	delete(config, "placement")
 	return config, nil

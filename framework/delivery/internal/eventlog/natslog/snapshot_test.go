@@ -102,7 +102,7 @@ func TestSnapshots(t *testing.T) {
 
 // TestConfigsOfSnapshots checks that a restored stream has the copies that this log keeps, wherever the snapshot is from.
 func TestConfigsOfSnapshots(t *testing.T) {
-	raw := json.RawMessage(`{"name":"S","num_replicas":5,"placement":{"cluster":"a"},"max_bytes":7,"deny_delete":true}`)
+	raw := json.RawMessage(`{"name":"S","num_replicas":5,"placement":{"cluster":"a"},"max_bytes":7,"deny_delete":true,"allow_msg_ttl":true}`)
 	for _, c := range []struct {
 		log  *Log
 		want float64
@@ -112,6 +112,7 @@ func TestConfigsOfSnapshots(t *testing.T) {
 		assert.EqualValues(t, c.want, config["num_replicas"])
 		assert.NotContains(t, config, "placement")
 		assert.Equal(t, c.log.embedded != nil, config["deny_delete"] == true, "messages of a cluster can be deleted")
+		assert.Equal(t, c.log.embedded != nil, config["allow_msg_ttl"] == true, "servers of earlier versions may use a cluster")
 		assert.EqualValues(t, 7, config["max_bytes"])
 	}
 }

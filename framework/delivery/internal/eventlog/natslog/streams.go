@@ -41,7 +41,8 @@ func (l *Log) prepareStream(ctx context.Context, c eventlog.StreamConfig) (jetst
 					return nil, err
 				}
 			}
-			config.DenyDelete = config.DenyDelete || known.CachedInfo().Config.DenyDelete
+			config.AllowMsgTTL = config.AllowMsgTTL || known.CachedInfo().Config.AllowMsgTTL
+			config.DenyDelete = known.CachedInfo().Config.DenyDelete // with which earlier versions have refused those before them
 			return l.js.UpdateStream(ctx, config)
 		}
 		if !errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -76,7 +77,7 @@ func (l *Log) natsConfig(c eventlog.StreamConfig) jetstream.StreamConfig {
 		config.Replicas = l.config.Replicas
 	} else {
 		config.Subjects = append(config.Subjects, probeSubject(c.Name))
-		config.DenyDelete = c.RefuseEarlier // the server refuses updates that end it, such as those of earlier versions
+		config.AllowMsgTTL = c.RefuseEarlier // no message has one, but the server refuses updates that end it, such as those of earlier versions
 	}
 	return config
 }

@@ -20,7 +20,7 @@ func (l *Log) Append(ctx context.Context, stream string, writes []eventlog.Write
 	defer leave()
 	messages := make([]*nats.Msg, len(writes))
 	for i := range writes {
-		messages[i] = natsMessage(&writes[i])
+		messages[i] = l.natsMessage(&writes[i])
 	}
 	if len(messages) == 1 {
 		last, err = l.publishMessage(ctx, messages[0])
@@ -47,8 +47,8 @@ func (l *Log) publishBatch(ctx context.Context, messages []*nats.Msg) (uint64, e
 	return ack.Sequence, nil
 }
 
-func natsMessage(w *eventlog.Write) *nats.Msg {
-	m := &nats.Msg{Subject: w.Subject, Header: nats.Header{}, Data: w.Data}
+func (l *Log) natsMessage(w *eventlog.Write) *nats.Msg {
+	m := &nats.Msg{Subject: w.Subject, Header: nats.Header{}, Data: l.compressor.stored(w)}
 	for name, value := range w.Header {
 		m.Header[name] = []string{value}
 	}
