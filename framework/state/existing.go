@@ -8,18 +8,28 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
 // MissingError is the error of OpenExisting if there is no state.
 type MissingError struct {
-	File string // of a local state; "" for one in a database
+	File   string   // of a local state; "" for one in a database
+	Others []string // the files of the same directory with the states of other targets
 }
 
 func (e *MissingError) Error() string {
 	if e.File == "" {
 		return "there is no ledger in the database of state.url: check the URL, or start landfall serve, which creates it"
 	}
-	return fmt.Sprintf("there is no ledger %s: give the data directory of the server with --data, or start landfall serve, which creates it", e.File)
+	switch others := strings.Join(e.Others, ", "); {
+	case others == "":
+		return fmt.Sprintf("there is no ledger %s: give the data directory of the server with --data, or start landfall serve, which creates it", e.File)
+	case filepath.Base(e.File) == FileName:
+		return fmt.Sprintf("there is no ledger %s of real remotes, only of a sandbox (%s): say which with --sandbox or --sandbox-url", e.File, others)
+	default:
+		return fmt.Sprintf("there is no ledger %s of this sandbox, only %s: %s is the one of real remotes, for which --sandbox and --sandbox-url are left out", e.File, others, FileName)
+	}
 }
 
 // OpenExisting is OpenSandbox for a program that works on what is there: it creates nothing, and returns a *MissingError if there is no state.
@@ -35,7 +45,12 @@ func OpenExisting(ctx context.Context, location, sandbox string) (*Store, error)
 		return OpenSandbox(ctx, location, sandbox)
 	}
 	if IsMissing(location, sandbox) {
-		return nil, &MissingError{File: filepath.Join(location, File(sandbox))}
+		missing := &MissingError{File: filepath.Join(location, File(sandbox))}
+		others, _ := textfile.Glob(location, "state*.db") // only for the message
+		for _, file := range others {
+			missing.Others = append(missing.Others, filepath.Base(file))
+		}
+		return nil, missing
 	}
 	return OpenSandbox(ctx, location, sandbox)
 }
