@@ -261,10 +261,11 @@ func (d *Dispatcher[T]) startBatches() {
 
 // queue is a sequence of tasks.
 type queue[T any] struct {
-	tasks []*Task[T] // those before head are nil
-	head  int
-	bytes int
-	limit int // the least MaxBatch of its tasks
+	tasks   []*Task[T] // those before head are nil
+	head    int
+	bytes   int
+	limit   int // the least MaxBatch of its tasks
+	atLimit int // tasks with that MaxBatch
 }
 
 func (q *queue[T]) len() int { return len(q.tasks) - q.head }
@@ -288,18 +289,35 @@ func (q *queue[T]) push(t *Task[T]) {
 // count adds a task to the sums of the queue.
 func (q *queue[T]) count(t *Task[T]) {
 	q.bytes += t.Bytes
-	if q.len() == 1 || t.MaxBatch < q.limit {
-		q.limit = t.MaxBatch
+	q.countLimit(t, q.len() == 1)
+}
+
+// countLimit takes the MaxBatch of a task into account. first tells that there was none before.
+func (q *queue[T]) countLimit(t *Task[T], first bool) {
+	switch {
+	case first || t.MaxBatch < q.limit:
+		q.limit, q.atLimit = t.MaxBatch, 1
+	case t.MaxBatch == q.limit:
+		q.atLimit++
 	}
 }
 
-// updateLimit computes the limit after tasks were removed.
+// uncount subtracts a removed task from the sums of the queue. updateLimit must follow.
+func (q *queue[T]) uncount(t *Task[T]) {
+	q.bytes -= t.Bytes
+	if t.MaxBatch == q.limit {
+		q.atLimit--
+	}
+}
+
+// updateLimit computes the limit after tasks were removed. It looks at the tasks only if none with the limit is left.
 func (q *queue[T]) updateLimit() {
+	if q.atLimit > 0 {
+		return
+	}
 	q.limit = 0
 	for i, t := range q.tasks[q.head:] {
-		if i == 0 || t.MaxBatch < q.limit {
-			q.limit = t.MaxBatch
-		}
+		q.countLimit(t, i == 0)
 	}
 }
 
@@ -318,7 +336,7 @@ func (q *queue[T]) pop() *Task[T] {
 	t := q.tasks[q.head]
 	q.tasks[q.head] = nil
 	q.head++
-	q.bytes -= t.Bytes
+	q.uncount(t)
 	return t
 }
 
@@ -328,7 +346,7 @@ func (q *queue[T]) remove(match func(*Task[T]) bool) (removed []*Task[T]) {
 	for _, t := range q.tasks[q.head:] {
 		if match(t) {
 			removed = append(removed, t)
-			q.bytes -= t.Bytes
+			q.uncount(t)
 		} else {
 			kept = append(kept, t)
 		}
