@@ -68,7 +68,7 @@ func TestConstantsThatFail(t *testing.T) {
 	registry, err := destination.NewRegistry([]destination.Plugin{messagesPlugin()})
 	require.NoError(t, err)
 	for directive, want := range map[string]string{
-		`{"@expr":"sum([\"a\"])"}`:           "/@expr + cannot be used on a text and a number",
+		`{"@expr":"sum([\"a\"])"}`:           "/@expr + cannot be used on a number and a text",
 		`{"@expr":"date(\"x\")"}`:            "/@expr the text is not a date",
 		`{"@expr":"json(1/0)"}`:              "/@expr produces +Inf, which is not a number in JSON",
 		`{"@expr":"json({\"a\": [0.0/0]})"}`: "/@expr produces NaN, which is not a number in JSON",
