@@ -55,6 +55,7 @@ type pageReader struct {
 	unmatched []unmatchedEvent // whose outcomes are not recorded yet
 
 	candidates [4]*runtime.Subscription // for the list of an event's subscriptions
+	tasks      [4]*task                 // for the list of an event's tasks
 }
 
 // ownEvents returns the events of the instance's sources by index.
@@ -194,8 +195,13 @@ func (r *pageReader) mapEvent(i int, e event.Event) (tasks []*task, verdicts []r
 		f(e)
 	}
 	cause, known, copied := fault.Cause(""), false, false
+	tasks = r.tasks[:0]
 	for _, s := range plan.Candidates(e, r.candidates[:0]) {
-		if r.onlySubscription != "" && r.onlySubscription != s.Name() || !admits(s, e) {
+		if r.onlySubscription != "" && r.onlySubscription != s.Name() {
+			continue
+		}
+		matches, panicked := matchQuery(s, e)
+		if !matches && !panicked {
 			continue
 		}
 		if !known {
@@ -204,10 +210,7 @@ func (r *pageReader) mapEvent(i int, e event.Event) (tasks []*task, verdicts []r
 		if r.copies && !copied {
 			e, copied = copyOf(e), true
 		}
-		item, v := plan.Prepare(s, e, i)
-		if v != nil && v.Cause == fault.CauseNotSubscribed {
-			continue
-		}
+		item, v := prepareMatch(plan, s, e, i, panicked)
 		if cause != "" {
 			v = skippedVerdict(s.Name(), cause)
 		}
@@ -223,10 +226,18 @@ func (r *pageReader) mapEvent(i int, e event.Event) (tasks []*task, verdicts []r
 	return tasks, verdicts
 }
 
-// admits reports whether the query of a subscription matches an event. If that panics, it does too, and Prepare returns the panic as a verdict.
-func admits(s *runtime.Subscription, e event.Event) (matches bool) {
-	defer func() { matches = matches || recover() != nil }()
-	return s.Query().Match(e.Value())
+// matchQuery reports whether the query of a subscription matches an event, and whether that panicked.
+func matchQuery(s *runtime.Subscription, e event.Event) (matches, panicked bool) {
+	defer func() { panicked = recover() != nil }()
+	return s.Query().Match(e.Value()), false
+}
+
+// prepareMatch prepares an event for a subscription whose query matches it, or panicked: then Prepare returns the panic as a verdict.
+func prepareMatch(plan *runtime.Plan, s *runtime.Subscription, e event.Event, i int, panicked bool) (runtime.Item, *runtime.Verdict) {
+	if panicked {
+		return plan.Prepare(s, e, i)
+	}
+	return plan.PrepareMatching(s, e, i)
 }
 
 // newTask returns a task for an event. If refused is not nil, the task becomes a dead letter.

@@ -106,7 +106,7 @@ func (w *worker) finishTaskLocked(t *task, outcome string, cause fault.Cause, re
 		w.withStoredLetterLocked(t, func() { w.finishTaskLocked(t, outcome, cause, reason) })
 		return
 	}
-	w.rememberVerdict(t, outcome, cause, reason)
+	w.rememberVerdictLocked(t, outcome, cause, reason)
 	if t.letter == nil {
 		t.releaseStoredLetterLocked()
 		p.countVerdictLocked(outcome, t.item.Subscription.Name(), cause, reason)

@@ -145,11 +145,11 @@ func (r *Runner) Verdicts(limit int, choose func(*VerdictRecord) bool) []Verdict
 	return list
 }
 
-// rememberVerdict adds the verdict of a task to the latest verdicts.
-func (w *worker) rememberVerdict(t *task, outcome string, cause fault.Cause, reason string) {
+// rememberVerdictLocked adds the verdict of a task to the latest verdicts.
+func (w *worker) rememberVerdictLocked(t *task, outcome string, cause fault.Cause, reason string) {
 	at := t.eventPosition()
 	s := VerdictRecord{
-		At: time.Now(), Instance: w.id, Subscription: t.item.Subscription.Name(), Outcome: outcome, Cause: cause, Reason: reason, Key: t.key,
+		At: w.nowLocked(), Instance: w.id, Subscription: t.item.Subscription.Name(), Outcome: outcome, Cause: cause, Reason: reason, Key: t.key,
 		Attempts: t.Attempts(), Seq: at.seq, Index: at.index, Request: t.lastExchange, Batch: t.batch,
 	}
 	w.runner.verdicts.addVerdict(s)

@@ -47,6 +47,7 @@ type worker struct {
 	counters      map[verdictKind]prometheus.Counter // of verdicts that occurred
 	skipped       map[skipKind]prometheus.Counter    // likewise, of skipped events
 	sending       map[*dispatch.Batch[*task]]struct{}
+	batchEnd      time.Time // when the batch ended whose results are being applied; zero at other times
 }
 
 func newWorker(r *Runner, in Instance) *worker {
@@ -155,8 +156,19 @@ func (w *worker) deliverBatch(b *dispatch.Batch[*task]) {
 		t.Value.lastExchange, t.Value.batch = requests[i], record
 		results[i] = w.takeVerdictLocked(t.Value, &verdicts[i])
 	}
+	w.batchEnd = time.Now()
 	b.DoneLocked(results)
+	w.batchEnd = time.Time{}
 	w.changed.Broadcast()
+}
+
+// nowLocked returns the time: while the results of a batch are applied, when the batch ended, because asking for the time for each of its
+// tasks costs more.
+func (w *worker) nowLocked() time.Time {
+	if w.batchEnd.IsZero() {
+		return time.Now()
+	}
+	return w.batchEnd
 }
 
 // takeVerdictLocked records the verdict of a task and returns its result. It pauses or suspends the instance if the verdict says so.
@@ -182,7 +194,7 @@ func (w *worker) takeVerdictLocked(t *task, v *runtime.Verdict) dispatch.Result 
 // Finished implements dispatch.Handler.
 func (w *worker) Finished(t *dispatch.Task[*task], _ dispatch.Result) {
 	t.Value.partition.requestPortionLocked(t.Value.key)
-	w.progress.count(time.Now())
+	w.progress.count(w.nowLocked())
 	w.settleTaskLocked(t.Value, *t.Value.verdict)
 }
 

@@ -15,10 +15,13 @@ import (
 func TestPanicBecomesAVerdict(t *testing.T) {
 	e, err := event.Parse([]byte(`{"type":"track","event":"A"}`))
 	require.NoError(t, err)
-	_, verdict := (&Plan{id: "main"}).Prepare(&Subscription{name: "broken"}, e, 0)
-	require.NotNil(t, verdict)
-	assert.Equal(t, Refused, verdict.Outcome)
-	assert.Equal(t, fault.CodeInternal, verdict.Code)
-	assert.Equal(t, "broken", verdict.Subscription)
-	assert.Contains(t, verdict.Reason, "panicked")
+	plan := &Plan{id: "main"}
+	for _, prepare := range []func(*Subscription, event.Event, int) (Item, *Verdict){plan.Prepare, plan.PrepareMatching} {
+		_, verdict := prepare(&Subscription{name: "broken"}, e, 0)
+		require.NotNil(t, verdict)
+		assert.Equal(t, Refused, verdict.Outcome)
+		assert.Equal(t, fault.CodeInternal, verdict.Code)
+		assert.Equal(t, "broken", verdict.Subscription)
+		assert.Contains(t, verdict.Reason, "panicked")
+	}
 }

@@ -29,17 +29,30 @@ type Item struct {
 // there is nothing to deliver. A panic while mapping becomes a verdict: otherwise the process would end, and read the event again
 // after its restart.
 func (p *Plan) Prepare(s *Subscription, e event.Event, index int) (item Item, verdict *Verdict) {
-	defer func() {
-		if r := recover(); r != nil {
-			v := p.failedVerdict(s, &fault.Error{Code: fault.CodeInternal, Status: http.StatusInternalServerError,
-				Message: fmt.Sprintf("mapping the event panicked: %v", r)}, fault.ReporterIntegrations)
-			item, verdict = Item{}, &v
-		}
-	}()
+	defer p.catchPanic(s, &item, &verdict)
 	if !s.query.Match(e.Value()) {
 		v := p.notSubscribedVerdict(s)
 		return Item{}, &v
 	}
+	return p.prepareMatching(s, e, index)
+}
+
+// PrepareMatching is Prepare for an event that the query of s matches, as the caller has checked.
+func (p *Plan) PrepareMatching(s *Subscription, e event.Event, index int) (item Item, verdict *Verdict) {
+	defer p.catchPanic(s, &item, &verdict)
+	return p.prepareMatching(s, e, index)
+}
+
+// catchPanic is deferred. It turns a panic into the verdict.
+func (p *Plan) catchPanic(s *Subscription, item *Item, verdict **Verdict) {
+	if r := recover(); r != nil {
+		v := p.failedVerdict(s, &fault.Error{Code: fault.CodeInternal, Status: http.StatusInternalServerError,
+			Message: fmt.Sprintf("mapping the event panicked: %v", r)}, fault.ReporterIntegrations)
+		*item, *verdict = Item{}, &v
+	}
+}
+
+func (p *Plan) prepareMatching(s *Subscription, e event.Event, index int) (item Item, verdict *Verdict) {
 	if cause, reason := p.filterCause(s, e.Value()); cause != "" {
 		return Item{}, &Verdict{Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: http.StatusOK, Cause: cause, Reason: reason}
 	}

@@ -24,11 +24,14 @@ import (
 // KeyOf returns the key within which an item is delivered in order: that of its event, which is its user if it has one. Independent
 // items, such as changes of an audience, are ordered within their lane only.
 func KeyOf(item runtime.Item) string {
-	key := event.OrderingKey(item.Event.Value())
-	if item.Independent && key != "" {
-		return item.Lane + " " + key
+	kind, id := event.OrderingID(item.Event.Value())
+	switch {
+	case id == "":
+		return ""
+	case item.Independent:
+		return item.Lane + " " + kind + ":" + id
 	}
-	return key
+	return kind + ":" + id
 }
 
 // Describe sets what an item says about its task: lane, group, size and limits of its batch, and whether tasks of one key may share
