@@ -222,7 +222,7 @@ func (c *doctorCommand) checkDisk(cfg *config.Config, dir string) {
 	if err := syscall.Statfs(dir, &s); err != nil {
 		return // there is no directory, which checkFiles has reported
 	}
-	free, least := int64(s.Bavail)*int64(s.Bsize), int64(256<<20)
+	free, least := int64(s.Bavail)*int64(s.Bsize), delivery.DefaultMinFree(dir)
 	if cfg != nil && cfg.Server.MinFree > 0 {
 		least = cfg.Server.MinFree
 	}

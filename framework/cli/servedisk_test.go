@@ -104,3 +104,15 @@ func replaceOnce(t *testing.T, config, old, new string) string {
 	require.Contains(t, config, old)
 	return strings.Replace(config, old, new, 1)
 }
+
+// TestDoctorKnowsTheReserveOfSmallDisks checks that doctor measures a disk against the space that a server keeps free on it by default.
+func TestDoctorKnowsTheReserveOfSmallDisks(t *testing.T) {
+	disk := smallDisk(t, "64m")
+	file := filepath.Join(t.TempDir(), "landfall.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(serveConfig), 0o600))
+	_, out := command(t, "doctor", "--config", file, "--data", disk)
+	assert.Regexp(t, `ok +disk +6[0-9] MB are free\n`, out)
+	require.NoError(t, os.WriteFile(filepath.Join(disk, "filler"), make([]byte, 60<<20), 0o600))
+	_, out = command(t, "doctor", "--config", file, "--data", disk)
+	assert.Regexp(t, `problem +disk +[0-4] MB are free and 6 MB must stay free: no events are accepted\n`, out)
+}

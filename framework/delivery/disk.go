@@ -42,8 +42,8 @@ func InUse(dir string) bool {
 	return false
 }
 
-// defaultMinFree returns the default of Config.MinFreeBytes: 256 MB, or a tenth of a small disk.
-func defaultMinFree(dir string) int64 {
+// DefaultMinFree returns the default of Config.MinFreeBytes for a directory: 256 MB, or a tenth of a small disk.
+func DefaultMinFree(dir string) int64 {
 	const maxFree = 256 << 20
 	_, total, err := diskspace.Of(dir)
 	if err != nil || total <= 0 {

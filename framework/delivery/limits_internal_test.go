@@ -80,7 +80,7 @@ func TestDecisionsByFreeSpace(t *testing.T) {
 	require.NoError(t, err)
 	require.Greater(t, free, int64(64<<20), "the test needs some space")
 	assert.GreaterOrEqual(t, total, free)
-	least := defaultMinFree(dir)
+	least := DefaultMinFree(dir)
 	assert.True(t, least > 0 && least <= total)
 	q.config.Dir, q.config.MinFreeBytes = dir, free*8
 	assert.Equal(t, []bool{true, true, true, true}, []bool{q.canDeleteSafely(), q.canPark(), q.hasSpareSpace(1 << 60), q.diskNeeded() == 0}, "without a disk, there is no limit")

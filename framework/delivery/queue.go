@@ -171,7 +171,7 @@ func (q *Queue) openStore() error {
 		if q.unlock, err = lockDir(c.Dir); err != nil {
 			return err
 		}
-		q.config.MinFreeBytes = cmp.Or(q.config.MinFreeBytes, defaultMinFree(c.Dir))
+		q.config.MinFreeBytes = cmp.Or(q.config.MinFreeBytes, DefaultMinFree(c.Dir))
 	}
 	store, err := natslog.Open(c)
 	if err == nil {
