@@ -184,6 +184,7 @@ func TestUnmergedWritesAreBounded(t *testing.T) {
 		require.LessOrEqual(t, s.unmergedTotal.Load(), int64(8000+4000))
 		_, err := s.Ledger("main").Lookup(t.Context(), a.ID, []string{fmt.Sprintf("x%d", n)})
 		require.NoError(t, err)
+		require.LessOrEqual(t, s.readTotal.Load(), s.limits.read+4000, "by what a merge or a look-up adds")
 	}
 	var size int64
 	require.NoError(t, s.db.QueryRowContext(t.Context(), `SELECT SUM(LENGTH(changes)) FROM unmerged`).Scan(&size))
