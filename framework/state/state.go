@@ -24,6 +24,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
@@ -82,7 +83,7 @@ func OpenSandbox(ctx context.Context, location, sandbox string) (*Store, error) 
 		return nil, fmt.Errorf("the state should be a directory or a postgres:// URL but is %s", withoutSecrets(location))
 	}
 	if err := os.MkdirAll(location, 0o700); err != nil {
-		return nil, fmt.Errorf("the data directory: %w: give a directory, which is created if it does not exist", fault.File(err))
+		return nil, dataDirError(err, "give a directory, which is created if it does not exist")
 	}
 	file, err := filepath.Abs(filepath.Join(location, File(sandbox)))
 	if err != nil {
@@ -94,9 +95,20 @@ func OpenSandbox(ctx context.Context, location, sandbox string) (*Store, error) 
 		}
 	}
 	if err := createPrivateFile(file); err != nil {
-		return nil, fmt.Errorf("the data directory: %w: give a directory that the user of this process may write", fault.File(err))
+		return nil, dataDirError(err, "give a directory that the user of this process may write")
 	}
 	return openStore(ctx, sqlite, file)
+}
+
+// dataDirError returns the error of a data directory that cannot be used, with what to do unless the cause is one that another text fits better.
+func dataDirError(err error, advice string) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		advice = "make the directory, and give it to the user of this process with chown, or give another one"
+	case errors.Is(err, syscall.ENOSPC): // its text says what to do
+		return fmt.Errorf("the data directory: %w", fault.File(err))
+	}
+	return fmt.Errorf("the data directory: %w: %s", fault.File(err), advice)
 }
 
 // createPrivateFile creates a file that only this user can read, if it does not exist. SQLite would create it with wider permissions,
