@@ -20,11 +20,13 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/ballast"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
+	"github.com/landfall-dev/landfall/internal/memorylimit"
 )
 
-// TestMain gives benchmarks the same heap setting as the programs. With GOGC=100 in the environment it is Go's default.
+// TestMain gives benchmarks the same heap setting as landfall run. With GOGC=100 in the environment it is Go's default.
 func TestMain(m *testing.M) {
 	ballast.Reserve(ballast.DefaultSize)
+	memorylimit.Detect().RelaxCollections() // until the process ends
 	goleak.VerifyTestMain(m)
 }
 
