@@ -16,6 +16,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
@@ -60,7 +61,8 @@ func sampleSettings(d *destination.Definition) event.Value {
 	for i := range d.Settings {
 		f := &d.Settings[i]
 		text, ok := known[f.Key]
-		if f.Key == "endpoint" && f.Format != "uri" {
+		isChoice := len(f.Choices) == 0 || slices.ContainsFunc(f.Choices, func(c fieldschema.Choice) bool { return c.Value.Str() == text })
+		if f.Key == "endpoint" && (f.Format != "uri" || !isChoice) {
 			text, ok = "", false
 		}
 		if !ok && (!f.Required.Always || f.Default.Kind() != event.Absent) {
