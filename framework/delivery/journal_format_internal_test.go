@@ -77,7 +77,7 @@ func (l *groupsToErase) Erase(_ context.Context, rewrite func(stream, subject st
 func TestErasedEventsThatDoNotFit(t *testing.T) {
 	text := strings.Repeat(`{"userId":"u","type":"page"}`+" ev.web.1\n", 1000)
 	group := compressed.Append(nil, []byte(text))
-	group = group[:4+binary.LittleEndian.Uint32(group)] // without its spare zeros
+	group = group[:4+binary.LittleEndian.Uint32(group)] // without its spare bytes
 	q, err := Open(t.Context(), Config{Partitions: 1}.On(&groupsToErase{memlog.New(memlog.Options{}).Connect(), group}))
 	require.NoError(t, err)
 	defer q.Close()

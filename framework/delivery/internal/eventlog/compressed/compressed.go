@@ -10,15 +10,18 @@ import (
 	"github.com/klauspost/compress/s2"
 )
 
-// headSize is the size of the length (little endian) of the S2 block that follows it. Zeros follow the block.
+// headSize is the size of the length (little endian) of the S2 block that follows it. Spare bytes follow the block.
 const headSize = 4
 
-// Spare zeros. The events of a text have most of their bytes in common, so that a text without some of them may need a few bytes more, for what
+// Spare bytes. The events of a text have most of their bytes in common, so that a text without some of them may need a few bytes more, for what
 // interrupts the common ones. An event has about a hundred bytes at least.
 const (
 	minSpare = 64
-	maxRatio = 16 // between the lengths of a text and its compressed form: text that hardly has anything but repetitions gets more zeros
+	maxRatio = 16 // between the lengths of a text and its compressed form: text that hardly has anything but repetitions gets more of them
 )
+
+// spareByte is the value of spare bytes. It is not zero, since sectors of zeros at the end of a log are taken for an interrupted write.
+const spareByte = ' '
 
 // Append appends the compressed form of a text to a buffer.
 func Append(buffer, text []byte) []byte {
@@ -28,7 +31,7 @@ func Append(buffer, text []byte) []byte {
 	made := buffer[start:]
 	n := putBlock(made, s2.Encode(made[headSize:], text))
 	end := max(n+minSpare, len(text)/maxRatio)
-	clear(made[n:end])
+	fillSpare(made[n:end])
 	return buffer[:start+end]
 }
 
@@ -38,7 +41,7 @@ func Fit(size int, text []byte) []byte {
 	for _, encode := range []func(dst, src []byte) []byte{s2.Encode, s2.EncodeBetter, s2.EncodeBest} {
 		if block := encode(nil, text); headSize+len(block) <= size {
 			made := make([]byte, size)
-			putBlock(made, block)
+			fillSpare(made[putBlock(made, block):])
 			return made
 		}
 	}
@@ -49,6 +52,12 @@ func Fit(size int, text []byte) []byte {
 func putBlock(to, block []byte) int {
 	binary.LittleEndian.PutUint32(to, uint32(len(block)))
 	return headSize + copy(to[headSize:], block)
+}
+
+func fillSpare(b []byte) {
+	for i := range b {
+		b[i] = spareByte
+	}
 }
 
 // ErrDamaged means that data is not the compressed form of a text, or the text is longer than expected.

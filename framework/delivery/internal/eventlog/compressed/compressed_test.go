@@ -22,8 +22,8 @@ func TestStoredForm(t *testing.T) {
 	text := strings.Repeat(`{"n":1}`+"\n", 10) + "{}     \n"
 	stored, err := hex.DecodeString("17000000581c7b226e223a317d0a1108150039187d20202020200a")
 	require.NoError(t, err)
-	for zeros := range 3 {
-		read, err := Text(nil, append(stored, make([]byte, zeros)...), limit)
+	for _, spare := range []string{"", " ", "  ", "\x00", "\x00\x00"} { // zeros are from earlier versions
+		read, err := Text(nil, append(bytes.Clone(stored), spare...), limit)
 		require.NoError(t, err)
 		assert.Equal(t, text, string(read))
 	}
@@ -40,13 +40,14 @@ func TestTexts(t *testing.T) {
 		stored := data[6:]
 		block := headSize + int(binary.LittleEndian.Uint32(stored))
 		require.GreaterOrEqual(t, len(stored), max(block+minSpare, len(text)/maxRatio))
-		require.Equal(t, make([]byte, len(stored)-block), stored[block:])
+		require.Empty(t, bytes.Trim(stored[block:], " "))
 		read, err := Text(buffer, stored, limit)
 		require.NoError(t, err)
 		require.Equal(t, string(text), string(read))
 		buffer = read
 		fitted := Fit(len(stored), text)
 		require.Len(t, fitted, len(stored))
+		require.Empty(t, bytes.Trim(fitted[headSize+int(binary.LittleEndian.Uint32(fitted)):], " "))
 		read, err = Text(nil, fitted, limit)
 		require.NoError(t, err)
 		require.Equal(t, string(text), string(read))

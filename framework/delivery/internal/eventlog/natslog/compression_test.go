@@ -184,3 +184,38 @@ func TestCompressedCopiesAreDeleted(t *testing.T) {
 	assert.Equal(t, 2, deleted)
 	assert.FileExists(t, filepath.Join(copies, "1.blk"))
 }
+
+// TestDamagedLastPage damages the newest message of a log after it was written, and after events in it were erased. Its spare bytes must not look like an
+// interrupted write, which is not reported.
+func TestDamagedLastPage(t *testing.T) {
+	dir := t.TempDir()
+	log := openLog(t, Config{Dir: dir})
+	require.NoError(t, log.Prepare(t.Context(), []eventlog.StreamConfig{{Name: "EVENTS", Subjects: []string{"ev.>"}, RefuseEarlier: true}}))
+	page := bytes.Repeat([]byte(`{"type":"track","userId":"stays"}`+"\n"+`{"type":"track","userId":"gone"}`+"\n"), 500)
+	_, err := log.Append(t.Context(), "EVENTS", []eventlog.Write{{Subject: "ev.web.1", Data: page, Compress: true}})
+	require.NoError(t, err)
+	path := filepath.Join(dir, "jetstream", "$G", "streams", "EVENTS", "msgs", "1.blk")
+	damaged := func() []eventlog.FileDamage {
+		log.Close()
+		intact, err := os.ReadFile(path)
+		require.NoError(t, err)
+		at := bytes.Index(intact, []byte(compressedMark)) + len(compressedMark) + 20
+		require.Greater(t, at, 30)
+		text := bytes.Clone(intact)
+		text[at] ^= 1
+		require.NoError(t, os.WriteFile(path, text, 0o600))
+		found, err := logfiles.Check(t.Context(), dir, nil, 0)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(path, intact, 0o600))
+		return found
+	}
+	for range 2 {
+		found := damaged()
+		require.Len(t, found, 1)
+		assert.False(t, found[0].Torn)
+		assert.Equal(t, []any{1, uint64(1), uint64(1)}, []any{found[0].Lost, found[0].First, found[0].Last})
+		log = openLog(t, Config{Dir: dir})
+		require.NoError(t, log.Erase(t.Context(), eraser(map[string]bool{"gone": true})))
+		assert.NotContains(t, textsOfStream(t, log, "EVENTS")[0], "gone")
+	}
+}
