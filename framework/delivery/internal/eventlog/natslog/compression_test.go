@@ -45,9 +45,9 @@ func eraser(erased map[string]bool) func(stream, subject string, data []byte) []
 	}
 }
 
-// storedContents returns what the files of a stream have, decompressed where it is compressed.
+// storedContents returns what the blocks of a stream have, decompressed where it is compressed.
 func storedContents(t *testing.T, dir, stream string) (contents string) {
-	files, err := filepath.Glob(filepath.Join(dir, "jetstream", "$G", "streams", stream, "msgs", "*"))
+	files, err := filepath.Glob(filepath.Join(dir, "jetstream", "$G", "streams", stream, "msgs", "*.blk"))
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	for _, path := range files {
@@ -63,59 +63,71 @@ func storedContents(t *testing.T, dir, stream string) (contents string) {
 	return contents
 }
 
-// TestErasedInCompressedMessages erases any users in compressed messages, beside others that are not compressed. Then the files have nothing of them, and
+// usersOfPage returns some of thirty users, several times.
+func usersOfPage(random *rand.Rand) (users []string) {
+	for range 30 + random.IntN(200) {
+		users = append(users, fmt.Sprint("user-", random.IntN(30)))
+	}
+	return users
+}
+
+// TestErasedInCompressedMessages erases users in compressed messages, beside others that are not compressed. Then the files have nothing of them, and
 // are as long as before; all other events are unchanged and have their places.
 func TestErasedInCompressedMessages(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 8))
 	dir := t.TempDir()
 	log := openLog(t, Config{Dir: dir})
 	require.NoError(t, log.Prepare(t.Context(), []eventlog.StreamConfig{{Name: "EVENTS", Subjects: []string{"ev.>"}, RefuseEarlier: true}}))
-	var want []string
-	for i := range testsize.Of(40, 12) {
-		var users []string
-		for range 30 + random.IntN(200) {
-			users = append(users, fmt.Sprint("user-", random.IntN(30)))
-		}
-		page := pageOf(random, users)
-		want = append(want, string(page))
+	erased := map[string]bool{"user-1": true, "user-7": true, "user-29": true}
+	erase, plain, want := eraser(erased), 0, []string(nil)
+	for i := range 8 {
+		page := pageOf(random, append(usersOfPage(random), "user-7"))
+		want = append(want, string(erase("", "", page)))
+		plain += len(page)
 		_, err := log.Append(t.Context(), "EVENTS", []eventlog.Write{{Subject: "ev.web.1", Data: page, Compress: i%4 > 0}})
 		require.NoError(t, err)
 	}
 	require.Contains(t, storedContents(t, dir, "EVENTS"), `"user-1"`)
 	before, err := log.Info(t.Context(), "EVENTS")
 	require.NoError(t, err)
-	plain := 0
-	for _, page := range want {
-		plain += len(page)
-	}
-	assert.Less(t, int(before.Bytes), plain*3/4)
+	assert.Less(t, int(before.Bytes), plain*9/10)
 
-	for erased := map[string]bool{}; len(erased) < 30; {
-		for range 1 + random.IntN(15) {
-			erased[fmt.Sprint("user-", random.IntN(30))] = true
-		}
-		erase := eraser(erased)
-		require.NoError(t, log.Erase(t.Context(), erase))
-		contents := storedContents(t, dir, "EVENTS")
-		for user := range erased {
-			require.NotContains(t, contents, `"`+user+`"`)
-		}
-		found := textsOfStream(t, log, "EVENTS")
-		require.Len(t, found, len(want))
-		for i := range want {
-			if made := erase("", "", []byte(want[i])); made != nil {
-				want[i] = string(made)
-			}
-			require.Equal(t, want[i], found[i])
-		}
-		after, err := log.Info(t.Context(), "EVENTS")
-		require.NoError(t, err)
-		require.Equal(t, before.Bytes, after.Bytes)
+	require.NoError(t, log.Erase(t.Context(), erase))
+	contents := storedContents(t, dir, "EVENTS")
+	for user := range erased {
+		require.NotContains(t, contents, `"`+user+`"`)
 	}
+	require.Equal(t, want, textsOfStream(t, log, "EVENTS"))
+	after, err := log.Info(t.Context(), "EVENTS")
+	require.NoError(t, err)
+	require.Equal(t, before.Bytes, after.Bytes)
 	log.Close()
 	damage, err := logfiles.Check(t.Context(), dir, nil, 0)
 	require.NoError(t, err)
 	assert.Empty(t, damage)
+}
+
+// TestErasedAmongOthers erases any users in compressed data, one after the other: it keeps its length, and all other events are unchanged.
+func TestErasedAmongOthers(t *testing.T) {
+	random := rand.New(rand.NewPCG(9, 10))
+	var c compressor
+	for range testsize.Of(40, 8) {
+		want := pageOf(random, usersOfPage(random))
+		stored := c.stored(&eventlog.Write{Data: want, Compress: true})
+		require.Less(t, len(stored), len(want))
+		for _, i := range random.Perm(30)[:1+random.IntN(30)] {
+			r := dataRewriter{rewrite: eraser(map[string]bool{fmt.Sprint("user-", i): true})}
+			if made := r.rewrite("", "", want); made != nil {
+				want = made
+				made = r.rewriteStored("", "", stored)
+				require.Len(t, made, len(stored))
+				stored = made
+			}
+			data, wasCompressed := originalData(nil, stored)
+			require.True(t, wasCompressed)
+			require.Equal(t, string(want), string(data))
+		}
+	}
 }
 
 // textsOfStream returns the data of the messages of a stream.
