@@ -47,8 +47,8 @@ func (d *Dispatcher[T]) settleRun(run []*Task[T], results []Result) (first int) 
 		}
 		kept = append(kept, t)
 	}
-	if len(kept) > 0 && results[first].Outcome != NotSent {
-		kept[0].record().carried = len(kept) - 1
+	if len(kept) > 0 {
+		noteCarried(run, results, first)
 	}
 	next := o.relink(head, c, kept, tail)
 	for i, t := range run {
@@ -61,6 +61,23 @@ func (d *Dispatcher[T]) settleRun(run []*Task[T], results []Result) (first int) 
 		d.enqueueLast(next)
 	}
 	return first
+}
+
+// noteCarried notes how many of the undecided tasks of a run the remote may have applied, beside the first of them: all, or, if that was not sent,
+// those that were in an earlier failed request.
+func noteCarried[T any](run []*Task[T], results []Result, first int) {
+	end, carried := len(run), 0
+	if results[first].Outcome == NotSent {
+		end = min(end, 1+run[0].past().carried)
+	}
+	for i := first + 1; i < end; i++ {
+		if !results[i].isFinal() {
+			carried++
+		}
+	}
+	if run[first].past().carried != carried {
+		run[first].record().carried = carried
+	}
 }
 
 // finish reports the result of a task that is in no chain and no queue.

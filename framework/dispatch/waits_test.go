@@ -257,3 +257,36 @@ func TestDefaultAttempts(t *testing.T) {
 		assert.Equal(t, 2*time.Minute, time.Since(s.began))
 	})
 }
+
+// TestTakenRunsEndWithWhatMayBeApplied checks that a task behind a run can be taken and sent elsewhere after the run's other tasks got their outcomes, although
+// the first one waits.
+func TestTakenRunsEndWithWhatMayBeApplied(t *testing.T) {
+	withHost(t, dispatch.Config{Linger: time.Millisecond, MinBackoff: time.Second, MaxBackoff: time.Second}, func(t *testing.T, s *scripted) {
+		s.answer = func(values []string) []dispatch.Result {
+			results := make([]dispatch.Result, len(values))
+			switch len(s.requests) {
+			case 1:
+				for i := range results {
+					results[i].Outcome = dispatch.Retry
+				}
+			case 2:
+				results[0] = dispatch.Result{Outcome: dispatch.NotSent, RetryAfter: time.Minute}
+			}
+			return results
+		}
+		o := s.NewOwner(nil)
+		for i, lane := range []string{"lane", "lane", "other"} {
+			one := together(in(lane, "k", fmt.Sprint(i), 3))
+			one.Owner = o
+			s.Add(one)
+		}
+		s.sleep(10 * time.Second)
+		s.Lock()
+		taken := o.TakeBehindLocked(func(dispatch.Chain[string]) bool { return true })
+		s.Unlock()
+		require.Len(t, taken, 1)
+		assert.Equal(t, []string{"2"}, valuesOf(taken[0]))
+		s.wait(t)
+		assert.Len(t, s.finished, 2)
+	})
+}
