@@ -65,6 +65,25 @@ func TestLostPagesAreFound(t *testing.T) {
 	assert.Empty(t, q.Problems())
 }
 
+// TestAnInterruptedTrimLosesNothing checks a log that a process has left while it trimmed: NATS marks the last page as deleted before it deletes
+// the others.
+func TestAnInterruptedTrimLosesNothing(t *testing.T) {
+	q, err := Open(t.Context(), Config{Partitions: 1}.On(memlog.New(memlog.Options{}).Connect()))
+	require.NoError(t, err)
+	defer q.Close()
+	for range 9 {
+		require.NoError(t, q.Append(t.Context(), []NewEvent{{Source: "web", Key: "u", Raw: []byte(`{}`)}}))
+	}
+	require.NoError(t, q.monitor.checkLog(t.Context()))
+	require.NoError(t, q.monitor.updateState(t.Context(), func(s *logState) { s.Trimmed = 4 }))
+	for _, c := range []struct{ deleted, lost uint64 }{{4, 0}, {2, 0}, {5, 1}} {
+		require.NoError(t, q.store.Delete(t.Context(), eventsStream, c.deleted))
+		require.NoError(t, q.monitor.checkLog(t.Context()))
+		assert.Equal(t, c.lost, q.Damage().LostPages, c.deleted)
+	}
+	assert.EqualValues(t, 5, q.Damage().Lost[0].First)
+}
+
 // TestLossesAreNotGuessed lets each call fail while missing pages are looked for: what cannot be read is no loss.
 func TestLossesAreNotGuessed(t *testing.T) {
 	for name, remove := range map[string]func(q *Queue) error{
