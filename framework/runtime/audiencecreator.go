@@ -196,16 +196,9 @@ func (a *audienceCreator) ensureCreated(ctx context.Context, e *pendingAudience)
 	if err != nil {
 		return false, fault.Invalid("the settings of the audience %s: %v", e.Key, err)
 	}
-	now := a.plan.deps.Now()
-	if ends, _ := strconv.ParseInt(strings.TrimPrefix(value, claimPrefix), 10, 64); now.Unix() < ends {
-		return false, errCreatedElsewhere(e.Key)
-	}
-	claim := claimPrefix + strconv.FormatInt(now.Add(claimFor).Unix(), 10)
-	switch ok, err := state.Swap(ctx, key, value, claim); {
-	case err != nil:
+	claim, err := a.claim(ctx, e.Key, value)
+	if err != nil {
 		return false, err
-	case !ok:
-		return false, errCreatedElsewhere(e.Key)
 	}
 	id, err := a.callHandler(ctx, a.create, e, settings)
 	if err == nil && id == "" {
@@ -221,6 +214,22 @@ func (a *audienceCreator) ensureCreated(ctx context.Context, e *pendingAudience)
 	e.ExternalID = id
 	a.remember(e.Key, id)
 	return true, nil
+}
+
+// claim claims the creation of an audience, whose value in the state is empty or an earlier claim, and returns the claim.
+func (a *audienceCreator) claim(ctx context.Context, audience, value string) (claim string, err error) {
+	now := a.plan.deps.Now()
+	if ends, _ := strconv.ParseInt(strings.TrimPrefix(value, claimPrefix), 10, 64); now.Unix() < ends {
+		return "", errCreatedElsewhere(audience)
+	}
+	claim = claimPrefix + strconv.FormatInt(now.Add(claimFor).Unix(), 10)
+	switch ok, err := a.plan.deps.State.Swap(ctx, audienceState+audience, value, claim); {
+	case err != nil:
+		return "", err
+	case !ok:
+		return "", errCreatedElsewhere(audience)
+	}
+	return claim, nil
 }
 
 // parseExternalID returns the external id in a value of the state. ok is false if the value is empty or a claim.

@@ -99,16 +99,7 @@ func (r *subscriptionReader) readSubscription(v event.Value, place string) (even
 		query, ok = r.readQuery(query, place+"/"+queryKey)
 	}
 	mapped, mode := r.syncMode(mapped, v, place+"/"+mappingKey)
-	if mapped.Exists() && ok {
-		compiled, err := mapping.Compile(mapped)
-		if mapped.Kind() != event.Object {
-			err = errors.New("should be an object")
-		}
-		if ok = r.noteError(place+"/"+mappingKey, err); ok {
-			r.notes.AddUnder(place+"/"+mappingKey, compiled.Warnings().Err())
-		}
-	}
-	if !ok {
+	if !ok || mapped.Exists() && !r.checkMapping(mapped, place+"/"+mappingKey) {
 		return event.Value{}, false
 	}
 	name := r.uniqueName(v.Get("name").Str(), action, place)
@@ -127,12 +118,30 @@ func (r *subscriptionReader) readSubscription(v event.Value, place string) (even
 		}
 		r.checkFields(mapped, action, mode, place+"/"+mappingKey, whole)
 	}
+	r.noteModels(v, place)
+	return o.value(), true
+}
+
+// checkMapping notes what is wrong with a mapping, and reports whether it can be used.
+func (r *subscriptionReader) checkMapping(mapped event.Value, place string) bool {
+	compiled, err := mapping.Compile(mapped)
+	if mapped.Kind() != event.Object {
+		err = errors.New("should be an object")
+	}
+	if !r.noteError(place, err) {
+		return false
+	}
+	r.notes.AddUnder(place, compiled.Warnings().Err())
+	return true
+}
+
+// noteModels notes that a subscription of a warehouse is not imported as such.
+func (r *subscriptionReader) noteModels(v event.Value, place string) {
 	for _, key := range []string{"modelId", "reverseETLModelId", "reverseETLSchedule"} {
 		if m := v.Get(key); m.Exists() && !(m.IsString() && m.Str() == "") {
 			r.notes.Add(place+"/"+key, "is not imported: send rows of a warehouse as events of a source")
 		}
 	}
-	return o.value(), true
 }
 
 // readQuery converts a query. If it has to be rewritten, that is reported.
