@@ -154,8 +154,14 @@ func (b *Batch[T]) DoneLocked(results []Result) {
 	}
 	stopsAll := func(r Result) bool { return r.Outcome == NotSent && r.RetryAfter <= 0 } // also if its task was dropped
 	d.suspended = d.suspended || slices.ContainsFunc(results, stopsAll)
+	d.applying = true
 	heads, results := d.settleRuns(b, results)
 	d.applyResults(l, heads, results, whole)
+	d.applying = false
+	for _, o := range d.ending {
+		o.forgetWaiting()
+	}
+	d.ending = nil
 	l.busy = false
 	l.dropIdleGroups()
 	d.schedule(l)

@@ -69,18 +69,14 @@ func (c *chainTable[T]) grow() {
 	}
 }
 
-// replace makes another task the first of the key of one that is in the table. If the other is nil, it removes the key. It does nothing if
-// the first is not in the table: its owner was drained while the results of its batch were applied.
+// replace makes another task the first of the key of one that is in the table. If the other is nil, it removes the key.
 func (c *chainTable[T]) replace(t, other *Task[T]) {
 	if t == other {
 		return
 	}
 	place := c.bucket(t.hash)
-	for *place != nil && *place != t {
+	for *place != t {
 		place = &(*place).sameBucket
-	}
-	if *place == nil {
-		return
 	}
 	*place, t.sameBucket, t.chain = t.sameBucket, nil, chain[T]{}
 	if other == nil {

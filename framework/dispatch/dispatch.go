@@ -68,9 +68,11 @@ type Dispatcher[T any] struct {
 	changed     *sync.Cond // signaled when fewer tasks are held or queued
 	owners      map[*Owner[T]]bool
 	lanes       map[Lane]*lane[T]
-	ready       []*lane[T] // lanes with a batch to start, first come first served
-	inFlight    int        // batches
-	held        int        // tasks that have no outcome
+	ready       []*lane[T]  // lanes with a batch to start, first come first served
+	inFlight    int         // batches
+	applying    bool        // the results of a batch are being applied
+	ending      []*Owner[T] // that were drained meanwhile
+	held        int         // tasks that have no outcome
 	heldBytes   int
 	added       uint64 // tasks so far
 	enqueued    uint64 // how often a task was enqueued

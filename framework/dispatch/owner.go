@@ -34,12 +34,22 @@ func (o *Owner[T]) Drain() {
 	o.DrainLocked()
 }
 
-// DrainLocked is Drain for callers that have locked the dispatcher.
+// DrainLocked is Drain for callers that have locked the dispatcher. If a method of the handler calls it while the results of a batch are applied,
+// the tasks are forgotten after that.
 func (o *Owner[T]) DrainLocked() {
 	if o.draining {
 		return
 	}
 	o.draining = true
+	if d := o.dispatcher; d.applying {
+		d.ending = append(d.ending, o)
+		return
+	}
+	o.forgetWaiting()
+}
+
+// forgetWaiting forgets the tasks that are not in flight.
+func (o *Owner[T]) forgetWaiting() {
 	d := o.dispatcher
 	var dropped []*Task[T]
 	belongs := func(t *Task[T]) bool { return t.Owner == o }

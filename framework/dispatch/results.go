@@ -29,7 +29,7 @@ func (d *Dispatcher[T]) settleRun(run []*Task[T], results []Result) (first int) 
 	o, c := head.Owner, head.chain
 	head.run = 0
 	if o.closed {
-		o.forgetAll(run)
+		o.takeKey(head)
 		return -1
 	}
 	var kept []*Task[T]
@@ -80,11 +80,13 @@ func noteCarried[T any](run []*Task[T], results []Result, first int) {
 	}
 }
 
-// finish reports the result of a task that is in no chain and no queue.
+// finish reports the result of a task that is in no chain and no queue, unless its owner is closed.
 func (d *Dispatcher[T]) finish(t *Task[T], r Result) {
 	t.attempts++
 	bytes := t.Bytes
-	d.handler.Finished(t, r)
+	if !t.Owner.closed {
+		d.handler.Finished(t, r)
+	}
 	d.uncount(bytes)
 }
 
@@ -116,9 +118,7 @@ func (d *Dispatcher[T]) applyResults(l *lane[T], heads []*Task[T], results []Res
 		r, o := results[i], t.Owner
 		wait = max(wait, r.RetryAfter)
 		switch {
-		case o.closed:
-			d.uncount(t.Bytes)
-		case r.isFinal():
+		case r.isFinal() && !o.closed:
 			d.finishHead(t, r)
 		case o.draining:
 			o.takeKey(t)
