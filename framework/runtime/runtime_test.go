@@ -269,7 +269,7 @@ func TestDuplicatePluginNamesAreRefused(t *testing.T) {
 	assert.EqualError(t, err, `two destinations have the name "acme": Acme and Acme`)
 	p.Actions = map[string]destination.Action{"batch": p.Actions["batch"]}
 	_, err = destination.NewRegistry([]destination.Plugin{p})
-	assert.EqualError(t, err, `destination.yaml:17:5: /actions/single has neither a request nor a handler`)
+	assert.EqualError(t, err, `destination.yaml:18:5: /actions/single has neither a request nor a handler`)
 }
 
 // TestOneVerdictForEachEvent checks that every event gets one verdict at its index for any result of a handler, and that only
