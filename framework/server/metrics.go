@@ -51,7 +51,7 @@ var (
 	readyDesc   = prometheus.NewDesc("landfall_ready", "1 if the server accepts and delivers events, as in /readyz.", nil, nil)
 	findingDesc = prometheus.NewDesc("landfall_finding", "1 for each finding that /readyz shows.", []string{"code", "instance"}, nil)
 	verdictDesc = prometheus.NewDesc("landfall_durable_verdicts", "Verdicts since the instance was created, as the checkpoints record them.", []string{"instance", "outcome"}, nil)
-	bytesDesc   = prometheus.NewDesc("landfall_queue_bytes", "Bytes of the stored events, parked events and dead letters.", []string{"stream"}, nil)
+	bytesDesc   = prometheus.NewDesc("landfall_queue_bytes", "Bytes of the events, parked events and dead letters as they are stored: the events are compressed if the log is on this machine.", []string{"stream"}, nil)
 )
 
 func newGaugeDesc(name, help string) *prometheus.Desc {

@@ -49,7 +49,7 @@ func originalData(buffer, stored []byte) (data []byte, wasCompressed bool) {
 }
 
 // errNoSpace means that data in which something is erased cannot be compressed to the length that it had.
-var errNoSpace = errors.New("compressed events have no space for what replaces those to erase")
+var errNoSpace = errors.New("a compressed page has no space for what replaces the events to erase: they stay until delivery.retention, or a lower delivery.maxBytes, has deleted the page")
 
 // dataRewriter rewrites the data of messages as it is stored.
 type dataRewriter struct {
