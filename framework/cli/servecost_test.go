@@ -25,7 +25,6 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/ballast"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
-	"github.com/landfall-dev/landfall/internal/memorylimit"
 )
 
 // costContext makes the events of a load 750 bytes long.
@@ -44,7 +43,6 @@ func TestCost(t *testing.T) {
 		n = 150_000
 	}
 	ballast.Reserve(ballast.DefaultSize)
-	defer memorylimit.Detect().RelaxCollections()() // as landfall run
 	var ratios []float64
 	for range rounds {
 		load := newLoad(100_000, 6)

@@ -11,7 +11,7 @@ import (
 
 const (
 	// A heap smaller than maxRelaxed, and than a quarter of the limit, need not be collected.
-	maxRelaxed   = 512 << 20
+	maxRelaxed   = 192 << 20
 	relaxedShare = 4
 
 	usualPercent = 100  // of GOGC: Go collects a heap that has doubled
@@ -19,7 +19,7 @@ const (
 )
 
 // RelaxCollections makes Go collect garbage less often while the heap is small compared with the limit: a heap of less than a quarter of
-// the limit, at most 512 MB, is not collected, even if it has doubled. After each collection it sets GOGC by the memory that is in use. It
+// the limit, at most 192 MB, is not collected, even if it has doubled. After each collection it sets GOGC by the memory that is in use. It
 // does nothing if the limit is not known, or if the environment or the program has set GOGC. The caller calls stop, which restores Go's
 // default.
 func (l Limit) RelaxCollections() (stop func()) {
