@@ -51,8 +51,8 @@ type pageReader struct {
 	duplicates       map[int]bool // the events whose messageId was seen before; nil for none
 	onlySubscription string       // the only subscription to run; "" for all
 
-	origins   []position       // of replayed events, by index; nil if unknown
-	unmatched []unmatchedEvent // whose outcomes are not recorded yet
+	origins   []position        // of replayed events, by index; nil if unknown
+	unmatched []unmatchedEvents // whose outcomes are not recorded yet
 
 	candidates [4]*runtime.Subscription // for the list of an event's subscriptions
 	tasks      [4]*task                 // for the list of an event's tasks
@@ -133,7 +133,7 @@ func (r *pageReader) readEvent(i int, e *parsedEvent) error {
 	}
 	p.mapping.endMapping()
 	if err != nil || len(tasks)+len(verdicts) == 0 {
-		r.unmatched = append(r.unmatched, unmatchedEvent{i, unmatchedOutcome(err)})
+		r.noteUnmatched(i, unmatchedOutcome(err))
 		return p.ctx.Err()
 	}
 	return r.startTasks(i, tasks, verdicts)
@@ -163,24 +163,28 @@ func (r *pageReader) startTasks(i int, tasks []*task, verdicts []runtime.Verdict
 	return nil
 }
 
-// unmatchedEvent is an event without tasks, and its outcome.
-type unmatchedEvent struct {
-	index   int
+// unmatchedEvents are consecutive events without tasks that have the same outcome.
+type unmatchedEvents struct {
+	eventRange
 	outcome string
+}
+
+// noteUnmatched notes that an event has no tasks.
+func (r *pageReader) noteUnmatched(i int, outcome string) {
+	if n := len(r.unmatched); n > 0 && r.unmatched[n-1].to == i && r.unmatched[n-1].outcome == outcome {
+		r.unmatched[n-1].to++
+		return
+	}
+	r.unmatched = append(r.unmatched, unmatchedEvents{eventRange{i, i + 1}, outcome})
 }
 
 // recordUnmatchedLocked records the outcomes of the events without tasks that were read since the last call. Most events of a log concern
 // few of its instances, so they are recorded together.
 func (r *pageReader) recordUnmatchedLocked() {
-	for list := r.unmatched; len(list) > 0; {
-		outcome, n := list[0].outcome, 0
-		for n < len(list) && list[n].outcome == outcome {
-			r.page.verdictsLeft[list[n].index] = 0
-			n++
-		}
-		r.partition.finishEventsLocked(r.page, outcome, n)
-		r.partition.worker.runner.metrics.countUnmatched(r.partition.worker.id, outcome, n)
-		list = list[n:]
+	for _, u := range r.unmatched {
+		clear(r.page.verdictsLeft[u.from:u.to])
+		r.partition.finishEventsLocked(r.page, u.outcome, u.to-u.from)
+		r.partition.worker.runner.metrics.countUnmatched(r.partition.worker.id, u.outcome, u.to-u.from)
 	}
 	r.unmatched = r.unmatched[:0]
 }

@@ -96,6 +96,9 @@ func (p *Plan) Candidates(e event.Event, chosen []*Subscription) []*Subscription
 	if p.isDeletion(e) {
 		return append(chosen, p.deletion...)
 	}
+	if len(p.chooser.fields) == 0 {
+		return append(chosen, p.subscriptions...)
+	}
 	var buffer [64]int
 	places := buffer[:0]
 	p.chooser.forEachCandidate(e.Value(), func(at int) { places = append(places, at) })
