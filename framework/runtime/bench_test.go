@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -226,7 +227,17 @@ func TestChooserMissesNothing(t *testing.T) {
 		text := event.NewString(q).JSON()
 		subscriptions = append(subscriptions, fmt.Sprintf(`{"name":"s%d","action":"syncAudiences","subscribe":%s,"mapping":{"personas_audience_key":"k"}}`, i, text))
 	}
-	plan := planOf(t, &taken{}, destination.NewMemoryMembers(), strings.Join(subscriptions, ","))
+	plans := []*runtime.Plan{planOf(t, &taken{}, destination.NewMemoryMembers(), strings.Join(subscriptions, ","))}
+	for part := range slices.Chunk(subscriptions, 3) { // too few for an index
+		plans = append(plans, planOf(t, &taken{}, destination.NewMemoryMembers(), strings.Join(part, ",")))
+	}
+	for _, plan := range plans {
+		checkCandidates(t, plan)
+	}
+}
+
+// checkCandidates compares the candidates and verdicts of a plan with the queries of its subscriptions.
+func checkCandidates(t *testing.T, plan *runtime.Plan) {
 	for _, name := range []string{`"A"`, `"B"`, `"C"`, `""`, `null`, `1`, `["A"]`} {
 		for _, k := range []string{`{"k":"1"}`, `{"k":"2"}`, `{"k":"3"}`, `{"k":""}`, `{}`, `""`, `null`} {
 			e, err := event.Parse(fmt.Appendf(nil, `{"event":%s,"type":"track","properties":%s}`, name, k))

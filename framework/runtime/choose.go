@@ -12,9 +12,10 @@ import (
 // chooser is an index of subscriptions by values that their queries require, such as the event's name or audience. If each of fifty
 // subscriptions is for another audience, an event costs one lookup and one match.
 type chooser struct {
-	all    []*Subscription
-	always []int // subscriptions that are not indexed
-	fields []fieldIndex
+	all      []*Subscription
+	always   []int // subscriptions that are not indexed
+	fields   []fieldIndex
+	required []*fql.IndexKey // what each subscription requires, if none is indexed; nil for those whose query is matched at once
 }
 
 // fieldIndex holds the indexes of subscriptions by the text of a field.
@@ -25,6 +26,19 @@ type fieldIndex struct {
 
 // minIndexed is the number of subscriptions from which an index is faster.
 const minIndexed = 4
+
+// maxRequired is the number of values up to which comparing them is faster than matching the query.
+const maxRequired = 4
+
+// requirementOf returns a field that rules out most events that a query does not match, or nil. The type of an event rarely does.
+func requirementOf(q *fql.Query) *fql.IndexKey {
+	for _, k := range q.IndexKeys() {
+		if len(k.Values) <= maxRequired && fieldName(k.Path) != "type" {
+			return &k
+		}
+	}
+	return nil
+}
 
 // newChooser indexes each subscription by the field of its query that has the most values across all subscriptions.
 func newChooser(subscriptions []*Subscription) *chooser {
@@ -39,6 +53,11 @@ func newChooser(subscriptions []*Subscription) *chooser {
 			for _, v := range k.Values {
 				values[name][v] = true
 			}
+		}
+	}
+	if len(subscriptions) < minIndexed {
+		for _, s := range subscriptions {
+			c.required = append(c.required, requirementOf(s.query))
 		}
 	}
 	at := map[string]int{} // in fields
@@ -90,14 +109,24 @@ func (c *chooser) forEachCandidate(e event.Value, yield func(at int)) {
 	}
 }
 
+// hasOneOf reports whether a value is one of the texts.
+func hasOneOf(v event.Value, texts []string) bool {
+	return v.IsString() && slices.Contains(texts, v.Str())
+}
+
 // Candidates appends the subscriptions of Offered that may match an event, in their order. The others do not match; Prepare checks
 // the candidates.
 func (p *Plan) Candidates(e event.Event, chosen []*Subscription) []*Subscription {
 	if p.isDeletion(e) {
 		return append(chosen, p.deletion...)
 	}
-	if len(p.chooser.fields) == 0 {
-		return append(chosen, p.subscriptions...)
+	for i, k := range p.chooser.required {
+		if k == nil || hasOneOf(k.Path.Read(e.Value()), k.Values) {
+			chosen = append(chosen, p.subscriptions[i])
+		}
+	}
+	if p.chooser.required != nil {
+		return chosen
 	}
 	var buffer [64]int
 	places := buffer[:0]
