@@ -103,10 +103,7 @@ func (l *logMonitor) refreshStateLocked(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.mu.Lock()
-	trimmed := max(state.Trimmed, l.trimmed)
-	l.mu.Unlock()
-	view, deleted, err := l.readView(ctx, trimmed)
+	view, deleted, err := l.readView(ctx, state.Trimmed)
 	if err != nil {
 		return err
 	}
@@ -136,7 +133,7 @@ func (l *logMonitor) refreshStateLocked(ctx context.Context) error {
 }
 
 // readView returns the range of the log and the pages within it that are gone, except for those that were rewritten. Pages up to trimmed were
-// trimmed; if a process ends while it trims, only some of them are gone, and not always the first.
+// trimmed.
 func (l *logMonitor) readView(ctx context.Context, trimmed uint64) (logView, []LostRange, error) {
 	asked := time.Now()
 	info, err := l.queue.store.Info(ctx, eventsStream)
@@ -152,7 +149,7 @@ func (l *logMonitor) readView(ctx context.Context, trimmed uint64) (logView, []L
 		return view, nil, err
 	}
 	if info.Missing > maxListedDeleted {
-		return view, []LostRange{{First: max(info.FirstSeq, trimmed+1), Last: info.LastSeq}}, nil
+		return view, []LostRange{{First: info.FirstSeq, Last: info.LastSeq}}, nil
 	}
 	missing, err := l.queue.store.Missing(ctx, eventsStream)
 	if err != nil {
@@ -161,7 +158,6 @@ func (l *logMonitor) readView(ctx context.Context, trimmed uint64) (logView, []L
 	if view.rewritten, err = l.queue.rewrittenPages(ctx); err != nil { // they are written before their pages are deleted
 		return logView{}, nil, err
 	}
-	missing = slices.DeleteFunc(missing, func(seq uint64) bool { return seq <= trimmed })
 	return view, view.withoutRewritten(rangesOf(missing)), nil
 }
 

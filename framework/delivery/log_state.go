@@ -78,8 +78,8 @@ func (s logState) afterView(v logView, deleted []LostRange, short, older bool) l
 		}
 		s.Trimmed = v.first - 1
 	}
-	for _, r := range deleted {
-		s.addLost(r.First, r.Last, now)
+	for _, r := range deleted { // a process that has ended while it trimmed has deleted some pages up to Trimmed, and not always the first
+		s.addLost(max(r.First, s.Trimmed+1), r.Last, now)
 	}
 	switch {
 	case short:

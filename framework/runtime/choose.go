@@ -120,12 +120,12 @@ func (p *Plan) Candidates(e event.Event, chosen []*Subscription) []*Subscription
 	if p.isDeletion(e) {
 		return append(chosen, p.deletion...)
 	}
-	for i, k := range p.chooser.required {
-		if k == nil || hasOneOf(k.Path.Read(e.Value()), k.Values) {
-			chosen = append(chosen, p.subscriptions[i])
-		}
-	}
 	if p.chooser.required != nil {
+		for i, k := range p.chooser.required {
+			if k == nil || hasOneOf(k.Path.Read(e.Value()), k.Values) {
+				chosen = append(chosen, p.subscriptions[i])
+			}
+		}
 		return chosen
 	}
 	var buffer [64]int

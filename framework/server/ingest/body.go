@@ -115,8 +115,9 @@ func (q *request) readError(err error) *refusal {
 		message: "the body is shorter than its Content-Length, or its chunks are invalid: send it again"}
 }
 
-// makeSpace returns raw with free capacity, usually in another buffer; raw must not be used afterwards. The buffer has at most limit + 1 bytes. expected is the size of the whole if it is known: the buffer
-// gets that size at once when an eighth of it has arrived, so that a client must send what it lets the server allocate.
+// makeSpace returns raw with free capacity, usually in another buffer; raw must not be used afterwards. The buffer has at most limit + 1 bytes.
+// expected is the size of the whole if it is known: the buffer gets that size at once when an eighth of it has arrived, so that a client must
+// send what it lets the server allocate.
 func (q *request) makeSpace(raw []byte, limit, expected int) ([]byte, *refusal) {
 	if len(raw) < cap(raw) {
 		return raw, nil

@@ -44,7 +44,7 @@ func openEnvelope(file string, text []byte, keys ...string) (*yamldoc.Document, 
 
 // notExported says what is wrong with a file that is not the response of the Public API at path, and what to give instead.
 func notExported(whole event.Value, wrong, path string) string {
-	if _, key := firstMember(whole, "errors", "error"); whole.Get(key).Exists() {
+	if failure, _ := firstMember(whole, "errors", "error"); failure.Exists() {
 		wrong += ", but an error of the API"
 	}
 	return wrong + ": give the response of GET " + path

@@ -67,8 +67,8 @@ func Subscriptions(file string, text []byte, d *destination.Definition, ids map[
 
 // isSubscription reports whether a value has a member that names the action of a subscription.
 func isSubscription(v event.Value) bool {
-	_, key := firstMember(v, actionMembers...)
-	return v.Get(key).Exists()
+	action, _ := firstMember(v, actionMembers...)
+	return action.Exists()
 }
 
 // actionMembers are the members of subscriptions that name their action.
