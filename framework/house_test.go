@@ -15,11 +15,11 @@ const module = "github.com/landfall-dev/landfall/"
 var floors = [][]string{
 	{
 		"github.com/landfall-dev/landfall", "schemas", "fixtures", "framework/event", "framework/fault", "framework/dispatch/budget", "framework/runtime/ballast", "framework/language/reference",
-		"framework/language/yamldoc", "internal/textfile", "internal/diskspace", "internal/pool", "internal/pause", "internal/poller", "internal/loglines", "internal/testport", "internal/testsize", "internal/moduleproxy", "internal/chromium", "internal/acmetest", "internal/buildinfo", "internal/memorylimit",
+		"framework/language/yamldoc", "internal/textfile", "internal/diskspace", "internal/pool", "internal/pause", "internal/poller", "internal/loglines", "internal/testport", "internal/testsize", "internal/moduleproxy", "internal/chromium", "internal/buildinfo", "internal/memorylimit",
 	},
 	{
 		"framework/event/identifier", "framework/event/incoming", "framework/language/…", "framework/server/access", "framework/state/sortedfile", "framework/delivery/internal/…",
-		"framework/destination/httpx", "framework/destination/oauth", "framework/destination/request", "framework/destination/sandbox",
+		"framework/destination/httpx", "framework/destination/oauth", "framework/destination/request", "framework/destination/sandbox", "internal/acmetest",
 	},
 	{"framework/destination"},
 	{"framework/runtime/config", "framework/runtime", "framework/state", "framework/dispatch", "framework/runtime/tasks"},

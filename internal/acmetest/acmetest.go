@@ -21,6 +21,8 @@ import (
 	"github.com/letsencrypt/pebble/v2/va"
 	"github.com/letsencrypt/pebble/v2/wfe"
 	"github.com/stretchr/testify/require"
+
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 // Authority issues certificates for domains that lead to one address.
@@ -69,10 +71,7 @@ func (a *Authority) Verify(address string) {
 
 // serveNames starts a DNS server that knows this machine alone, by every name, and returns where it is.
 func (a *Authority) serveNames() string {
-	free, err := net.ListenPacket("udp", "127.0.0.1:0")
-	require.NoError(a.t, err)
-	address := free.LocalAddr().String()
-	require.NoError(a.t, free.Close())
+	address := testport.Free(a.t) // it serves UDP and TCP there
 	names, err := challtestsrv.New(challtestsrv.Config{DNSAddrs: []string{address}, Log: log.New(io.Discard, "", 0)})
 	require.NoError(a.t, err)
 	names.SetDefaultDNSIPv4("127.0.0.1")
