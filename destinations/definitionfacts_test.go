@@ -73,6 +73,13 @@ func (facts definitionFacts) addFields(place string, fields event.Value) {
 
 // addChoices adds the values of choices, in order.
 func (facts definitionFacts) addChoices(place, name string, choices event.Value) {
+	if choices.Len() > 0 {
+		facts.add(place, name, valuesOfChoices(choices))
+	}
+}
+
+// valuesOfChoices returns the values of choices, in order, as one text.
+func valuesOfChoices(choices event.Value) event.Value {
 	var values []string
 	for _, choice := range choices.Items() {
 		if choice.Kind() == event.Object {
@@ -81,9 +88,7 @@ func (facts definitionFacts) addChoices(place, name string, choices event.Value)
 		values = append(values, choice.JSON())
 	}
 	slices.Sort(values)
-	if len(values) > 0 {
-		facts.add(place, name, event.NewString(strings.Join(values, " ")))
-	}
+	return event.NewString(strings.Join(values, " "))
 }
 
 // addPresets adds the presets of a definition with their mappings of these fields, by action.
@@ -106,15 +111,21 @@ func (facts definitionFacts) addPresets(t *testing.T, d event.Value, fields map[
 	}
 }
 
-// differences returns where the facts of got are not the wanted ones, as "place name". If a place is missing, the places below it are
-// not listed. What got has in addition is no difference.
-func (want definitionFacts) differences(got definitionFacts) (list []string) {
+// factDifference is a fact that is not the reference's.
+type factDifference struct {
+	name string      // "place name"
+	ours event.Value // absent if there is no such fact
+}
+
+// differences returns where the facts of got are not the wanted ones. If a place is missing, the places below it are not listed. What
+// got has in addition is no difference.
+func (want definitionFacts) differences(got definitionFacts) (list []factDifference) {
 	missing := map[string]bool{}
 	for _, place := range slices.Sorted(maps.Keys(want)) {
 		if got[place] == nil {
 			parent := place[:max(0, strings.LastIndexByte(place, '.'))]
 			if missing[place] = true; !missing[parent] {
-				list = append(list, place+" missing")
+				list = append(list, factDifference{name: place + " missing"})
 			}
 			continue
 		}
@@ -122,11 +133,24 @@ func (want definitionFacts) differences(got definitionFacts) (list []string) {
 		maps.Copy(names, got[place])
 		for _, name := range slices.Sorted(maps.Keys(names)) {
 			if !event.Equal(want[place][name], got[place][name]) {
-				list = append(list, place+" "+name)
+				list = append(list, factDifference{place + " " + name, got[place][name]})
 			}
 		}
 	}
 	return list
+}
+
+// factNamed returns the value of a fact as facts have it, from how people write it.
+func factNamed(t *testing.T, name string, v event.Value) event.Value {
+	switch {
+	case v.Kind() == event.Null:
+		return event.Value{}
+	case strings.HasSuffix(name, " query"):
+		return rewriteQuery(t, v)
+	case strings.HasSuffix(name, " choices"), strings.HasSuffix(name, " sync modes"):
+		return valuesOfChoices(v)
+	}
+	return v
 }
 
 // rewriteQuery returns a query as Landfall writes it, without spaces: they have no meaning outside of names.

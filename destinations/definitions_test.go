@@ -2,6 +2,7 @@ package destinations_test
 
 import (
 	"bytes"
+	"cmp"
 	"os"
 	"path"
 	"path/filepath"
@@ -18,8 +19,8 @@ import (
 )
 
 // TestDefinitionsEqualTheReference compares settings, fields, default mappings, default subscriptions, sync modes, hooks and presets with
-// those of Segment's destinations. Each difference must be listed with its reason, in testdata/differences.yaml of the destination or in
-// differences.yaml for several, and each listed difference must exist.
+// those of Segment's destinations. Each difference must be listed with its reason and our value, in testdata/differences.yaml of the
+// destination or in differences.yaml for several, and each listed difference must exist.
 func TestDefinitionsEqualTheReference(t *testing.T) {
 	const page = "../framework/COMPATIBILITY.md"
 	registry := sharedRegistry(t)
@@ -35,8 +36,9 @@ func TestDefinitionsEqualTheReference(t *testing.T) {
 			requireNames(t, entry.Definition, reference)
 			own := readDefinitionReasons(t, filepath.Join(slug, "testdata", "differences.yaml"), filepath.Join(slug, "README.md"), page)
 			for _, difference := range differencesOf(t, entry.Definition, reference) {
-				if !general.explain(slug+": "+difference) && !own.explain(difference) {
-					t.Errorf("no reason explains a difference from the reference: %s", difference)
+				inGeneral, inOwn := general.explain(slug+": "+difference.name, difference.ours), own.explain(difference.name, difference.ours)
+				if !inGeneral && !inOwn {
+					t.Errorf("no reason explains a difference from the reference: %s is %s here", difference.name, cmp.Or(difference.ours.JSON(), "null"))
 				}
 			}
 			own.requireUsed(t)
@@ -57,7 +59,7 @@ func requireNames(t *testing.T, d *destination.Definition, reference event.Value
 }
 
 // differencesOf returns where a definition differs from the reference's.
-func differencesOf(t *testing.T, d *destination.Definition, reference event.Value) []string {
+func differencesOf(t *testing.T, d *destination.Definition, reference event.Value) []factDifference {
 	want, got := definitionFacts{}, definitionFacts{}
 	want.addDefinition(t, reference)
 	got.addDefinition(t, d.Document.Value())
@@ -75,10 +77,11 @@ func differencesOf(t *testing.T, d *destination.Definition, reference event.Valu
 	return want.differences(got)
 }
 
-// definitionReason is a reason and a place at which definitions differ from the reference on purpose.
+// definitionReason is a reason, and a place at which definitions differ from the reference on purpose.
 type definitionReason struct {
 	text   string
-	places string // where a star is any text
+	places string      // where a star is any text
+	ours   event.Value // the only value that the reason explains
 	used   bool
 }
 
@@ -104,17 +107,17 @@ func readDefinitionReasons(t *testing.T, file string, pages ...string) (reasons 
 				assert.Contains(t, words[page], reason, "%s does not give the reason", page)
 			}
 		}
-		for _, place := range d.Get("definition").Items() {
-			reasons = append(reasons, &definitionReason{text: reason, places: place.Str()})
+		for place, ours := range d.Get("definition").Members() {
+			reasons = append(reasons, &definitionReason{text: reason, places: place, ours: factNamed(t, place, ours)})
 		}
 	}
 	return reasons
 }
 
-// explain reports whether a reason explains a difference, and notes which one does.
-func (reasons definitionReasons) explain(difference string) (explained bool) {
+// explain reports whether a reason explains a difference and our value there, and notes which one does.
+func (reasons definitionReasons) explain(difference string, ours event.Value) (explained bool) {
 	for _, r := range reasons {
-		if ok, _ := path.Match(r.places, difference); ok {
+		if ok, _ := path.Match(r.places, difference); ok && event.Equal(r.ours, ours) {
 			r.used, explained = true, true
 		}
 	}
@@ -124,6 +127,6 @@ func (reasons definitionReasons) explain(difference string) (explained bool) {
 // requireUsed checks that each reason explains a difference.
 func (reasons definitionReasons) requireUsed(t *testing.T) {
 	for _, r := range reasons {
-		assert.True(t, r.used, "nothing differs at %s any more. Remove the place from the reason: %s", r.places, r.text)
+		assert.True(t, r.used, "nothing differs at %s with this value any more. Correct the reason, or remove the place from it: %s", r.places, r.text)
 	}
 }
