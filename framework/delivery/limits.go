@@ -146,8 +146,7 @@ func (r *Runner) expireDeadLetters(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cut := time.Now().Add(-r.settings.DeadLetterRetention)
-	to, err := r.queue.firstMessageAfter(ctx, deadStream, info, cut)
+	to, err := r.queue.firstRetained(ctx, deadStream, info, r.settings.DeadLetterRetention)
 	if err != nil {
 		return err
 	}

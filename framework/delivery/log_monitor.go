@@ -336,5 +336,5 @@ func (l *logMonitor) isConclusive(bad *plannedRepair, v logView, log int64) bool
 func (l *logMonitor) isOnHold() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return time.Now().Unix() < l.state.Hold
+	return l.state.isHeld(time.Now())
 }

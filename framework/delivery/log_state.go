@@ -35,6 +35,15 @@ type logState struct {
 	Damaged []DamagedFile `json:"damaged,omitempty"`
 }
 
+// maxHold is longer than a hold lasts. One that ends later was set while the clock was ahead, and was not ended.
+const maxHold = 24 * time.Hour
+
+// isHeld reports whether nothing may be trimmed.
+func (s *logState) isHeld(now time.Time) bool {
+	left := time.Unix(s.Hold, 0).Sub(now)
+	return left > 0 && left <= maxHold
+}
+
 // LostRange is a range of pages that were written and are gone without having been trimmed.
 type LostRange struct {
 	First    uint64    `json:"first"`

@@ -28,7 +28,7 @@ func (r *Runner) trimLog(ctx context.Context) (trimmed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	to, err := r.queue.firstMessageAfter(ctx, eventsStream, state, time.Now().Add(-r.queue.config.Retention))
+	to, err := r.queue.firstRetained(ctx, eventsStream, state, r.queue.config.Retention)
 	if err != nil {
 		return false, err
 	}
@@ -55,7 +55,7 @@ func (q *Queue) purgeEvents(ctx context.Context, to uint64) error {
 	}
 	onHold := false
 	err := q.monitor.updateState(ctx, func(s *logState) {
-		if onHold = time.Now().Unix() < s.Hold; !onHold {
+		if onHold = s.isHeld(time.Now()); !onHold {
 			s.Trimmed = max(s.Trimmed, to-1)
 		}
 	})
@@ -143,11 +143,40 @@ func (r *Runner) lowestUnfinished(ctx context.Context, workers []*worker, last u
 	return low, failed
 }
 
+// maxClockLead is how far the time of a message may be ahead of the clock. One that is further ahead was stored while the clock was wrong.
+const maxClockLead = time.Hour
+
+// firstRetained returns the sequence of the first message of a stream that is not older than retention. The first messages may be from when the
+// clock was ahead: they are at least as old as the first one after them.
+func (q *Queue) firstRetained(ctx context.Context, stream string, state eventlog.Info, retention time.Duration) (uint64, error) {
+	now := time.Now()
+	cut, latest := now.Add(-retention), now.Add(maxClockLead)
+	if !state.FirstTime.After(latest) {
+		return q.firstMessageAfter(ctx, stream, state, cut)
+	}
+	first, err := q.findMessage(ctx, stream, state, func(at time.Time) bool { return !at.After(latest) })
+	if err != nil {
+		return 0, err
+	}
+	behind := state
+	behind.FirstSeq, behind.FirstTime = first, time.Time{}
+	to, err := q.firstMessageAfter(ctx, stream, behind, cut)
+	if err != nil || to > first {
+		return to, err
+	}
+	return state.FirstSeq, nil
+}
+
 // firstMessageAfter returns the sequence of the first message of a stream that was stored after t.
 func (q *Queue) firstMessageAfter(ctx context.Context, stream string, state eventlog.Info, t time.Time) (uint64, error) {
 	if state.FirstTime.After(t) {
 		return state.FirstSeq, nil
 	}
+	return q.findMessage(ctx, stream, state, func(at time.Time) bool { return at.After(t) })
+}
+
+// findMessage returns the sequence of the first message of a stream whose time is one that is wanted, as those of all messages after it are.
+func (q *Queue) findMessage(ctx context.Context, stream string, state eventlog.Info, wanted func(time.Time) bool) (uint64, error) {
 	from, to := state.FirstSeq, state.LastSeq+1 // the answer is in [from, to]
 	for from < to {
 		mid := from + (to-from)/2
@@ -157,7 +186,7 @@ func (q *Queue) firstMessageAfter(ctx context.Context, stream string, state even
 			to = mid
 		case err != nil:
 			return 0, err
-		case m.Time.After(t):
+		case wanted(m.Time):
 			to = mid
 		default:
 			from = m.Sequence + 1

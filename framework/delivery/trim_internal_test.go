@@ -67,6 +67,36 @@ func TestFinishedEventsAreTrimmedByAge(t *testing.T) {
 	assert.Equal(t, uint64(5), left)
 }
 
+// TestEventsOfAWrongClockAreTrimmed checks that events which were stored while the clock was ahead are deleted once events behind them are too old,
+// and not before.
+func TestEventsOfAWrongClockAreTrimmed(t *testing.T) {
+	const ahead = 10_000
+	for _, c := range []struct {
+		ages []float64 // in hours
+		left uint64
+	}{
+		{[]float64{-ahead, -ahead}, 2},
+		{[]float64{-ahead, -ahead, 1, 0}, 4},
+		{[]float64{-ahead, -ahead, 3, 1, 0}, 2},
+		{[]float64{-ahead, 5, 4, 3}, 0},
+		{[]float64{5, -ahead, -ahead, 3, 1}, 1},
+		{[]float64{5, -ahead, -ahead, 1}, 3},
+		{[]float64{-0.9, 5, 1}, 3}, // not ahead by much: it is trimmed an hour later
+	} {
+		r := newTrimmer(t, Config{Retention: 2 * time.Hour})
+		begin := time.Now()
+		for _, hours := range c.ages {
+			r.now.set(begin.Add(-time.Duration(hours * float64(time.Hour))))
+			r.addEvents(t, 1, 10)
+		}
+		trimmed, left := true, uint64(0)
+		for trimmed {
+			trimmed, left, _ = r.trim(t)
+		}
+		assert.Equal(t, c.left, left, "%v", c.ages)
+	}
+}
+
 // TestFinishedEventsAreTrimmedBySize checks that the oldest events are deleted when the log is four fifths full, until it is about three
 // fifths full, however new they are.
 func TestFinishedEventsAreTrimmedBySize(t *testing.T) {
@@ -111,6 +141,15 @@ func TestTrimmingIsHeld(t *testing.T) {
 	_, left, _ = r.trim(t)
 	assert.Zero(t, left)
 	assert.Equal(t, uint64(4), trimmedTo())
+	r.addEvents(t, 4, 10)
+	require.NoError(t, r.queue.holdTrimming(t.Context(), maxHold-time.Minute))
+	_, left, _ = r.trim(t)
+	assert.Equal(t, uint64(4), left)
+	assert.True(t, r.queue.monitor.isOnHold())
+	require.NoError(t, r.queue.holdTrimming(t.Context(), maxHold+time.Minute))
+	assert.False(t, r.queue.monitor.isOnHold())
+	_, left, _ = r.trim(t)
+	assert.Zero(t, left, "the clock was ahead when a backup was killed")
 }
 
 // TestUnfinishedEventsOfAnInstanceStay checks that events which an instance of another member has not finished are kept, whichever limit

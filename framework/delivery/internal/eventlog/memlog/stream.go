@@ -75,9 +75,6 @@ func (t *streamLog) checkLocked(writes []eventlog.Write, maxMessage int64) error
 
 // appendLocked stores writes that checkLocked accepts.
 func (t *streamLog) appendLocked(writes []eventlog.Write, now time.Time) uint64 {
-	if now.Before(t.lastTime) {
-		now = t.lastTime
-	}
 	for _, w := range writes {
 		t.last++
 		t.lastTime = now
