@@ -62,7 +62,7 @@ func (e *explainer) addProblem(pointer, keyword string, want, got, schema event.
 	case "pattern":
 		e.problems.Add(pointer, "should be %s but is %s", patternWords[want.Str()], got.JSON())
 	default:
-		e.problems.Add(pointer, "%s", boundText(keyword, want, got))
+		e.problems.Add(pointer, "%s%s", boundText(keyword, want, got), emptyHint(keyword, schema.Get("properties")))
 	}
 }
 
@@ -109,6 +109,21 @@ func boundText(keyword string, want, got event.Value) string {
 	return "is not allowed here" // false as a schema, and not
 }
 
+// emptyHint lists the keys that an object which should not be empty can have, if they are few.
+func emptyHint(keyword string, properties event.Value) string {
+	if known := keysOf(properties); keyword == "minProperties" && len(known) > 0 && len(known) <= maxListedKeys {
+		return ": the keys here are " + strings.Join(known, ", ")
+	}
+	return ""
+}
+
+func keysOf(v event.Value) (keys []string) {
+	for key := range v.Members() {
+		keys = append(keys, key)
+	}
+	return keys
+}
+
 // numberBounds and sizeBounds have the words for the keywords that bound numbers and sizes.
 var (
 	numberBounds = map[string]string{
@@ -124,10 +139,7 @@ var (
 const maxListedKeys = 8
 
 func (e *explainer) addUnknownKeys(pointer string, got, properties event.Value) {
-	var known []string
-	for key := range properties.Members() {
-		known = append(known, key)
-	}
+	known := keysOf(properties)
 	for key := range got.Members() {
 		if properties.Get(key).Kind() == event.Absent {
 			hint := fault.DidYouMean(key, known)

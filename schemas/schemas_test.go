@@ -43,6 +43,9 @@ func TestCheck(t *testing.T) {
 			` should have one of the keys "mapping", "subscribe", "fields", "destination"`,
 			`/expect/paylaod is not a known key (did you mean "payload"?)`,
 		}},
+		{schemas.Fixture, `{"name":"n","mapping":{},"expect":{}}`, []string{
+			`/expect should not be empty: the keys here are payload, error, subscribed, valid, requests, results, payloads`,
+		}},
 		{schemas.Fixture, `{"name":"n","mapping":{},"responses":[{"status":200,"json":{}}],"expect":{"payload":1}}`, []string{
 			`/responses/0/json is not a known key: the keys here are status, headers, body`,
 		}},

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	repository "github.com/landfall-dev/landfall"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/server/docs"
 	"github.com/landfall-dev/landfall/internal/buildinfo"
 )
@@ -108,7 +109,8 @@ func newDocsSearch(s streams) *cobra.Command {
 
 func newDocsShow(s streams) *cobra.Command {
 	return &cobra.Command{
-		Use: "show PAGE", Short: "Print a page as Markdown", Args: exactArgs(1, "the path of a page"), Example: "  landfall docs show framework/GLOSSARY.md",
+		Use: "show PAGE", Short: "Print a page as Markdown", Args: exactArgs(1, "the path or the title of a page"),
+		Example: "  landfall docs show framework/GLOSSARY.md\n  landfall docs show 'Requests in YAML'",
 		RunE: func(_ *cobra.Command, args []string) error {
 			site, err := documentation()
 			if err != nil {
@@ -116,10 +118,22 @@ func newDocsShow(s streams) *cobra.Command {
 			}
 			p := site.Find(args[0])
 			if p == nil {
-				return fmt.Errorf("there is no page %q: landfall docs list shows all", args[0])
+				p = site.FindTitled(args[0])
+			}
+			if p == nil {
+				return fmt.Errorf("there is no page %q%s: landfall docs list shows all", args[0], nearestPage(site, args[0]))
 			}
 			_, err = s.out.Write(p.Source)
 			return err
 		},
 	}
+}
+
+// nearestPage says which page a name that no page has was meant to be.
+func nearestPage(site *docs.Site, name string) string {
+	var names []string
+	for _, p := range site.Pages {
+		names = append(names, p.Path, p.Title)
+	}
+	return fault.DidYouMean(name, names)
 }

@@ -43,7 +43,7 @@ func newGenerate(s streams) *cobra.Command {
 			return s.warnWithoutPlugin(dir)
 		},
 	}
-	cmd.Flags().StringVar(&dir, "dir", "destinations", "the `DIRECTORY` of the destinations")
+	cmd.Flags().StringVar(&dir, "dir", defaultDestinations, "the `DIRECTORY` of the destinations")
 	cmd.Flags().StringVar(&module, "import-path", "", "the Go import `PATH` of that directory; by default from its go.mod")
 	return cmd
 }

@@ -13,6 +13,9 @@ import (
 	"github.com/landfall-dev/landfall/internal/author/scaffold"
 )
 
+// defaultDestinations is the directory of destinations unless --dir names another one.
+const defaultDestinations = "destinations"
+
 func newNew(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "new",
@@ -155,7 +158,7 @@ func (s streams) noteTaken(slug string) {
 }
 
 func addScaffoldFlags(cmd *cobra.Command, n *scaffold.New) {
-	cmd.Flags().StringVar(&n.Dir, "dir", "destinations", "the `DIRECTORY` of destinations")
+	cmd.Flags().StringVar(&n.Dir, "dir", defaultDestinations, "the `DIRECTORY` of destinations")
 	cmd.Flags().BoolVar(&n.Batch, "batch", true, "the action accepts batches; --batch=false sends one request per event")
 }
 

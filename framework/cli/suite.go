@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -50,7 +53,7 @@ func newSuite(s streams) *cobra.Command {
 
 func (c *suiteCommand) run(ctx context.Context, args []string) error {
 	c.counts = passCounts{}
-	folders, err := definitionFolders(args)
+	folders, err := c.definitionFolders(args)
 	if err != nil {
 		return err
 	}
@@ -64,13 +67,17 @@ func (c *suiteCommand) run(ctx context.Context, args []string) error {
 }
 
 // definitionFolders returns the given directories that have a definition, and those one level below the others.
-func definitionFolders(args []string) (folders []string, err error) {
+func (c *suiteCommand) definitionFolders(args []string) (folders []string, err error) {
 	for _, arg := range args {
-		if info, err := os.Stat(arg); err != nil || !info.IsDir() {
-			if err == nil {
-				return nil, usageErrorf("%s is not a directory: give the directory of a destination.yaml", arg)
-			}
+		switch info, err := os.Stat(arg); {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, usageErrorf("%s: there is no such directory%s", arg, c.hintForFolder(arg))
+		case err != nil:
 			return nil, usageErrorf("%s: %s", arg, fault.FileReason(err))
+		case filepath.Base(arg) == destination.DefinitionFile:
+			return nil, usageErrorf("%s is not a directory: give %s, which has it", arg, filepath.Dir(arg))
+		case !info.IsDir():
+			return nil, usageErrorf("%s is not a directory: give the directory of a destination.yaml", arg)
 		}
 		if isFile(filepath.Join(arg, destination.DefinitionFile)) {
 			folders = append(folders, filepath.Clean(arg))
@@ -89,6 +96,38 @@ func definitionFolders(args []string) (folders []string, err error) {
 	}
 	return folders, nil
 }
+
+// hintForFolder says which directory a name that is none was meant to be, from the destinations of this program and the directories with a
+// definition beside it and below the working directory.
+func (c *suiteCommand) hintForFolder(arg string) string {
+	if registry, err := c.catalog().RegistryFor(nil); err == nil && registry.Has(arg) {
+		return fmt.Sprintf(": %s is a destination of this program, whose own tests run these checks; give the directory of one without code", arg)
+	}
+	byName, folders := map[string]string{}, []string(nil)
+	for _, dir := range []string{filepath.Dir(arg), ".", defaultDestinations, *c.definitions} {
+		files, _ := textfile.Glob(dir, "*/"+destination.DefinitionFile)
+		for _, file := range files {
+			folder := filepath.Dir(file)
+			byName[filepath.Base(folder)] = folder
+			folders = append(folders, folder)
+		}
+	}
+	if name := fault.Nearest(filepath.Base(arg), slices.Sorted(maps.Keys(byName))); name != "" {
+		return fmt.Sprintf(" (did you mean %q?)", byName[name])
+	}
+	slices.Sort(folders)
+	folders = slices.Compact(folders)
+	switch {
+	case len(folders) == 0:
+		return ": make a destination with landfall new destination SLUG --yaml"
+	case len(folders) > maxListedFolders:
+		return fmt.Sprintf(": there are %s, and %d more", strings.Join(folders[:maxListedFolders], ", "), len(folders)-maxListedFolders)
+	}
+	return ": there is " + strings.Join(folders, ", ")
+}
+
+// maxListedFolders is how many directories an error lists.
+const maxListedFolders = 8
 
 func isFile(path string) bool {
 	info, err := os.Stat(path)

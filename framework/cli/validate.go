@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -119,9 +120,24 @@ func (c *validateCommand) printProblemsOf(path string, check func(path string, t
 		return false
 	}
 	problems, warnings := check(path, text)
+	sortByPlace(path, problems)
+	sortByPlace(path, warnings)
 	c.printProblems("error", problems)
 	c.printProblems("warning", warnings)
 	return len(problems) == 0
+}
+
+// sortByPlace sorts the problems of a file, which come from several checks, by their places. Those of other files are behind.
+func sortByPlace(path string, list fault.Problems) {
+	isElsewhere := func(p fault.Problem) int {
+		if p.File == path {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(list, func(a, b fault.Problem) int {
+		return cmp.Or(cmp.Compare(isElsewhere(a), isElsewhere(b)), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
 }
 
 // checkText finds the mistakes in a definition or a config.

@@ -95,9 +95,18 @@ func (r *Registry) Has(name string) bool {
 func (r *Registry) Find(name string) (Entry, error) {
 	i, ok := r.byName[name]
 	if !ok {
-		return Entry{}, fmt.Errorf("%w %q%s", ErrUnknown, name, fault.DidYouMean(name, r.allNames()))
+		return Entry{}, fmt.Errorf("%w %q%s", ErrUnknown, name, r.hintFor(name))
 	}
 	return r.destinations[i].load()
+}
+
+// hintFor says which destination an unknown name was meant to be, or where unknown destinations can come from.
+func (r *Registry) hintFor(name string) string {
+	hint := fault.DidYouMean(name, r.allNames())
+	if hint == "" && !slices.ContainsFunc(r.destinations, func(d registered) bool { return d.plugin.File != "" }) {
+		return ": landfall list shows all; those without code are in a directory that --definitions or the config's definitions names"
+	}
+	return hint
 }
 
 // Entries returns all destinations, sorted by slug. The error holds every problem of every definition.

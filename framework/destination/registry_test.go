@@ -45,6 +45,8 @@ func TestNamedPluginsAreReadOnceWhenUsed(t *testing.T) {
 		_, err = registry.Find("actions-tow")
 		assert.ErrorIs(t, err, destination.ErrUnknown)
 		assert.EqualError(t, err, `there is no destination "actions-tow" (did you mean "actions-two"?)`)
+		_, err = registry.Find("crm")
+		assert.EqualError(t, err, `there is no destination "crm": landfall list shows all; those without code are in a directory that --definitions or the config's definitions names`)
 		plugins = registry.Plugins()
 	}
 	assert.Equal(t, 1, *ones)

@@ -204,10 +204,12 @@ func (c *compiler) compileSubscription(in config.Subscription) *Subscription {
 	s := &Subscription{name: in.Name, syncMode: in.SyncMode, sample: in.SampleRate, action: c.definition.Action(in.Action)}
 	if s.action == nil {
 		keys := c.definition.ActionKeys()
-		c.problems.Add(in.Pointer+"/"+in.ActionKey, "%s has no action %q%s", c.definition.Name, in.Action, fault.DidYouMean(in.Action, keys))
-		if _, err := fql.Compile(in.Subscribe); in.Subscribe != "" && err != nil {
-			c.problems.AddUnder(in.Pointer+"/subscribe", err)
+		if in.Action == "" { // a config has reported it at the same place
+			c.problems.Add(in.Pointer, "needs an action: those of %s are %s", c.definition.Name, strings.Join(keys, ", "))
+		} else {
+			c.problems.Add(in.Pointer+"/"+in.ActionKey, "%s has no action %q%s", c.definition.Name, in.Action, fault.DidYouMean(in.Action, keys))
 		}
+		c.problems = append(c.problems, languageProblems(in)...)
 		return s
 	}
 	s.handler, s.reserved = c.plugin.Actions[s.action.Key], reservedOf(s.action.Fields)

@@ -6,6 +6,8 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/language/fql"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 )
 
@@ -47,7 +49,11 @@ func LoadInstance(cfg *config.Config, in config.Instance, registry *destination.
 	entry, err := registry.Find(in.Destination)
 	switch {
 	case errors.Is(err, destination.ErrUnknown):
-		return nil, cfg.Document.Locate(fault.Problems{{Pointer: in.Pointer + "/destination", Message: err.Error()}})
+		problems := fault.Problems{{Pointer: in.Pointer + "/destination", Message: err.Error()}}
+		for _, s := range in.Subscriptions {
+			problems = append(problems, languageProblems(s)...)
+		}
+		return nil, cfg.Document.Locate(problems)
 	case err != nil:
 		return nil, err
 	}
@@ -76,4 +82,17 @@ func LoadInstance(cfg *config.Config, in config.Instance, registry *destination.
 	}
 	plan.warnings = cfg.Document.Locate(append(plan.warnings, written.warnings...))
 	return plan, nil
+}
+
+// languageProblems returns the mistakes that the query and the mapping of a subscription have whatever its action is.
+func languageProblems(in config.Subscription) (found fault.Problems) {
+	if in.Subscribe != "" {
+		_, err := fql.Compile(in.Subscribe)
+		found.AddUnder(in.Pointer+"/subscribe", err)
+	}
+	if in.Mapping.Exists() {
+		_, err := mapping.Compile(in.Mapping)
+		found.AddUnder(in.Pointer+"/mapping", err)
+	}
+	return found
 }

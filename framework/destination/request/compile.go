@@ -252,7 +252,11 @@ func (c *compiler) checkPath(path event.Path, place string) {
 
 // checkKeys checks that the keys of a path are known.
 func (c *compiler) checkKeys(keys []string, place string) {
-	if before, key, known, found := c.names.unknownKey(keys); found {
+	before, key, known, found := c.names.unknownKey(keys)
+	switch {
+	case found && key == mapping.AnyItem:
+		c.problems.Add(place, "reads the items of %s, which is an object and not a list", before)
+	case found:
 		c.problems.Add(place, "reads %s.%s, which does not exist%s", before, key, fault.DidYouMean(key, known))
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
 // Names are the names that a request may use: the members of its scope with the keys that each has; nil allows any key. The keys of an
@@ -67,12 +69,12 @@ func (n Names) below(path []string) (inner Names, ok bool) {
 func (n Names) unknownKey(path []string) (before, key string, known []string, found bool) {
 	at := path[0]
 	for i, key := range path[1:] {
-		if _, isList := n[at+"[]"]; isList && isDigits(key) {
+		if _, isList := n[at+"[]"]; isList && (isDigits(key) || key == mapping.AnyItem) {
 			at += "[]"
 			continue
 		}
 		if known := n[at]; known != nil && !slices.Contains(known, key) {
-			return strings.Join(path[:i+1], "."), key, known, true
+			return strings.ReplaceAll(strings.Join(path[:i+1], "."), "."+mapping.AnyItem, "[]"), key, known, true
 		}
 		at += "." + key
 	}

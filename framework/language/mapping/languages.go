@@ -83,8 +83,11 @@ func readsExpr(v event.Value) (list []Reference, complete bool) {
 	return referencesTo(paths), constant
 }
 
-// IndirectReferences returns the paths that @liquid and @expr read through items of lists, with a number for the position, and through variables.
-// They are below the paths of References.
+// AnyItem is the key of an indirect reference that stands for each item of a list.
+const AnyItem = expression.AnyItem
+
+// IndirectReferences returns the paths that @liquid and @expr read through items of lists, with a number or AnyItem for the position, and
+// through variables. They are below the paths of References.
 func IndirectReferences(directive string, argument event.Value) []Reference {
 	switch directive {
 	case "@liquid":

@@ -87,6 +87,15 @@ func (s *Site) Find(name string) *Page {
 	return nil
 }
 
+// FindTitled returns the page with a title, in any case of letters, or nil if there is none.
+func (s *Site) FindTitled(title string) *Page {
+	i := slices.IndexFunc(s.Pages, func(p *Page) bool { return strings.EqualFold(p.Title, title) })
+	if i < 0 {
+		return nil
+	}
+	return s.Pages[i]
+}
+
 // markdown is the dialect of the pages: that of GitHub, without HTML.
 var markdown = goldmark.New(goldmark.WithExtensions(extension.Table, extension.Linkify), goldmark.WithParserOptions(parser.WithAutoHeadingID()))
 

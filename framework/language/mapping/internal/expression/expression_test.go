@@ -98,16 +98,16 @@ func TestStepsAreBounded(t *testing.T) {
 // none is constant, unless it cannot be parsed or reads the clock.
 func TestIndirectPaths(t *testing.T) {
 	for text, want := range map[string]string{
-		`payload.items[0].sku + payload.items[-1]["a b"]`:            "[payload items 0 a b] [payload items 0 sku]",
+		`payload.items[0].sku + payload.items[-1]["a b"]`:            "[payload items 0 sku] [payload items [] a b]",
 		`payload.items[payload.n].sku`:                               "",
 		`payload.items`:                                              "",
-		`map(payload.items, .sku)`:                                   "[payload items 0 sku]",
-		`payload.items | filter(#.a.b > 1) | map(.tags[2].c)`:        "[payload items 0 a b] [payload items 0 tags 2 c]",
-		`map(payload.orders, map(.items, .sku + #index))`:            "[payload orders 0 items 0 sku] [payload orders 0 items]",
-		`map(payload.orders, all(payload.items, .sku == payload.a))`: "[payload items 0 sku]",
-		`find(payload.items ?? [], .a == 1)?.b`:                      "[payload items 0 a] [payload items 0 b]",
-		`reduce(payload.items, #acc + .q, 0)`:                        "[payload items 0 q]",
-		`first(sortBy(payload.items, .q)).r`:                         "[payload items 0 q] [payload items 0 r]",
+		`map(payload.items, .sku)`:                                   "[payload items [] sku]",
+		`payload.items | filter(#.a.b > 1) | map(.tags[2].c)`:        "[payload items [] a b] [payload items [] tags 2 c]",
+		`map(payload.orders, map(.items, .sku + #index))`:            "[payload orders [] items [] sku] [payload orders [] items]",
+		`map(payload.orders, all(payload.items, .sku == payload.a))`: "[payload items [] sku]",
+		`find(payload.items ?? [], .a == 1)?.b`:                      "[payload items [] a] [payload items [] b]",
+		`reduce(payload.items, #acc + .q, 0)`:                        "[payload items [] q]",
+		`first(sortBy(payload.items, .q)).r`:                         "[payload items [] q] [payload items [] r]",
 		`map(1..3, # + 1)`:                                           "",
 		`map(keys(payload.m), #.x)`:                                  "",
 		`let p = payload; let list = p.items; list[0].a + p.b`:       "[payload b] [payload items 0 a] [payload items]",
@@ -115,12 +115,12 @@ func TestIndirectPaths(t *testing.T) {
 		`let who = payload.who; who.id`:                              "[payload who id]",
 		`let a = b.x; let b = a.y; b.z`:                              "",
 		`{let a = payload; a.x} + {let a = settings; a.y}`:           "",
-		`map(payload.items, {let i = #; i.sku})`:                     "[payload items 0 sku] [payload items 0]",
+		`map(payload.items, {let i = #; i.sku})`:                     "[payload items [] sku] [payload items []]",
 		`$env.payload.items[0].a`:                                    "",
 		`a[`:                                                         "",
 		"a[0].b" + strings.Repeat(" ", expression.MaxLength):         "",
-		`map(payload.items, .a) | map(.b)`:                           "[payload items 0 a]",
-		`payload.items[0].a[1].b ?? last(payload.items).c`:           "[payload items 0 a 1 b] [payload items 0 c]",
+		`map(payload.items, .a) | map(.b)`:                           "[payload items [] a]",
+		`payload.items[0].a[1].b ?? last(payload.items).c`:           "[payload items 0 a 1 b] [payload items [] c]",
 	} {
 		var got []string
 		for _, path := range expression.IndirectPaths(text) {

@@ -7,12 +7,12 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// anyItem is the key that stands for each item of a list.
-const anyItem = "0"
+// AnyItem is the key that stands for each item of a list.
+const AnyItem = "[]"
 
-// IndirectPaths returns the paths that an expression reads through items of lists and through variables, with 0 for a position that is not
-// constant: payload.items[0].sku, map(payload.items, .sku) and let list = payload.items; list[-1].sku read [payload items 0 sku]. They are below
-// the paths that Paths returns.
+// IndirectPaths returns the paths that an expression reads through items of lists and through variables, with AnyItem for a position that
+// is not constant: map(payload.items, .sku) and let list = payload.items; list[-1].sku read [payload items [] sku], payload.items[0].sku reads
+// [payload items 0 sku]. They are below the paths that Paths returns.
 func IndirectPaths(text string) [][]string {
 	if len(text) > MaxLength {
 		return nil
@@ -82,7 +82,7 @@ func (c *pathCollector) bindItems(node ast.Node) {
 	}
 	var item []string
 	if list, _ := c.pathOf(call.Arguments[0]); list != nil {
-		item = append(slices.Clone(list), anyItem)
+		item = append(slices.Clone(list), AnyItem)
 	}
 	body := &nodeList{}
 	ast.Walk(&predicate.Node, body)
@@ -136,7 +136,7 @@ func (c *pathCollector) pathOf(node ast.Node) (path []string, indirect bool) {
 		case *ast.IntegerNode:
 			return append(slices.Clone(path), strconv.Itoa(max(key.Value, 0))), true
 		case *ast.UnaryNode: // such as -1
-			return append(slices.Clone(path), anyItem), true
+			return append(slices.Clone(path), AnyItem), true
 		}
 	}
 	return nil, false
@@ -167,7 +167,7 @@ func (c *pathCollector) pathOfCall(n *ast.BuiltinNode) (path []string, indirect 
 		return path, indirect
 	case "find", "findLast", "first", "last":
 		if path != nil {
-			return append(slices.Clone(path), anyItem), true
+			return append(slices.Clone(path), AnyItem), true
 		}
 	}
 	return nil, false
