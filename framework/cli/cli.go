@@ -179,7 +179,7 @@ func newRoot(s streams) *cobra.Command {
 		Use:   s.programName(),
 		Short: "Segment-Actions-style destinations on your own machines",
 		Long: "Landfall processes events with subscriptions and mappings, delivers them to the APIs of destinations, and reports the\n" +
-			"result of each event. The first destination is Braze Cohorts, which keeps audiences in sync.",
+			"result of each event. " + s.programName() + " list shows the destinations, and " + s.programName() + " docs the documentation.",
 		Version:       buildinfo.Read().Version,
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
