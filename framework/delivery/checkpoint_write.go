@@ -63,8 +63,9 @@ func (r *Runner) writeCheckpointBatch(list []pendingCheckpoint) {
 		case err == nil:
 			d.partition.leaseRenewed(revision, began, d.checkpoint)
 		case errors.Is(err, errLeaseLost):
-			r.log.Warn("another process has taken over a partition", "instance", d.partition.worker.id, "partition", d.partition.number)
-			r.abandonPartition(d.partition)
+			if r.abandonPartition(d.partition) {
+				r.log.Warn("another process has taken over a partition", "instance", d.partition.worker.id, "partition", d.partition.number)
+			}
 		case r.ctx.Err() == nil:
 			r.log.Warn("writing a checkpoint", "instance", d.partition.worker.id, "partition", d.partition.number, "error", err)
 			d.partition.worker.mu.Lock()

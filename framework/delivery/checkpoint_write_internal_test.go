@@ -1,7 +1,9 @@
 package delivery
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -115,6 +117,29 @@ func TestCheckpointsThatAreWrittenTogether(t *testing.T) {
 	revision := p.revision
 	r.writeCheckpoints()
 	assert.Greater(t, p.revision, revision)
+}
+
+// TestCheckpointsOfAReleasedPartition checks that a checkpoint which was to be written when its partition was released changes nothing, also if the
+// partition was acquired again since.
+func TestCheckpointsOfAReleasedPartition(t *testing.T) {
+	r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{}, accepts(t))
+	var logged bytes.Buffer
+	r.log = slog.New(slog.NewTextHandler(&logged, nil))
+	p := w.lease(t, 0)
+	close(p.done)
+	late := pendingCheckpoint{p, checkpointSubject("main", 0), checkpoint{Owner: "me", Low: 5}, p.revision}
+	p.nextPage = 33
+	r.releasePartition(t.Context(), p)
+	again := w.own(0, checkpoint{Low: 33})
+	r.writeCheckpointBatch([]pendingCheckpoint{late})
+	assert.Same(t, again, w.partitions[0])
+	assert.False(t, again.abandoned)
+	stored, err := r.queue.checkpointsOf(t.Context(), "main")
+	require.NoError(t, err)
+	assert.Equal(t, []any{"", uint64(33)}, []any{stored[0].checkpoint.Owner, stored[0].checkpoint.Low})
+	assert.Empty(t, logged.String())
+	r.abandonPartition(p)
+	assert.Same(t, again, w.partitions[0])
 }
 
 // lateLog is a log of a cluster that has accepted a conflicting write and does not know it yet.

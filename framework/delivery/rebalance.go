@@ -77,17 +77,29 @@ func (r *Runner) acquirePartition(w *worker, n int) *partition {
 	return p
 }
 
-// abandonPartition stops a partition whose lease may be lost: no more verdicts are applied and nothing is written.
-func (r *Runner) abandonPartition(p *partition) {
+// abandonPartition stops a partition whose lease may be lost: no more verdicts are applied and nothing is written. It returns false if the
+// partition had stopped already, as one that was released.
+func (r *Runner) abandonPartition(p *partition) (stopped bool) {
 	w := p.worker
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if p.abandoned {
+		return false
+	}
 	p.closing = true
 	p.abandonLocked()
 	p.owner.CloseLocked()
 	p.cancel()
-	delete(w.partitions, p.number)
+	w.removePartitionLocked(p)
 	w.changed.Broadcast()
+	return true
+}
+
+// removePartitionLocked removes a partition, unless it was acquired again since.
+func (w *worker) removePartitionLocked(p *partition) {
+	if w.partitions[p.number] == p {
+		delete(w.partitions, p.number)
+	}
 }
 
 // releasePartition gives up the lease of a partition. It waits for requests in flight until ctx ends, and writes the last
@@ -123,5 +135,5 @@ func (r *Runner) releasePartition(ctx context.Context, p *partition) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.partitions, p.number)
+	w.removePartitionLocked(p)
 }
