@@ -87,13 +87,20 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *account) State() any {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	associations, lists := []string{}, map[string]map[string]bool{}
+	for _, l := range a.crm.associations {
+		associations = append(associations, l.String())
+	}
+	for id, l := range a.crm.lists {
+		lists[id] = l.members
+	}
 	text, err := json.Marshal(struct { // encoded at once: the state must not change with the account
 		Associations []string                   `json:"associations,omitempty"`
 		Contacts     map[string]map[string]any  `json:"contacts"`
 		Events       []string                   `json:"events,omitempty"`
 		Lists        map[string]map[string]bool `json:"lists,omitempty"`
 		Records      map[string][]*record       `json:"records,omitempty"`
-	}{a.crm.associations, a.contacts, a.crm.sent, a.crm.lists, a.crm.records})
+	}{associations, a.contacts, a.crm.sent, lists, a.crm.records})
 	if err != nil {
 		return err.Error()
 	}

@@ -22,15 +22,14 @@ type record struct {
 type crm struct {
 	records      map[string][]*record       // by the object's type
 	defined      map[string]map[string]bool // names of properties by the object's type
-	associations []string
-	lists        map[string]map[string]bool // IDs of members by the list's ID
-	names        map[string]string          // IDs of lists by name
+	associations []link
+	lists        map[string]*list           // by ID
 	events       map[string]map[string]bool // names of properties by the event's name
 	sent         []string                   // names of the events that were sent
 }
 
 func newCRM() *crm {
-	return &crm{records: map[string][]*record{}, defined: map[string]map[string]bool{}, lists: map[string]map[string]bool{}, names: map[string]string{}, events: map[string]map[string]bool{}}
+	return &crm{records: map[string][]*record{}, defined: map[string]map[string]bool{}, lists: map[string]*list{}, events: map[string]map[string]bool{}}
 }
 
 // input is one record of a request.
@@ -47,10 +46,9 @@ func (a *account) objectRoutes() {
 	a.mux.HandleFunc("POST /crm/v3/objects/{type}", a.create)
 	a.mux.HandleFunc("PATCH /crm/v3/objects/{type}/{id}", a.update)
 	a.mux.HandleFunc("POST /crm/v3/objects/{type}/search", a.search)
-	a.mux.HandleFunc("PUT /crm/v3/objects/{type}/{id}/associations/{to}/{other}/{kind}", a.associate)
-	a.mux.HandleFunc("PUT /crm/v4/objects/{type}/{id}/associations/{to}/{other}", a.associate)
-	a.mux.HandleFunc("POST /crm/v4/associations/{type}/{to}/batch/create", a.associateBatch)
+	a.associationRoutes()
 	a.mux.HandleFunc("GET /crm/v3/schemas", a.listSchemas)
+	a.mux.HandleFunc("GET /crm/v3/schemas/{type}", a.getSchema)
 }
 
 // objectType returns the type of the path, in plural for contacts and companies.
@@ -251,41 +249,26 @@ func (a *account) search(w http.ResponseWriter, r *http.Request) {
 	sandbox.WriteJSON(w, http.StatusOK, map[string]any{"total": len(results), "results": results})
 }
 
-func (a *account) associate(w http.ResponseWriter, r *http.Request) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.link(objectType(r), r.PathValue("id"), r.PathValue("to"), r.PathValue("other"))
-	sandbox.WriteJSON(w, http.StatusOK, map[string]any{"id": r.PathValue("id")})
-}
-
-func (a *account) link(from, id, to, other string) {
-	a.crm.associations = append(a.crm.associations, from+" "+id+" "+to+" "+other)
-}
-
-// association is an input of a batch of associations.
-type association struct {
-	Types    []map[string]any
-	From, To struct{ ID string }
-}
-
-func (a *account) associateBatch(w http.ResponseWriter, r *http.Request) {
-	var body struct{ Inputs []association }
-	if !decode(w, r, &body) {
-		return
-	}
-	incomplete := func(in association) bool { return in.From.ID == "" || in.To.ID == "" || len(in.Types) == 0 }
-	if len(body.Inputs) == 0 || slices.ContainsFunc(body.Inputs, incomplete) {
-		writeError(w, http.StatusBadRequest, "VALIDATION_ERROR", "inputs need from, to and types")
-		return
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, in := range body.Inputs {
-		a.link(objectType(r), in.From.ID, r.PathValue("to"), in.To.ID)
-	}
-	sandbox.WriteJSON(w, http.StatusCreated, map[string]any{"status": "COMPLETE", "results": []any{}})
+// petsSchema returns the schema of the only object of the account that HubSpot does not define.
+func petsSchema() map[string]any {
+	return map[string]any{"objectTypeId": "2-1", "fullyQualifiedName": "p1_pets", "name": "pets", "labels": map[string]string{"singular": "Pet", "plural": "Pets"}}
 }
 
 func (a *account) listSchemas(w http.ResponseWriter, _ *http.Request) {
-	sandbox.WriteJSON(w, http.StatusOK, map[string]any{"results": []map[string]any{{"fullyQualifiedName": "p1_pets", "labels": map[string]string{"plural": "Pets"}}}})
+	sandbox.WriteJSON(w, http.StatusOK, map[string]any{"results": []map[string]any{petsSchema()}})
+}
+
+// getSchema finds the schema of an object that is defined by the account, by its name or ID.
+func (a *account) getSchema(w http.ResponseWriter, r *http.Request) {
+	pets := petsSchema()
+	if name := r.PathValue("type"); name != pets["fullyQualifiedName"] && name != pets["objectTypeId"] {
+		writeError(w, http.StatusNotFound, "OBJECT_NOT_FOUND", "Unable to infer object type from: "+name)
+		return
+	}
+	sandbox.WriteJSON(w, http.StatusOK, pets)
+}
+
+// objectOfID returns the type of the path for the ID of an object; "" if there is no such object.
+func objectOfID(id string) string {
+	return map[string]string{"0-1": "contacts", "0-2": "companies", "0-3": "deals", "0-5": "tickets", "2-1": "p1_pets"}[id]
 }

@@ -117,6 +117,51 @@ func TestSandboxAssociatesRecords(t *testing.T) {
 	assert.Contains(t, stateOf(t, account), `"associations":["contacts 1 deals 2","deals 2 deals 3","contacts 7 deals 8"]`)
 }
 
+func TestSandboxRemovesLabelsOfAssociations(t *testing.T) {
+	account := hubspot.Plugin().Sandbox.New(nil)
+	const batch = "POST /crm/v4/associations/contact/deals/batch/"
+	input := func(to string, types ...string) string {
+		return `{"inputs":[{"from":{"id":"7"},"to":{"id":"` + to + `"},"types":[` + strings.Join(types, ",") + `]}]}`
+	}
+	const plain, partner, owner = `{"associationCategory":"HUBSPOT_DEFINED","associationTypeId":279}`, `{"associationCategory":"USER_DEFINED","associationTypeId":36}`, `{"associationCategory":"USER_DEFINED","associationTypeId":"37"}`
+	checkExchanges(t, account, []exchange{
+		{batch + "create", input("8", plain, partner, owner), 201, "COMPLETE"},
+		{batch + "create", input("9", partner), 201, "COMPLETE"},
+		{batch + "labels/archive", input("8", owner), 204, ""},
+		{batch + "labels/archive", `{"inputs":[]}`, 400, "inputs need"},
+		{batch + "labels/archive", `{`, 400, "Invalid input JSON"},
+		{"GET /crm/v4/associations/contact/deals/labels", "", 200, `"typeId":36`},
+	})
+	assert.Contains(t, stateOf(t, account), `"associations":["contacts 7 deals 8","contacts 7 deals 8","contacts 7 deals 9"]`)
+	checkExchanges(t, account, []exchange{{batch + "labels/archive", input("8", plain), 204, ""}})
+	assert.Contains(t, stateOf(t, account), `"associations":["contacts 7 deals 9"]`, "without the unlabeled type, no label is left")
+}
+
+func TestSandboxListsHaveTheRecordsOfOneObject(t *testing.T) {
+	account := hubspot.Plugin().Sandbox.New(nil)
+	const lists = "/crm/v3/lists"
+	checkExchanges(t, account, []exchange{
+		{"GET /crm/v3/schemas/p1_pets", "", 200, `"objectTypeId":"2-1"`},
+		{"GET /crm/v3/schemas/2-1", "", 200, `"fullyQualifiedName":"p1_pets"`},
+		{"GET /crm/v3/schemas/p1_cars", "", 404, "Unable to infer"},
+		{"POST " + lists, `{"name":"Dogs","objectTypeId":"2-1","processingType":"MANUAL"}`, 200, `"listId":"1"`},
+		{"POST " + lists, `{"name":"dogs","objectTypeId":"0-1","processingType":"MANUAL"}`, 400, "ILS.DUPLICATE_LIST_NAMES"},
+		{"POST " + lists, `{"name":"Cars","objectTypeId":"2-9","processingType":"MANUAL"}`, 400, "objectTypeId"},
+		{"POST " + lists, `{"name":"Best","objectTypeId":"0-1","processingType":"MANUAL"}`, 200, `"listId":"2"`},
+		{"GET " + lists + "/object-type-id/0-1/name/Dogs", "", 404, "no such list"},
+		{"GET " + lists + "/object-type-id/2-1/name/Dogs", "", 200, `"processingType":"MANUAL"`},
+		{"POST /crm/v3/objects/p1_pets", `{"properties":{"tag":"t1"}}`, 201, `"p1_pets-1"`},
+		{"PUT " + lists + "/1/memberships/add-and-remove", `{"recordIdsToAdd":["p1_pets-1","1"]}`, 200, `{"recordIdsMissing":["1"],"recordIdsRemoved":[],"recordsIdsAdded":["p1_pets-1"]}`},
+		{"POST " + lists + "/search", `{"query":"do"}`, 200, `{"hasMore":false,"lists":[{"listId":"1",`},
+		{"POST " + lists + "/search", `{"count":1}`, 200, `{"hasMore":true,"lists":[{"listId":"2","name":"Best","objectTypeId":"0-1","processingType":"MANUAL"}],"offset":1,"total":2}`},
+		{"POST " + lists + "/search", `{"count":1,"offset":1}`, 200, `{"hasMore":false,"lists":[{"listId":"1",`},
+		{"POST " + lists + "/search", `{"offset":9}`, 200, `"lists":[]`},
+		{"POST " + lists + "/search", `{"count":501}`, 400, "from 1 to 500"},
+		{"POST " + lists + "/search", `{"offset":-1}`, 400, "not negative"},
+		{"POST " + lists + "/search", `{`, 400, "Invalid input JSON"},
+	})
+}
+
 func TestSandboxKeepsLists(t *testing.T) {
 	account := hubspot.Plugin().Sandbox.New(nil)
 	code, _ := ask(t, account, "POST", upsertPath, inputs(4))
@@ -125,7 +170,7 @@ func TestSandboxKeepsLists(t *testing.T) {
 	checkExchanges(t, account, []exchange{
 		{"GET " + lists + "/object-type-id/0-1/name/VIP", "", 404, "no such list"},
 		{"POST " + lists, `{"name":"VIP","objectTypeId":"0-1","processingType":"MANUAL"}`, 200, `"listId":"1"`},
-		{"POST " + lists, `{"name":"VIP","objectTypeId":"0-1","processingType":"MANUAL"}`, 400, "needs a name that no list has"},
+		{"POST " + lists, `{"name":"VIP","objectTypeId":"0-1","processingType":"MANUAL"}`, 400, "ILS.DUPLICATE_LIST_NAMES"},
 		{"POST " + lists, `{"objectTypeId":"0-1","processingType":"MANUAL"}`, 400, "needs a name"},
 		{"POST " + lists, `{"name":"Other","processingType":"MANUAL"}`, 400, "objectTypeId"},
 		{"POST " + lists, `{"name":"Other","objectTypeId":"0-1","processingType":"DYNAMIC"}`, 400, "MANUAL"},
@@ -133,9 +178,11 @@ func TestSandboxKeepsLists(t *testing.T) {
 		{"GET " + lists + "/object-type-id/0-1/name/VIP", "", 200, `"listId":"1"`},
 		{"GET " + lists + "/1", "", 200, `"listId":"1"`},
 		{"GET " + lists + "/2", "", 404, "no such list"},
-		{"PUT " + members + "/add", `["1","2","3","4"]`, 200, `{}`},
-		{"PUT " + members + "/remove", `["2"]`, 200, `{}`},
-		{"PUT " + members + "/add", `["5"]`, 400, "There is no contact 5"},
+		{"PUT " + members + "/add", `["1","2","3","4"]`, 200, `{"recordIdsMissing":[],"recordIdsRemoved":[],"recordsIdsAdded":["1","2","3","4"]}`},
+		{"PUT " + members + "/remove", `["2"]`, 200, `"recordIdsRemoved":["2"]`},
+		{"PUT " + members + "/add", `["5","1"]`, 200, `{"recordIdsMissing":["5"],"recordIdsRemoved":[],"recordsIdsAdded":[]}`},
+		{"PUT " + members + "/add-and-remove", `{"recordIdsToAdd":["2","6"],"recordIdsToRemove":["2","7"]}`, 200, `{"recordIdsMissing":["6","7"],"recordIdsRemoved":["2"],"recordsIdsAdded":["2"]}`},
+		{"PUT " + members + "/replace", `[]`, 404, "no such operation"},
 		{"PUT " + members + "/add", `[`, 400, "Invalid input JSON"},
 		{"GET " + members + "?limit=2", "", 200, `"paging":{"next":{"after":"3"}},"results":[{"membershipTimestamp":"2026-01-02T03:04:05Z","recordId":"1"},{"membershipTimestamp":"2026-01-02T03:04:05Z","recordId":"3"}],"total":3`},
 		{"GET " + members + "?limit=2&after=3", "", 200, `{"results":[{"membershipTimestamp":"2026-01-02T03:04:05Z","recordId":"4"}],"total":3}`},
@@ -144,7 +191,7 @@ func TestSandboxKeepsLists(t *testing.T) {
 		{"GET " + members + "?limit=0", "", 400, "from 1 to 250"},
 		{"GET " + members, "", 400, "from 1 to 250"},
 		{"GET " + lists + "/9/memberships?limit=1", "", 404, "no such list"},
-		{"PUT " + lists + "/9/memberships/add", `["1"]`, 200, `{}`},
+		{"PUT " + lists + "/9/memberships/add", `["1"]`, 200, `"recordsIdsAdded":["1"]`},
 		{"GET " + lists + "/9/memberships?limit=1", "", 200, `"total":1`},
 	})
 	assert.Contains(t, stateOf(t, account), `"lists":{"1":{"1":true,"3":true,"4":true},"9":{"1":true}}`)

@@ -2,17 +2,25 @@ package destination
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/landfall-dev/landfall/framework/destination/request"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // AudienceConfig says how a destination handles audiences.
 type AudienceConfig struct {
 	Mode     string        // synced: an audience is created before its members are sent; realtime: it is not created
 	FullSync bool          // every member is sent each time, not only changes
+	Actions  []string      // the actions whose events need the audience; nil for all
 	Create   *request.Call // creates an audience; nil if the definition declares no request for it
 	Find     *request.Call // looks up an audience; nil if the definition declares no request for it
+}
+
+// NeededBy reports whether the events of an action need their audience.
+func (c *AudienceConfig) NeededBy(action string) bool {
+	return c != nil && (c.Actions == nil || slices.Contains(c.Actions, action))
 }
 
 // AudienceInput is the input of CreateAudience and GetAudience.
@@ -48,6 +56,9 @@ func (p *parser) parseAudience(v event.Value) {
 	if c := v.Get("audienceConfig"); c.Exists() {
 		full, _ := c.Get("mode").Get("full_audience_sync").Bool()
 		p.d.Audience = &AudienceConfig{Mode: c.Get("mode").Get("type").Str(), FullSync: full}
+		for _, action := range c.Get("actions").Items() {
+			p.d.Audience.Actions = append(p.d.Audience.Actions, action.Str())
+		}
 		names := p.requestNames()
 		p.addAudience(names, "id", "key", "name", "externalId", "settings")
 		p.d.Audience.Create = p.compileCall(c.Get("create"), "id", "/audienceConfig/create", names)
@@ -59,6 +70,18 @@ func (p *parser) parseAudience(v event.Value) {
 		}
 	} else if v.Get("audienceFields").Exists() {
 		p.problems.Add("/audienceFields", "are not allowed without audienceConfig")
+	}
+}
+
+// checkAudienceActions checks the actions whose events need an audience, when all actions are known.
+func (p *parser) checkAudienceActions() {
+	if p.d.Audience == nil {
+		return
+	}
+	for i, key := range p.d.Audience.Actions {
+		if !slices.Contains(p.d.ActionKeys(), key) {
+			p.problems.Add(fmt.Sprintf("/audienceConfig/actions/%d", i), "is not an action of the destination: %q%s", key, fault.DidYouMean(key, p.d.ActionKeys()))
+		}
 	}
 }
 

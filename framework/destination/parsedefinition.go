@@ -71,6 +71,7 @@ func (p *parser) parseDefinition(v event.Value) {
 	for key, action := range v.Get("actions").Members() {
 		p.parseAction(key, action)
 	}
+	p.checkAudienceActions()
 	p.checkBrowser()
 	for i, preset := range v.Get("presets").Items() {
 		p.parsePreset(preset, fmt.Sprintf("/presets/%d", i))

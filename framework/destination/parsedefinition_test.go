@@ -122,6 +122,8 @@ func TestDefinitionsAndHandlersMatch(t *testing.T) {
 		"two finders":            {declaredLists(t), destination.Plugin{GetAudience: audience}, "/audienceConfig/find is not allowed: the plugin also has a handler for it"},
 		"a creator and a finder": {callingDefinition + synced, destination.Plugin{CreateAudience: audience, GetAudience: audience}, ""},
 		"no creator":             {callingDefinition + synced, destination.Plugin{GetAudience: audience}, "it has no create, and Plugin.CreateAudience is not set"},
+		"an audience for no action": {callingDefinition + strings.Replace(synced, "}}", "}, actions: [send, sand]}", 1), destination.Plugin{CreateAudience: audience},
+			`/audienceConfig/actions/1 is not an action of the destination: "sand" (did you mean "send"?)`},
 		"no audiences to create": {callingDefinition, destination.Plugin{CreateAudience: audience}, "audienceConfig does not have the mode synced"},
 		"no audiences to find":   {callingDefinition + strings.Replace(synced, "synced", "realtime", 1), destination.Plugin{GetAudience: audience}, "audienceConfig does not have the mode synced"},
 		"a hook":                 {hooked, destination.Plugin{Hooks: map[string]map[string]destination.HookFunc{"send": {"onMappingSave": hook}}}, ""},

@@ -53,6 +53,22 @@ func TestAnAudienceIsCreatedOnceBeforeItsMembersAreSent(t *testing.T) {
 	assert.Equal(t, []string{"aud1: u8", "aud1: u9"}, remote.Log()[7:])
 }
 
+func TestOnlyTheActionsThatNeedAudiencesCreateThem(t *testing.T) {
+	for actions, want := range map[string][]string{"other": nil, "other syncAudience": {"create audience vip of anna for 30 days", "aud1: u1"}} {
+		definition := *sampleDefinition(t)
+		audience := *definition.Audience
+		audience.Actions = strings.Fields(actions)
+		definition.Audience = &audience
+		remote := sample.NewRemote()
+		in := config.InstanceOf(event.MustParse(`{"id":"i","settings":{"key":"k"},"audiences":{"vip":{"settings":{"owner":"anna"}}},"subscriptions":[{"name":"a","action":"syncAudience"}]}`))
+		plan, err := runtime.New(sample.Plugin(), &definition, in, runtime.Host{Transport: sandbox.Transport(remote)})
+		require.NoError(t, err)
+		v := plan.Run(t.Context(), events(t, enters("u1", "vip"))[0])[0]
+		assert.Equal(t, want, remote.Log(), actions)
+		assert.Equal(t, want != nil, v.Outcome == runtime.Delivered, v.Reason)
+	}
+}
+
 func TestFailedAudienceCreationIsRetried(t *testing.T) {
 	remote := sample.NewRemote()
 	plan := audiencePlan(t, remote, destination.NewMemoryState())

@@ -57,7 +57,7 @@ func (p *Plan) prepareMatching(s *Subscription, e event.Event, index int) (item 
 		return Item{}, &Verdict{Instance: p.id, Subscription: s.name, Outcome: Skipped, Status: http.StatusOK, Cause: cause, Reason: reason}
 	}
 	what, audience := e.Value(), (*pendingAudience)(nil)
-	if p.audienceCreator != nil {
+	if p.audienceCreator != nil && p.definition.Audience.NeededBy(s.action.Key) {
 		what, audience = p.audienceCreator.addAudience(what)
 	}
 	payload, err := s.mapping.Resolve(what)
