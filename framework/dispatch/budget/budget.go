@@ -173,7 +173,7 @@ func (b *Budget) grantLocked(now time.Time) *reservation {
 	if b.store.Shared() && len(b.meters) > 0 && now.Sub(b.loadedAt) >= refreshEvery {
 		return &reservation{}
 	}
-	if until := b.pauseEnd(); until.After(now) {
+	if until := b.pauseEnd(now); until.After(now) {
 		b.cause, b.wake = CausePaused, [classes]time.Time{until, until}
 		return nil
 	}
@@ -257,8 +257,8 @@ func (b *Budget) check(w *waiter, now time.Time) (wake time.Time, need *reservat
 }
 
 // pauseEnd returns when the pause ends that the remote asked this or another process for.
-func (b *Budget) pauseEnd() time.Time {
-	if stored := b.stored.pausedUntil(); b.store.Shared() && stored.After(b.pausedUntil) {
+func (b *Budget) pauseEnd(now time.Time) time.Time {
+	if stored := b.stored.pausedUntil(now); b.store.Shared() && stored.After(b.pausedUntil) {
 		return stored
 	}
 	return b.pausedUntil

@@ -318,6 +318,21 @@ func TestARefusalPausesTheWholeBudget(t *testing.T) {
 	})
 }
 
+// TestAPauseOfAWrongClock checks that a pause which a process has stored while its clock was ahead stops no other, unless it can be a real one.
+func TestAPauseOfAWrongClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for ahead, paused := range map[time.Duration]bool{24 * time.Hour: true, 24*time.Hour + time.Second: false, 10_000 * time.Hour: false} {
+			store := &slowStore{MemoryStore: budget.NewMemoryStore(), random: rand.New(rand.NewPCG(1, 1))}
+			_, err := store.MemoryStore.Save(t.Context(), "b", fmt.Appendf(nil, `{"pausedUntil":%d}`, time.Now().Add(ahead).UnixMilli()), 0)
+			require.NoError(t, err)
+			g := budget.NewGate("a", budget.New("b", budget.Limits{Windows: []budget.Window{{Limit: 1, Per: time.Hour}}}, store), budget.GateConfig{})
+			_, err = g.Enter(t.Context(), budget.Request{})
+			assert.Equal(t, paused, err != nil, ahead)
+			assert.Equal(t, paused, !g.Status().Budget.PausedUntil.IsZero(), ahead)
+		}
+	})
+}
+
 // TestAPauseHoldsInOneProcess checks that a pause holds without a shared store, and that a shorter one does not end it.
 func TestAPauseHoldsInOneProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -35,16 +35,17 @@ const maxPause = 24 * time.Hour
 
 // pause lets no request start for a time. It tells the other processes. A pause is never shortened.
 func (b *Budget) pause(wait time.Duration) {
-	until := time.Now().Add(min(wait, maxPause))
+	now := time.Now()
+	until := now.Add(min(wait, maxPause))
 	b.mu.Lock()
-	longer := until.After(b.pauseEnd())
+	longer := until.After(b.pauseEnd(now))
 	if longer {
 		b.pausedUntil = until
 	}
 	b.mu.Unlock()
 	if longer && b.store.Shared() {
 		b.storePause(func(r *record) bool {
-			if r.pausedUntil().After(until) {
+			if r.pausedUntil(now).After(until) {
 				return false
 			}
 			r.PausedUntil = until.UnixMilli()

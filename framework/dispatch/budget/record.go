@@ -24,8 +24,14 @@ func parseRecord(data []byte) record {
 	return r
 }
 
-// pausedUntil returns the end of the pause.
-func (r *record) pausedUntil() time.Time { return time.UnixMilli(r.PausedUntil) }
+// pausedUntil returns the end of the pause. A pause that lasts longer than any was stored by a process whose clock was ahead, and is none.
+func (r *record) pausedUntil(now time.Time) time.Time {
+	until := time.UnixMilli(r.PausedUntil)
+	if until.Sub(now) > maxPause {
+		return time.Time{}
+	}
+	return until
+}
 
 // slotsOf returns the reservations of a window that can still matter.
 func (r *record) slotsOf(m *meter, now time.Time) map[int64][2]int64 {

@@ -74,10 +74,10 @@ func (r *reservation) plan(rec record, now time.Time) reserveResult {
 		slots, at := rec.slotsOf(p.meter, now), p.meter.slotAt(now)
 		free := available(slots, p.meter, at, r.class, p.need)
 		switch {
-		case r.shared && rec.pausedUntil().After(now):
-			got.retryAt[i] = rec.pausedUntil()
+		case r.shared && rec.pausedUntil(now).After(now):
+			got.retryAt[i] = steadyTime(rec.pausedUntil(now), now)
 		case free < p.need:
-			got.retryAt[i] = p.meter.startOf(nextSlot(slots, p.meter, now, r.class, p.need))
+			got.retryAt[i] = steadyTime(p.meter.startOf(nextSlot(slots, p.meter, now, r.class, p.need)), now)
 		}
 		most := free
 		if r.shared { // leave some to the others
@@ -93,6 +93,9 @@ func (r *reservation) plan(rec record, now time.Time) reserveResult {
 	}
 	return got
 }
+
+// steadyTime returns a time as now and how long after it: it comes then also if the clock is set back meanwhile.
+func steadyTime(at, now time.Time) time.Time { return now.Add(at.Sub(now)) }
 
 // charge adds tokens to a slot of a window. What exceeds the limit, or the share of the class, is charged to later windows.
 func (r *reservation) charge(slots map[int64][2]int64, p part, at, tokens int64) {

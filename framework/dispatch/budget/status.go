@@ -30,7 +30,7 @@ func (b *Budget) Status() Status {
 	defer b.mu.Unlock()
 	now := time.Now()
 	s := Status{Name: b.name, Waiting: b.waiting.count()}
-	if until := b.pauseEnd(); until.After(now) {
+	if until := b.pauseEnd(now); until.After(now) {
 		s.PausedUntil = until
 	}
 	if b.remoteUntil.After(now) {
