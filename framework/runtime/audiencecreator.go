@@ -21,6 +21,7 @@ const (
 	audienceState = "landfall/audience/" // prefix of the state's keys; a value is the audience's external id, or the claim of the process that creates it
 	claimPrefix   = "claim "             // precedes the Unix time at which a claim expires
 	claimFor      = 2 * time.Minute      // longer than a request takes
+	maxClockSkew  = time.Hour            // between the clocks of two processes
 )
 
 // Audience is an audience that the destination creates.
@@ -219,7 +220,7 @@ func (a *audienceCreator) ensureCreated(ctx context.Context, e *pendingAudience)
 // claim claims the creation of an audience, whose value in the state is empty or an earlier claim, and returns the claim.
 func (a *audienceCreator) claim(ctx context.Context, audience, value string) (claim string, err error) {
 	now := a.plan.deps.Now()
-	if ends, _ := strconv.ParseInt(strings.TrimPrefix(value, claimPrefix), 10, 64); now.Unix() < ends {
+	if isClaimed(value, now) {
 		return "", errCreatedElsewhere(audience)
 	}
 	claim = claimPrefix + strconv.FormatInt(now.Add(claimFor).Unix(), 10)
@@ -230,6 +231,14 @@ func (a *audienceCreator) claim(ctx context.Context, audience, value string) (cl
 		return "", errCreatedElsewhere(audience)
 	}
 	return claim, nil
+}
+
+// isClaimed reports whether a value of the state is a claim that holds. One that ends much later than a claim can was made while the clock of a
+// process was ahead.
+func isClaimed(value string, now time.Time) bool {
+	ends, _ := strconv.ParseInt(strings.TrimPrefix(value, claimPrefix), 10, 64)
+	left := time.Unix(ends, 0).Sub(now)
+	return left > 0 && left <= claimFor+maxClockSkew
 }
 
 // parseExternalID returns the external id in a value of the state. ok is false if the value is empty or a claim.

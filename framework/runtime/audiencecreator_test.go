@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -166,7 +167,7 @@ func TestClaimsAtTheSameTime(t *testing.T) {
 	plan := audiencePlan(t, remote, state)
 	state.beforeSwap = func() {
 		state.beforeSwap = nil
-		_, err := state.Swap(t.Context(), "landfall/audience/vip", "", "claim 99999999999")
+		_, err := state.Swap(t.Context(), "landfall/audience/vip", "", fmt.Sprint("claim ", time.Now().Add(time.Minute).Unix()))
 		require.NoError(t, err)
 	}
 	v := plan.Run(t.Context(), events(t, enters("u1", "vip"))[0])[0]

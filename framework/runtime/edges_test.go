@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -255,4 +256,18 @@ func TestHooksWhoseStateFails(t *testing.T) {
 	assert.Equal(t, []string{"onMappingSave"}, due)
 	assert.Equal(t, []*runtime.Subscription{s}, plan.HookedSubscriptions())
 	assert.Empty(t, hooked(t, remote, state, `{"name":"s","action":"upsertUser"}`).HookedSubscriptions())
+}
+
+// TestClaimsOfAWrongClock checks that a claim which a process made while its clock was ahead, and did not end, stops no other process.
+func TestClaimsOfAWrongClock(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	for left, created := range map[time.Duration]bool{0: true, time.Second: false, time.Hour + 2*time.Minute: false, time.Hour + 2*time.Minute + time.Second: true, 90_000 * time.Hour: true} {
+		state := destination.NewMemoryState()
+		require.NoError(t, state.Put(t.Context(), "landfall/audience/vip", fmt.Sprint("claim ", now.Add(left).Unix())))
+		plan, err := runtime.New(sample.Plugin(), sampleDefinition(t), instanceOf(`{"id":"i","settings":{"key":"k"},"audiences":{"vip":{"settings":{"owner":"anna"}}},"subscriptions":[{"name":"a","action":"syncAudience"}]}`),
+			runtime.Host{Transport: sandbox.Transport(sample.NewRemote()), State: state, Now: func() time.Time { return now }})
+		require.NoError(t, err)
+		got := plan.Run(t.Context(), events(t, enters("u1", "vip"))[0])[0]
+		assert.Equal(t, created, got.Outcome == runtime.Delivered, "%v: %s", left, got.Reason)
+	}
 }

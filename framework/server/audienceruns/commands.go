@@ -68,7 +68,7 @@ func (s *Scheduler) List(ctx context.Context) ([]Status, error) {
 			status.WaitingRun, status.WaitingExits = d.Waiting.Run, d.Waiting.Exits
 		}
 		if j.sync.Schedule != nil && !d.Slot.IsZero() {
-			status.Next = j.dueAfter(d.Slot).UTC()
+			status.Next = j.dueAfter(d.newestSlot(s.Now())).UTC()
 		}
 		list = append(list, status)
 	}

@@ -117,7 +117,7 @@ func (h *Hold) AllowRemovals(exits int) error {
 
 // addRemoval records the removals of a run, and forgets those of more than a day ago.
 func (d *document) addRemoval(now time.Time, run string, exits int) {
-	d.Removals = slices.DeleteFunc(slices.Clone(d.Removals), func(r removal) bool { return now.Sub(r.At) >= day })
+	d.Removals = slices.DeleteFunc(slices.Clone(d.Removals), func(r removal) bool { return !r.isRecent(now) })
 	d.Removals = append(d.Removals, removal{run, now.UTC(), exits})
 }
 

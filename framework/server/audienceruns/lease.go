@@ -32,11 +32,20 @@ func (d *document) repeats(run string) {
 	}
 }
 
+// newestSlot returns when the newest run of the schedule began. One that is more than a day ahead began while the clock was ahead, and counts as a day
+// ago: the next time of the schedule is due.
+func (d *document) newestSlot(now time.Time) time.Time {
+	if d.Slot.Sub(now) > day {
+		return now.Add(-day)
+	}
+	return d.Slot
+}
+
 // removedBefore returns how many members earlier runs of the last 24 hours were allowed to remove, and how many of these removals the run in
 // progress completes.
 func (d *document) removedBefore(now time.Time) (earlier, repeated int) {
 	for _, r := range d.Removals {
-		if now.Sub(r.At) >= day {
+		if !r.isRecent(now) {
 			continue
 		}
 		if earlier += r.Exits; r.Run == d.Repeats {
@@ -78,6 +87,9 @@ type removal struct {
 	At    time.Time `json:"at"`
 	Exits int       `json:"exits"`
 }
+
+// isRecent reports whether a removal was in the last 24 hours. One that is further ahead is from a clock that was ahead.
+func (r *removal) isRecent(now time.Time) bool { return now.Sub(r.At).Abs() < day }
 
 // errLeaseLost means that another process has changed the document of a run, because it took over its lease.
 var errLeaseLost = errors.New("another server has taken over this run")
@@ -129,6 +141,7 @@ func (s *Scheduler) acquire(ctx context.Context, j job) (*lease, error) {
 		return nil, err
 	}
 	now := s.Now()
+	doc.Slot = doc.newestSlot(now)
 	by, dead := "", doc.Run
 	switch {
 	case doc.Holder != "" && !s.isAbandoned(j, &doc, now):

@@ -168,6 +168,11 @@ func TestScheduleRunsMissedTimesOnce(t *testing.T) {
 	require.NoError(t, s.RunNow(t.Context(), vips, "an operator"))
 	assert.Equal(t, "an operator", r.waitForRuns(s, 3).StartedBy, "the missed times were run once")
 	assert.Equal(t, 1, testutil.CollectAndCount(r.registry, "landfall_audience_sync_runs_total"))
+	r.advance(-1000 * time.Hour) // the clock was ahead
+	r.waitForRuns(s, 4)
+	list, err := s.List(t.Context())
+	require.NoError(t, err)
+	assert.WithinDuration(t, r.currentTime(), list[0].Next, 2*time.Hour)
 }
 
 func TestGuardCountsTheRunsOfADay(t *testing.T) {
