@@ -26,6 +26,7 @@ import (
 const (
 	secretOption = "secret"
 	refuseOption = "refuse"
+	wholeOption  = "refuse-whole"
 )
 
 // maxDeliveries is the maximum number of recorded requests.
@@ -38,9 +39,10 @@ func newSandbox() *destination.Sandbox {
 		Options: []destination.SandboxOption{
 			{Name: secretOption, Usage: "accept only requests whose X-Signature is made with one of these secrets"},
 			{Name: refuseOption, Usage: "refuse events that contain one of these texts, one by one"},
+			{Name: wholeOption, Usage: "refuse lists that contain one of these texts as a whole"},
 		},
 		New: func(options map[string][]string) http.Handler {
-			return sandbox.New(sandbox.Config{API: &endpoint{secrets: options[secretOption], refused: options[refuseOption]}})
+			return sandbox.New(sandbox.Config{API: &endpoint{secrets: options[secretOption], refused: options[refuseOption], whole: options[wholeOption]}})
 		},
 	}
 }
@@ -48,7 +50,7 @@ func newSandbox() *destination.Sandbox {
 // endpoint accepts events at every path, as JSON, NDJSON or a form, and reports which events of a batch it refuses. It is safe
 // for concurrent use.
 type endpoint struct {
-	secrets, refused []string
+	secrets, refused, whole []string
 
 	mu         sync.Mutex
 	deliveries []delivery
@@ -76,6 +78,10 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		sandbox.WriteJSON(w, http.StatusBadRequest, map[string]any{"message": err.Error()})
 		return
 	}
+	if slices.ContainsFunc(events, func(event any) bool { return containsAny(event, e.whole) }) {
+		sandbox.WriteJSON(w, http.StatusUnprocessableEntity, map[string]any{"message": "one of the events is not wanted, so none is taken"})
+		return
+	}
 	taken, errors := e.splitRefused(events)
 	e.mu.Lock()
 	if len(e.deliveries) < maxDeliveries {
@@ -99,14 +105,19 @@ type refusal struct {
 func (e *endpoint) splitRefused(events []any) (taken []any, errors []refusal) {
 	taken = []any{}
 	for i, event := range events {
-		text, _ := json.Marshal(event) // cannot fail for decoded JSON
-		if slices.ContainsFunc(e.refused, func(part string) bool { return strings.Contains(string(text), part) }) {
+		if containsAny(event, e.refused) {
 			errors = append(errors, refusal{i, http.StatusUnprocessableEntity, "the event is not wanted"})
 			continue
 		}
 		taken = append(taken, event)
 	}
 	return taken, errors
+}
+
+// containsAny reports whether an event contains one of the texts.
+func containsAny(event any, texts []string) bool {
+	text, _ := json.Marshal(event) // cannot fail for decoded JSON
+	return slices.ContainsFunc(texts, func(part string) bool { return strings.Contains(string(text), part) })
 }
 
 // eventsOf returns the events of a body: those of a list, one per line, or one.

@@ -95,6 +95,16 @@ func TestSandboxRefusesEventsAndKeepsTheFirstRequests(t *testing.T) {
 	assert.JSONEq(t, `{"deliveries":[]}`, stateOf(endpoint))
 }
 
+func TestSandboxRefusesWholeLists(t *testing.T) {
+	endpoint := webhook.Plugin().Sandbox.New(map[string][]string{"refuse-whole": {"bad"}})
+	code, body := send(endpoint, "application/json", `[1,"bad"]`, "")
+	assert.Equal(t, http.StatusUnprocessableEntity, code)
+	assert.Contains(t, body, "none is taken")
+	assert.JSONEq(t, `{"deliveries":[]}`, stateOf(endpoint))
+	code, _ = send(endpoint, "application/json", `[1]`, "")
+	assert.Equal(t, http.StatusOK, code)
+}
+
 // A request whose client goes away in the middle of its body is not accepted.
 func TestSandboxIgnoresIncompleteRequests(t *testing.T) {
 	endpoint := webhook.Plugin().Sandbox.New(nil)

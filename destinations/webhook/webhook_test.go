@@ -2,6 +2,7 @@ package webhook_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,4 +104,43 @@ func TestAnEventThatIsTooLargeIsRefusedAlone(t *testing.T) {
 	outcomes := r.RunBatch(plan, track(1), `{"type":"track","properties":{"x":"`+strings.Repeat("x", 4<<20)+`"}}`, track(2))
 	assert.Contains(t, outcomes[1], "refused: the request is larger than 4194304 bytes")
 	assert.Equal(t, []string{"delivered", "delivered"}, []string{outcomes[0], outcomes[2]})
+}
+
+// TestListsThatAreRefusedAsAWhole checks which events of a refused list are delivered: none as in Segment, or with split_refused_batches
+// all that the endpoint accepts.
+func TestListsThatAreRefusedAsAWhole(t *testing.T) {
+	list := make([]string, 8)
+	for n := range list {
+		list[n] = track(n)
+	}
+	const refused = "refused: one of the events is not wanted, so none is taken"
+	for settings, requests := range map[string]int{
+		`{}`:                              1,
+		`{"split_refused_batches":false}`: 1,
+		`{"split_refused_batches":true}`:  7,
+		`{"split_refused_batches":true,"format":"ndjson"}`: 7,
+	} {
+		r := sandboxtest.Start(t, webhook.Plugin(), map[string][]string{"refuse-whole": {`"n":3`}})
+		plan := r.Plan(instance(settings, `{"url":"https://hooks.example.com/in","data":{"@path":"$.properties"},"enable_batching":true}`), runtime.Host{})
+		want := slices.Repeat([]string{"delivered"}, len(list))
+		if requests == 1 {
+			want = slices.Repeat([]string{refused}, len(list))
+		}
+		want[3] = refused
+		assert.Equal(t, want, r.RunBatch(plan, list...), settings)
+		assert.Equal(t, requests, r.Requests(), settings)
+	}
+}
+
+// TestOnlyRefusalsOfEventsSplitAList checks that a response about the endpoint as a whole is the verdict of all events at once.
+func TestOnlyRefusalsOfEventsSplitAList(t *testing.T) {
+	for status, requests := range map[int]int{400: 3, 401: 1, 403: 1, 404: 1, 410: 1, 413: 3, 422: 3, 429: 1, 503: 1} {
+		r := sandboxtest.Start(t, webhook.Plugin(), nil)
+		plan := r.Plan(instance(`{"split_refused_batches":true}`, `{"url":"https://hooks.example.com/in","enable_batching":true}`), runtime.Host{})
+		r.AddFault(fmt.Sprintf(`[{"status":%d},{"status":%d},{"status":%d}]`, status, status, status))
+		for _, outcome := range r.RunBatch(plan, track(1), track(2)) {
+			assert.NotEqual(t, "delivered", outcome, status)
+		}
+		assert.Equal(t, requests, r.Requests(), status)
+	}
 }

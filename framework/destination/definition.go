@@ -70,7 +70,7 @@ type ActionDefinition struct {
 	Request             *request.Request            // the declared request; nil if there is none
 	Members             *MemberRequests             // the declared requests of an action that keeps audiences; nil if there are none
 	Choices             map[string]*request.Request // requests that fetch the choices of dynamic fields, by field key
-	Isolate             bool                        // a batch that is refused as a whole is halved until the invalid payloads are alone
+	Isolate             *Isolation                  // nil if a batch that is refused as a whole is not halved
 }
 
 // Action returns the action with this key or alias, or nil.

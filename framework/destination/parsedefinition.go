@@ -228,9 +228,8 @@ func (p *parser) parseFields(v event.Value, place string) fieldschema.Fields {
 func (p *parser) parseAction(key string, v event.Value) {
 	place := "/actions" + fault.PointerKey(key)
 	hidden, _ := v.Get("hidden").Bool()
-	isolate, _ := v.Get("isolate").Bool()
 	a := ActionDefinition{
-		Key: key, Title: v.Get("title").Str(), Description: v.Get("description").Str(), Hidden: hidden, Isolate: isolate,
+		Key: key, Title: v.Get("title").Str(), Description: v.Get("description").Str(), Hidden: hidden, Isolate: p.parseIsolation(v.Get("isolate"), place+"/isolate"),
 		LifecycleHook:       v.Get("lifecycleHook").Str(),
 		DefaultSubscription: v.Get("defaultSubscription").Str(), Fields: p.parseFields(v.Get("fields"), place+"/fields"),
 	}

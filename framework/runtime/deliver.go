@@ -3,7 +3,6 @@ package runtime
 import (
 	"context"
 	"errors"
-	"net/http"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
@@ -30,10 +29,11 @@ func (p *Plan) deliverTo(ctx context.Context, items []Item, slot func(i int) *Ve
 	p.sendIsolating(ctx, items, slot)
 }
 
-// errAllRefused is the error of a call whose items were all refused with status 400. Their verdicts hold the reasons.
+// errAllRefused is the error of a call whose items were all refused with a status for which they are divided. Their verdicts hold the
+// reasons.
 var errAllRefused = fault.Invalid("every item was refused")
 
-// sendIsolating sends items. If the remote refuses all of them with status 400 and the action has isolate, they are divided until the
+// sendIsolating sends items. If the remote refuses all of them, with a status that the action's isolate names, they are divided until the
 // refused items are alone.
 func (p *Plan) sendIsolating(ctx context.Context, items []Item, slot func(i int) *Verdict) {
 	s := items[0].Subscription
@@ -41,7 +41,7 @@ func (p *Plan) sendIsolating(ctx context.Context, items []Item, slot func(i int)
 		p.deliverAsync(ctx, items, slot)
 		return
 	}
-	if len(items) == 1 || !s.action.Isolate {
+	if len(items) == 1 || s.action.Isolate == nil {
 		p.sendItems(ctx, items, slot)
 		return
 	}
@@ -58,7 +58,7 @@ func (p *Plan) sendIsolating(ctx context.Context, items []Item, slot func(i int)
 			items, slot := part(indexes)
 			p.sendItems(ctx, items, slot)
 			for i := range items {
-				if v := slot(i); v.Outcome != Refused || v.Status != http.StatusBadRequest {
+				if v := slot(i); v.Outcome != Refused || !s.action.Isolate.Divides(v.Status, p.settings) {
 					return nil
 				}
 			}
