@@ -14,11 +14,12 @@ const (
 // recentIDs are the hashes of the messageIds that a partition has read recently. Each instance has its own for each partition. An id has about 30
 // bytes, and looking for one reads memory that is not cached.
 type recentIDs struct {
-	mu    sync.Mutex // guards the fields below
-	ids   hashSet
-	order []uint64 // the ids as they were added, from the index first on
-	first int
-	pages []idPage // of order
+	mu     sync.Mutex // guards the fields below
+	ids    hashSet
+	order  []uint64 // the ids as they were added, from the index first on
+	first  int
+	pages  []idPage // of order
+	oldest uint64   // the page of the oldest id that the newest page was compared with; 0 if there is none
 }
 
 // idPage is a page of the log with n remembered ids.
@@ -59,8 +60,12 @@ func (r *recentIDs) addIDs(seq uint64, at int64, ids []uint64, ranges []eventRan
 	}
 	if added := len(r.order) - r.first - n; added > 0 {
 		r.pages = append(r.pages, idPage{seq: seq, at: at, n: added})
-		r.dropLocked(before)
 	}
+	r.oldest = 0
+	if len(r.pages) > 0 {
+		r.oldest = r.pages[0].seq
+	}
+	r.dropLocked(before)
 	return known
 }
 
@@ -79,14 +84,15 @@ func (r *recentIDs) dropLocked(before int64) {
 	}
 }
 
-// oldestBefore returns the page of the oldest remembered id, or 0 if that is not before low.
+// oldestBefore returns the page from which the ids are read again after a restart, or 0 if that is not before low. The newest page may have events
+// without a verdict, which are then compared again, so it is the page of the oldest id that they were compared with, which may be forgotten since.
 func (r *recentIDs) oldestBefore(low uint64) uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.pages) == 0 || r.pages[0].seq >= low {
+	if r.oldest >= low {
 		return 0
 	}
-	return r.pages[0].seq
+	return r.oldest
 }
 
 // hashSet is a set of hashes other than 0, with linear probing.

@@ -89,10 +89,35 @@ func TestRecentIDsAreLimited(t *testing.T) {
 		}
 	}
 	assert.Equal(t, dedupeCount, r.ids.n)
-	assert.EqualValues(t, more/100, r.oldestBefore(1<<40))
+	assert.EqualValues(t, more/100-1, r.oldestBefore(1<<40), "the newest page was compared with ids that are forgotten since")
 	assert.True(t, addID(r, id(more), 1<<20, 0), "the oldest that is remembered")
 	assert.False(t, addID(r, id(more-1), 1<<20, 0), "the newest that is forgotten")
 	assert.LessOrEqual(t, len(r.order), 2*dedupeCount+1)
+}
+
+// TestIDsOfARestart checks that an event has the same verdict after a restart before its page was finished, also if it is a duplicate of the
+// oldest event of those that are remembered.
+func TestIDsOfARestart(t *testing.T) {
+	const size, newest = 64, dedupeCount/64 + 3
+	page := func(seq uint64) (ids []uint64) {
+		for i := range uint64(size) {
+			ids = append(ids, 1+(seq*size+i)*0x9e3779b97f4a7c15)
+		}
+		return ids
+	}
+	last := slices.Concat(page(newest), page(newest+1), page(newest+2))
+	last[0] = page(newest - dedupeCount/size)[0]
+	read := func(from uint64) (r *recentIDs, known map[int]bool) {
+		r = newRecentIDs()
+		for seq := from; seq < newest; seq++ {
+			addPage(r, page(seq), seq, 0)
+		}
+		return r, addPage(r, last, newest, 0)
+	}
+	r, known := read(1)
+	assert.Equal(t, map[int]bool{0: true}, known)
+	_, known = read(r.oldestBefore(newest))
+	assert.Equal(t, map[int]bool{0: true}, known)
 }
 
 // TestIDsAreRememberedForTheirTime checks that an id is remembered for ten minutes, and not longer.
