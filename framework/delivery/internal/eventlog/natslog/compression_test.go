@@ -231,3 +231,36 @@ func TestDamagedLastPage(t *testing.T) {
 		assert.NotContains(t, textsOfStream(t, log, "EVENTS")[0], "gone")
 	}
 }
+
+// TestCopiesWithDamagedMarks checks that a copy of a file whose only compressed message has a damaged mark is deleted by an erasure, as the user may be in it.
+func TestCopiesWithDamagedMarks(t *testing.T) {
+	dir := t.TempDir()
+	log := openLog(t, Config{Dir: dir})
+	require.NoError(t, log.Prepare(t.Context(), []eventlog.StreamConfig{{Name: "EVENTS", Subjects: []string{"ev.>"}, RefuseEarlier: true}}))
+	page := bytes.Repeat([]byte(`{"type":"track","userId":"someone"}`+"\n"), 500)
+	for _, w := range []eventlog.Write{{Subject: "ev.web.1", Data: []byte(`{"userId":"plain"}`)}, {Subject: "ev.web.1", Data: page, Compress: true}} {
+		_, err := log.Append(t.Context(), "EVENTS", []eventlog.Write{w})
+		require.NoError(t, err)
+	}
+	log.Close()
+	intact, err := os.ReadFile(filepath.Join(dir, "jetstream", "$G", "streams", "EVENTS", "msgs", "1.blk"))
+	require.NoError(t, err)
+	mark, plain := bytes.Index(intact, []byte(compressedMark)), bytes.Index(intact, []byte("plain"))
+	copies := filepath.Join(dir, logfiles.DamagedDir, "20260101T000000Z", "EVENTS")
+	for name, damage := range map[string]func(content []byte) []byte{
+		"brace":   func(content []byte) []byte { content[mark] ^= 0x80; return content },
+		"byte":    func(content []byte) []byte { content[mark+1] ^= 0x80; return content },
+		"format":  func(content []byte) []byte { content[mark+3] ^= 1; return content },
+		"zeros":   func(content []byte) []byte { clear(content[mark : mark+len(compressedMark)]); return content },
+		"cut off": func(content []byte) []byte { return append(content[:mark:mark], content[mark+len(compressedMark):]...) },
+	} {
+		require.NoError(t, os.MkdirAll(copies, 0o700))
+		damaged := damage(bytes.Clone(intact))
+		damaged[plain] ^= 1
+		require.NoError(t, os.WriteFile(filepath.Join(copies, "1.blk"), damaged, 0o600))
+		require.NotContains(t, string(damaged), compressedMark)
+		deleted, err := Files(dir).EraseCopies(func(string, []byte) bool { return false })
+		require.NoError(t, err)
+		assert.Equal(t, 1, deleted, name)
+	}
+}

@@ -69,7 +69,7 @@ func (l *Log) waitForConnection() error {
 	return nil
 }
 
-// EraseCopies implements eventlog.Files. Copies with compressed data are deleted, as they cannot be searched.
+// EraseCopies implements eventlog.Files. Copies that have compressed data, or may have some, are deleted, as they cannot be searched.
 func (dir Files) EraseCopies(has func(stream string, content []byte) bool) (deleted int, err error) {
 	files, err := textfile.Glob(filepath.Join(string(dir), logfiles.DamagedDir), "*/*/*")
 	for _, path := range files {
@@ -77,7 +77,8 @@ func (dir Files) EraseCopies(has func(stream string, content []byte) bool) (dele
 		if err != nil {
 			return deleted, err
 		}
-		if !bytes.Contains(content, []byte(compressedMark)) && !has(filepath.Base(filepath.Dir(path)), content) {
+		stream := filepath.Base(filepath.Dir(path))
+		if logfiles.IsSearchable(stream, filepath.Base(path), content) && !bytes.Contains(content, []byte(compressedMark)) && !has(stream, content) {
 			continue
 		}
 		if err := os.Remove(path); err != nil {

@@ -1,6 +1,7 @@
 package logfiles
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -8,7 +9,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/landfall-dev/landfall/internal/textfile"
 )
@@ -80,6 +84,33 @@ func RemoveLeftovers(dir string) error {
 		}
 	}
 	return err
+}
+
+// IsSearchable reports whether the texts of a block's messages, which are not compressed, can be found in its content. What damaged records hold
+// must look like text: it could be compressed data whose mark is damaged.
+func IsSearchable(stream, file string, content []byte) bool {
+	number, err := strconv.Atoi(strings.TrimSuffix(file, blockSuffix))
+	if err != nil || isCompressed(content) {
+		return false
+	}
+	d, err := newDecoder(stream, number)
+	if err != nil {
+		return false
+	}
+	return !slices.ContainsFunc(d.scanBlock(content, 0, false).damagedSpans, func(s damagedSpan) bool { return !looksLikeText(content[s.from:s.to]) })
+}
+
+// looksLikeText reports whether the data of a damaged record, which begins with a brace, is text. Zeros can be what the damage has left.
+func looksLikeText(raw []byte) bool {
+	data := raw[min(max(bytes.IndexByte(raw, '{'), 0), len(raw)):]
+	for data = data[:max(0, len(data)-sumSize)]; len(data) > 0; {
+		r, size := utf8.DecodeRune(data)
+		if r == utf8.RuneError && size == 1 || r < ' ' && !strings.ContainsRune("\x00\t\n\r", r) {
+			return false
+		}
+		data = data[size:]
+	}
+	return true
 }
 
 // eachBlock calls visit for the blocks of a queue's directory.

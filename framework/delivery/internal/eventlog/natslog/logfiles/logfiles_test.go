@@ -261,6 +261,36 @@ func TestEraseOverwritesOneUser(t *testing.T) {
 	}
 }
 
+// TestSearchableFiles checks in which damaged files texts can be found.
+func TestSearchableFiles(t *testing.T) {
+	intact := readFile(t, filePath(writeFiles(t), "1.blk"))
+	from, to := recordAt(intact, 4)
+	brace := from + bytes.IndexByte(intact[from:to], '{')
+	require.Greater(t, brace, from)
+	for name, c := range map[string]struct {
+		file       string
+		damage     func(text []byte)
+		searchable bool
+	}{
+		"nothing":                  {"1.blk", func([]byte) {}, true},
+		"a letter":                 {"1.blk", func(text []byte) { text[brace+3] ^= 1 }, true},
+		"the subject":              {"1.blk", func(text []byte) { text[from+22] ^= 1 }, true},
+		"zeros":                    {"1.blk", func(text []byte) { clear(text[brace+2 : to-8]) }, true},
+		"letters outside of ASCII": {"1.blk", func(text []byte) { copy(text[brace+2:], "\u00e9\u4e16") }, true},
+		"the checksum":             {"1.blk", func(text []byte) { text[to-1] ^= 0x80 }, true},
+		"a byte that is no text":   {"1.blk", func(text []byte) { text[brace+3] = 0xfe }, false},
+		"a control character":      {"1.blk", func(text []byte) { text[brace+3] = 1 }, false},
+		"no brace":                 {"1.blk", func(text []byte) { text[brace] = 0xff }, false},
+		"its name":                 {"x.blk", func([]byte) {}, false},
+		"compressed by the server": {"1.blk", func(text []byte) { copy(text, "cmp") }, false},
+	} {
+		text := bytes.Clone(intact)
+		c.damage(text)
+		assert.Equal(t, c.searchable, logfiles.IsSearchable("EVENTS", c.file, text), name)
+	}
+	assert.True(t, logfiles.IsSearchable("EVENTS", "1.blk", nil))
+}
+
 // TestLeftoversAreRemoved checks that the files of an interrupted replacement are removed, and no other.
 func TestLeftoversAreRemoved(t *testing.T) {
 	dir := writeFiles(t)
