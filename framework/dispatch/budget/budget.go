@@ -283,6 +283,7 @@ func (b *Budget) apply(want *reservation, got reserveResult) {
 			p.meter.retryAt[want.class] = got.retryAt[i]
 		case p.meter.at == got.slots[i]:
 			p.meter.tokens[want.class] += got.tokens[i]
+			p.meter.reserved, p.meter.reservedAt = got.tokens[i], now
 		}
 	}
 }

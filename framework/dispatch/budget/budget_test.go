@@ -531,6 +531,53 @@ func TestARequestWithTokensIsSentAtOnce(t *testing.T) {
 	})
 }
 
+// countingStore counts the texts that are saved.
+type countingStore struct {
+	*budget.MemoryStore
+	saved int
+}
+
+func (s *countingStore) Save(ctx context.Context, name string, data []byte, revision uint64) (uint64, error) {
+	s.saved++
+	return s.MemoryStore.Save(ctx, name, data, revision)
+}
+
+// TestABurstReservesBlocks checks that a burst late in a long window does not use the store for each request, and how many tokens it
+// leaves unused.
+func TestABurstReservesBlocks(t *testing.T) {
+	for _, test := range []struct {
+		limit      int64
+		requests   int
+		every      time.Duration
+		most, left int // stores, and tokens that are reserved and not used
+	}{
+		{250_000, 200, 20 * time.Millisecond, 10, 256},
+		{250_000, 10, 20 * time.Millisecond, 5, 10},
+		{250_000, 10, 2 * time.Second, 10, 0}, // no burst
+		{300, 200, 20 * time.Millisecond, 70, 3},
+		{90, 20, 20 * time.Millisecond, 20, 0}, // each token counts
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			store := &countingStore{MemoryStore: budget.NewMemoryStore()}
+			limits := budget.Limits{Windows: []budget.Window{{Limit: test.limit, Per: time.Hour, Aligned: true}}}
+			g := budget.NewGate("a", budget.New("b", limits, store), budget.GateConfig{})
+			time.Sleep(50 * time.Minute)
+			for range test.requests {
+				done, err := g.Enter(t.Context(), budget.Request{})
+				require.NoError(t, err)
+				done(budget.Result{Status: 200})
+				time.Sleep(test.every)
+			}
+			assert.LessOrEqual(t, store.saved, test.most, "%v", test)
+			after := budget.New("b", limits, store) // of a process that starts after this one was killed
+			_, err := budget.NewGate("a", after, budget.GateConfig{}).Enter(t.Context(), budget.Request{})
+			require.NoError(t, err)
+			unused := after.Status().Windows[0].Used - int64(test.requests) - 1
+			assert.True(t, unused >= 0 && unused <= int64(test.left), "%d tokens were not used: %v", unused, test)
+		})
+	}
+}
+
 // TestAStoreThatFailsIsReported checks that no request starts without the store, which might exceed the budget, that the status says why,
 // and that requests start when the store is back.
 func TestAStoreThatFailsIsReported(t *testing.T) {

@@ -68,6 +68,9 @@ type meter struct {
 	used    int64              // in slot at
 	before  int64              // used in the slot before
 	retryAt [classes]time.Time // the store has no tokens earlier
+
+	reserved   int64 // the latest block
+	reservedAt time.Time
 }
 
 const (
@@ -145,8 +148,12 @@ func (m *meter) limitOf(class Class) int64 {
 	return max(int64(math.Floor(float64(m.window.Limit)*m.share+1e-9)), 1)
 }
 
+// maxBurst divides the limit of a window: a burst reserves at most that part of it at once.
+const maxBurst = 100
+
 // block returns how many tokens are reserved at once for an urgent need: as many as are used in about a second, without
-// exceeding the slot.
+// exceeding the slot. In a burst, which the average of the slot does not show, that follows from how soon the latest block was used, and a block
+// is at most twice the one before.
 func (m *meter) block(now time.Time, need int64) int64 {
 	const ahead = time.Second
 	elapsed := now.Sub(m.startOf(m.at))
@@ -157,5 +164,10 @@ func (m *meter) block(now time.Time, need int64) int64 {
 	}
 	perSecond := recent / max(span.Seconds(), 0.05)
 	left := min(m.startOf(m.at+1).Sub(now), ahead)
-	return max(need, int64(perSecond*left.Seconds()))
+	tokens := max(need, int64(perSecond*left.Seconds()))
+	if left == ahead {
+		lasted := max(now.Sub(m.reservedAt), ahead/2)
+		tokens = max(tokens, min(m.window.Limit/maxBurst, int64(float64(m.reserved)*ahead.Seconds()/lasted.Seconds())))
+	}
+	return tokens
 }
