@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/attribute"
@@ -130,7 +131,7 @@ func (w *worker) deliverBatch(b *dispatch.Batch[*task]) {
 	defer span.End()
 	began := time.Now()
 	ctx = budget.WithClass(ctx, classOf(b.Tasks))
-	ctx, record := w.recordBatch(httpx.KeepExchanges(ctx), len(b.Tasks))
+	ctx, record := w.recordBatch(httpx.WithShownBytes(httpx.KeepExchanges(ctx), maxBodyShown*utf8.UTFMax), len(b.Tasks))
 	verdicts := w.deliverTasks(ctx, b.Tasks)
 	took := time.Since(began)
 	w.runner.metrics.observeBatch(w.id, b.Tasks[0].Value, took)

@@ -3,6 +3,7 @@ package httpx_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -193,6 +194,39 @@ func TestBodiesInExchangesAreCut(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want, string(seen.ResponseBody))
 	}
+}
+
+// TestBodiesAreCutBehindWhatIsHidden checks that a cut body of JSON begins as the whole one does, wherever it is cut.
+func TestBodiesAreCutBehindWhatIsHidden(t *testing.T) {
+	const body = `{"users":[{"id":"ana","tags":["a","b"],"very-secret":1},{"id":12.50,"api_token":{"a":["x",7,true,null]}}],"none":[],"nothing":{},"text":"é\u0000\"very-secret",` +
+		`"url":"https://u:p@h/?token=abcdef&x=1","last":[[[1],2],3]}`
+	whole := string(httpx.NewRedactor(nil, []string{"very-secret"}).Body("application/json", []byte(body)))
+	assert.JSONEq(t, `{"users":[{"id":"ana","tags":["a","b"],"[hidden]":"[hidden]"},{"id":12.50,"api_token":{"a":["[hidden]","[hidden]",true,null]}}],"none":[],"nothing":{},
+		"text":"é\u0000\"[hidden]","url":"https://[hidden]@h/?token=[hidden]&x=1","last":[[[1],2],3]}`, whole)
+	for most := 1; most <= len(whole); most++ {
+		chain := httpx.New(httpx.Config{Redactor: httpx.NewRedactor(nil, []string{"very-secret"}), Base: answering(func(r *http.Request) (*http.Response, error) { return answer(r, 200, nil, body) })})
+		var seen httpx.Exchange
+		ctx := httpx.WithShownBytes(httpx.WithObserver(t.Context(), func(e httpx.Exchange) { seen = e }), most)
+		_, err := post(t, chain, ctx, "https://remote.example/", body)
+		require.NoError(t, err)
+		assert.Equal(t, seen.Body, seen.ResponseBody)
+		shown, note, isCut := strings.Cut(string(seen.Body), "…")
+		require.Equal(t, most < len(whole), isCut, most)
+		require.True(t, strings.HasPrefix(whole, shown) && len(shown) > most-len("é") && len(shown) <= most, "%d: %s", most, shown)
+		if isCut {
+			assert.Equal(t, fmt.Sprintf(" [%d bytes in all]", len(body)), note)
+		}
+	}
+}
+
+// TestObserversOfAConfigSeeMore checks that WithShownBytes takes nothing from the observer of the Config.
+func TestObserversOfAConfigSeeMore(t *testing.T) {
+	var seen []string
+	observe := func(e httpx.Exchange) { seen = append(seen, string(e.Body)) }
+	chain := httpx.New(httpx.Config{Observe: observe, Base: answering(func(r *http.Request) (*http.Response, error) { return answer(r, 200, nil, "") })})
+	_, err := post(t, chain, httpx.WithShownBytes(httpx.WithObserver(t.Context(), observe), 4), "https://remote.example/", `"abcdefgh"`)
+	require.NoError(t, err)
+	assert.Equal(t, []string{`"abcdefgh"`, `"abcdefgh"`}, seen)
 }
 
 // TestRedirectKeepsEscapedPaths checks that an escaped slash stays escaped, also below a path of the server.

@@ -50,8 +50,8 @@ func bodyJSON(body []byte) json.RawMessage {
 	return quoted
 }
 
-// truncateBody shortens a body to at most most bytes and a note.
-func truncateBody(body []byte, most int) []byte {
+// truncateBody shortens a body to at most most bytes and a note with the size of the whole.
+func truncateBody(body []byte, most, whole int) []byte {
 	if len(body) <= most {
 		return body
 	}
@@ -59,5 +59,5 @@ func truncateBody(body []byte, most int) []byte {
 	for end > 0 && most-end < utf8.UTFMax && !utf8.RuneStart(body[end]) {
 		end--
 	}
-	return fmt.Appendf(body[:end:end], "… [%d bytes in all]", len(body))
+	return fmt.Appendf(body[:end:end], "… [%d bytes in all]", whole)
 }

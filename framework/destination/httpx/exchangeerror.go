@@ -45,6 +45,22 @@ func observerOf(ctx context.Context) func(Exchange) {
 	return f
 }
 
+type shownKey struct{}
+
+// WithShownBytes returns a context whose exchanges show at most n bytes of each body, which costs less than Config.MaxShownBytes.
+// Config.Observe receives these all the same.
+func WithShownBytes(ctx context.Context, n int) context.Context {
+	return context.WithValue(ctx, shownKey{}, n)
+}
+
+// shownBytes returns the n of WithShownBytes, or otherwise.
+func shownBytes(ctx context.Context, otherwise int) int {
+	if n, ok := ctx.Value(shownKey{}).(int); ok {
+		return n
+	}
+	return otherwise
+}
+
 // ExchangeOf returns the exchange that an error carries, or nil.
 func ExchangeOf(err error) *Exchange {
 	var c *exchangeError

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -45,9 +46,9 @@ func NewRedactor(names, values []string) *Redactor {
 	return r
 }
 
-func plainName(name string) string {
-	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
-}
+var withoutSeparators = strings.NewReplacer("-", "", "_", "")
+
+func plainName(name string) string { return withoutSeparators.Replace(strings.ToLower(name)) }
 
 // newReplacer returns a replacer that hides values as they are and in their URL and JSON encodings.
 func newReplacer(values []string) *strings.Replacer {
@@ -164,8 +165,14 @@ func (r *Redactor) redactForm(text string) string {
 
 // Body returns a body without its secrets. JSON stays valid JSON.
 func (r *Redactor) Body(contentType string, raw []byte) []byte {
+	return r.bodyStart(contentType, raw, math.MaxInt)
+}
+
+// bodyStart is Body for the first bytes. If Body returns more than most bytes, bodyStart returns a part that begins with these and has more,
+// which costs less if the body is JSON.
+func (r *Redactor) bodyStart(contentType string, raw []byte, most int) []byte {
 	if v, err := event.ParseString(string(raw)); err == nil {
-		return r.redactValue(v, false).AppendJSON(nil)
+		return r.appendStart(nil, v, false, most)
 	}
 	text := string(raw)
 	if strings.HasPrefix(contentType, "application/x-www-form-urlencoded") {
@@ -208,33 +215,56 @@ func (r *Redactor) redactPair(found string) string {
 
 // Value returns the JSON value of a name without its secrets.
 func (r *Redactor) Value(name string, v event.Value) event.Value {
-	return r.redactValue(v, r.isSecret(name))
+	secret := r.isSecret(name)
+	if v.Kind() != event.Array && v.Kind() != event.Object {
+		return r.redactScalar(v, secret)
+	}
+	shown, err := event.ParseValue(r.appendStart(nil, v, secret, math.MaxInt))
+	if err != nil { // what is nested too deeply to be parsed
+		return event.NewString(Hidden)
+	}
+	return shown
 }
 
-// redactValue returns a JSON value without its secrets. Below a secret name everything but null and booleans is hidden.
-func (r *Redactor) redactValue(v event.Value, secret bool) event.Value {
+// appendStart appends a JSON value without its secrets. Below a secret name everything but null and booleans is hidden. If out has more than most
+// bytes then, the end is missing.
+func (r *Redactor) appendStart(out []byte, v event.Value, secret bool, most int) []byte {
 	switch v.Kind() {
-	case event.String:
-		if secret {
-			return event.NewString(Hidden)
-		}
-		return event.NewString(r.redactURLs(v.Str()))
-	case event.Number:
-		if secret || r.Redact(v.Digits()) != v.Digits() {
-			return event.NewString(Hidden)
-		}
 	case event.Array:
-		items := make([]event.Value, 0, v.Len())
-		for _, item := range v.Items() {
-			items = append(items, r.redactValue(item, secret))
+		out = append(out, '[')
+		for i, item := range v.Items() {
+			if len(out) > most {
+				break
+			}
+			if i > 0 {
+				out = append(out, ',')
+			}
+			out = r.appendStart(out, item, secret, most)
 		}
-		return event.NewArray(items)
+		return append(out, ']')
 	case event.Object:
-		members := make([]event.Member, 0, v.Len())
+		out = append(out, '{')
+		separator := ""
 		for key, m := range v.Members() {
-			members = append(members, event.Member{Key: r.Redact(key), Value: r.redactValue(m, secret || r.isSecret(key))})
+			if len(out) > most {
+				break
+			}
+			out = append(event.AppendString(append(out, separator...), r.Redact(key)), ':')
+			out = r.appendStart(out, m, secret || r.isSecret(key), most)
+			separator = ","
 		}
-		return event.NewObject(members)
+		return append(out, '}')
+	}
+	return r.redactScalar(v, secret).AppendJSON(out)
+}
+
+// redactScalar returns a value that is no array or object without its secrets, or what replaces it.
+func (r *Redactor) redactScalar(v event.Value, secret bool) event.Value {
+	switch {
+	case v.Kind() == event.String && !secret:
+		return event.NewString(r.redactURLs(v.Str()))
+	case v.Kind() == event.String, v.Kind() == event.Number && (secret || r.Redact(v.Digits()) != v.Digits()):
+		return event.NewString(Hidden)
 	}
 	return v
 }

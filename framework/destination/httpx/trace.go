@@ -87,13 +87,17 @@ func (t *trace) reportExchange(start time.Time, req, sent *http.Request, respons
 	if req.URL != nil {
 		e.URL = t.redactor.URL(req.URL)
 	}
+	most := t.maxShown
+	if t.observe == nil {
+		most = min(most, shownBytes(req.Context(), most))
+	}
 	e.Header = t.shownHeader(req, response)
 	if sent != nil {
-		e.Body = t.shownBody(req.Header, bytesOf(sent.Body))
+		e.Body = t.shownBody(req.Header, bytesOf(sent.Body), most)
 	}
 	if response != nil {
 		e.Status, e.ResponseHeader = response.StatusCode, t.redactor.Header(response.Header)
-		e.ResponseBody = t.shownBody(response.Header, bytesOf(response.Body))
+		e.ResponseBody = t.shownBody(response.Header, bytesOf(response.Body), most)
 	}
 	if t.observe != nil {
 		t.observe(e)
@@ -131,9 +135,13 @@ func (t *trace) shownHeader(req *http.Request, response *http.Response) http.Hea
 	return shown
 }
 
-func (t *trace) shownBody(header http.Header, raw []byte) []byte {
-	return truncateBody(t.redactor.Body(header.Get("Content-Type"), PlainBody(header, raw)), t.maxShown)
+// shownBody returns a body without its secrets, and a note instead of what is beyond most bytes.
+func (t *trace) shownBody(header http.Header, raw []byte, most int) []byte {
+	plain := PlainBody(header, raw)
+	return truncateBody(t.redactor.bodyStart(header.Get("Content-Type"), plain, most), most, len(plain))
 }
+
+const maxLogged = 1000 // bytes of a response's body in the log
 
 // logExchange logs an exchange; a failed one with the response body.
 func logExchange(ctx context.Context, log *slog.Logger, level slog.Level, e Exchange) {
@@ -145,7 +153,7 @@ func logExchange(ctx context.Context, log *slog.Logger, level slog.Level, e Exch
 		attrs = append(attrs, slog.String("error", e.Err.Error()))
 	case level == slog.LevelWarn:
 		message = "request refused"
-		attrs = append(attrs, slog.Int("status", e.Status), slog.String("answer", string(truncateBody(e.ResponseBody, 1000))))
+		attrs = append(attrs, slog.Int("status", e.Status), slog.String("answer", string(truncateBody(e.ResponseBody, maxLogged, len(e.ResponseBody)))))
 	default:
 		attrs = append(attrs, slog.Int("status", e.Status))
 	}
