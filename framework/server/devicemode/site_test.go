@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/server/devicemode"
@@ -97,7 +98,14 @@ func startLandfall(t testing.TB) *landfall {
 		Append: func(_ context.Context, list []ingest.Event) error {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			s.events = append(s.events, list...)
+			for _, e := range list {
+				read, err := event.Parse(e.Raw)
+				if err != nil {
+					return err
+				}
+				e.Value = read.Value()
+				s.events = append(s.events, e)
+			}
 			return nil
 		},
 		Map: func(_ context.Context, e ingest.Event) ([]byte, error) {

@@ -41,11 +41,14 @@ func (q *request) readBody() (body event.Value, refused *refusal) {
 	}
 	raw, refused := q.receiveRaw(!zipped)
 	if refused == nil && zipped {
-		raw, refused = q.decompressBody(raw)
+		packed := raw
+		raw, refused = q.decompressBody(packed)
+		q.buffers.put(packed)
 	}
 	if refused != nil {
 		return body, refused
 	}
+	q.body = raw
 	q.work = len(raw)
 	if refused = q.checkCharset(raw); refused != nil {
 		return body, refused
@@ -126,7 +129,7 @@ func (q *request) makeSpace(raw []byte, limit, expected int) ([]byte, *refusal) 
 	if expected > 0 {
 		size = min(max(8*cap(raw), firstBuffer), max(expected, cap(raw))+1)
 	}
-	size = min(size, limit+1)
+	size = min(roundUp(size), limit+1)
 	if refused := q.reserveMemory(int64(size)); refused != nil {
 		return nil, refused
 	}

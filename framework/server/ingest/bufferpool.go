@@ -6,9 +6,17 @@ import (
 	"github.com/landfall-dev/landfall/internal/pool"
 )
 
-// bufferPool holds buffers that larger ones have replaced while a body grew: firstBuffer bytes, twice that, and so on. The last buffer of a
-// body is not returned, since its events use it. It is safe for concurrent use.
-type bufferPool [6]pool.Slice[byte]
+// bufferPool holds buffers of bodies: firstBuffer bytes, twice that, and so on. It is safe for concurrent use.
+type bufferPool [8]pool.Slice[byte]
+
+// roundUp returns the size of the smallest buffers that are kept and have a size, or the size itself if there are none.
+func roundUp(size int) int {
+	kept := firstBuffer << bits.Len(uint((size-1)/firstBuffer))
+	if kept > firstBuffer<<(len(bufferPool{})-1) {
+		return size
+	}
+	return kept
+}
 
 // get returns an empty buffer with a capacity.
 func (p *bufferPool) get(size int) []byte {

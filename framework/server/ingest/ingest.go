@@ -53,7 +53,8 @@ type Event struct {
 // Config configures a Handler. Zero fields have working defaults.
 type Config struct {
 	Sources []Source
-	// Append stores the events of a request, all or none. If it fails, the client is asked to retry.
+	// Append stores the events of a request, all or none. If it fails, the client is asked to retry. It must not keep their Values, or texts of
+	// these, after it has returned.
 	Append func(context.Context, []Event) error
 	// Erase requests the erasure of the users of events of type delete, before Append is called. It may be nil if no source has Erases. If it
 	// fails, the client is asked to retry.

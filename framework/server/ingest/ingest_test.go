@@ -40,10 +40,18 @@ type sink struct {
 func (s *sink) append(_ context.Context, events []ingest.Event) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err == nil {
-		s.events = append(s.events, events...)
+	if s.err != nil {
+		return s.err
 	}
-	return s.err
+	for _, e := range events { // Append must not keep the Value
+		read, err := event.Parse(e.Raw)
+		if err != nil || !event.Equal(read.Value(), e.Value) {
+			return fmt.Errorf("the event reads as something else: %w %q", err, e.Raw)
+		}
+		e.Value = read.Value()
+		s.events = append(s.events, e)
+	}
+	return nil
 }
 
 func handler(s *sink, change ...func(*ingest.Config)) *ingest.Handler {
@@ -294,6 +302,9 @@ func FuzzBody(f *testing.F) {
 		if !json.Valid(w.Body.Bytes()) {
 			t.Fatalf("the answer is no JSON: %q", w.Body)
 		}
+		if w.Code == 503 {
+			t.Fatal(w.Body)
+		}
 		if w.Code == 200 && len(s.events) == 0 && path == "/v1/track" {
 			t.Fatal("accepted and not taken")
 		}
@@ -301,12 +312,37 @@ func FuzzBody(f *testing.F) {
 			if bytes.IndexByte(e.Raw, '\n') >= 0 {
 				t.Fatalf("more than a line: %q", e.Raw)
 			}
-			read, err := event.Parse(e.Raw)
-			if err != nil || !event.Equal(read.Value(), e.Value) {
-				t.Fatalf("reads as something else: %v %q", err, e.Raw)
-			}
 		}
 	})
+}
+
+// TestWhatIsKeptOfARequestStays checks that later requests do not change what Append, Reject and Erase may keep of earlier ones: the memory of a
+// body is used again.
+func TestWhatIsKeptOfARequestStays(t *testing.T) {
+	var kept []event.Value
+	s := &sink{}
+	h := handler(s, func(c *ingest.Config) {
+		c.Sources[0].Erases = true
+		c.Reject = func(_ string, v event.Value, _ string) { kept = append(kept, v) }
+		c.Erase = func(_ context.Context, _ string, events []event.Value) error {
+			kept = append(kept, events...)
+			return nil
+		}
+	})
+	first := `{"batch":[{"type":"track","userId":"ana","event":"First"},{"type":"track","userId":"ben"},{"type":"delete","userId":"cid"}]}`
+	for _, body := range []string{first, `{"batch":[{"type":"track","userId":"ana","event":"First"}]}`} {
+		require.Equal(t, 200, post(h, "/v1/batch", body).Code)
+	}
+	for range 50 {
+		require.Equal(t, 200, post(h, "/v1/batch", `{"batch":[{"type":"page","userId":"0123456789","name":"`+strings.Repeat("x", 100)+`"}]}`).Code)
+	}
+	require.Len(t, kept, 2)
+	assert.Equal(t, []string{"track", "ben", "delete", "cid"}, []string{kept[0].Get("type").Str(), kept[0].Get("userId").Str(), kept[1].Get("type").Str(), kept[1].Get("userId").Str()})
+	for _, e := range s.events[:2] {
+		read, err := event.Parse(e.Raw)
+		require.NoError(t, err)
+		assert.Equal(t, "First", read.Value().Get("event").Str())
+	}
 }
 
 func BenchmarkBatchOf100(b *testing.B) {

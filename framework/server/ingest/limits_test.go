@@ -335,9 +335,11 @@ func TestABufferGetsTheAnnouncedSizeWhenAnEighthHasCome(t *testing.T) {
 		expected int
 		want     []int // capacities
 	}{
-		{700, []int{701}},
-		{8 * firstBuffer, []int{firstBuffer, 8 * firstBuffer, 8*firstBuffer + 1}},
-		{75_000, []int{firstBuffer, 8 * firstBuffer, 75_001}},
+		{700, []int{firstBuffer}},
+		{8*firstBuffer - 1, []int{firstBuffer, 8 * firstBuffer}},
+		{8 * firstBuffer, []int{firstBuffer, 8 * firstBuffer, 16 * firstBuffer}},
+		{75_000, []int{firstBuffer, 8 * firstBuffer, 32 * firstBuffer}},
+		{600_000, []int{firstBuffer, 8 * firstBuffer, 64 * firstBuffer, 600_001}}, // no buffers of that size are kept
 		{0, []int{firstBuffer, 2 * firstBuffer, 4 * firstBuffer}},
 	} {
 		q := &request{Handler: h, memory: memoryGrant{budget: &h.memory}}
@@ -357,7 +359,7 @@ func TestABufferGetsTheAnnouncedSizeWhenAnEighthHasCome(t *testing.T) {
 func TestReplacedBuffersAreEmpty(t *testing.T) {
 	var buffers bufferPool
 	for size, index := range map[int]int{
-		firstBuffer: 0, 2 * firstBuffer: 1, 8 * firstBuffer: 3, 32 * firstBuffer: 5, 64 * firstBuffer: -1,
+		firstBuffer: 0, 2 * firstBuffer: 1, 8 * firstBuffer: 3, 32 * firstBuffer: 5, 128 * firstBuffer: 7, 256 * firstBuffer: -1,
 		0: -1, 1: -1, firstBuffer - 1: -1, firstBuffer + 1: -1, 3 * firstBuffer: -1, 75_001: -1,
 	} {
 		assert.Equal(t, index, buffers.find(size), size)

@@ -29,6 +29,7 @@ type request struct {
 	fixed    bool    // the write key is in the header; writeKey in the body is ignored
 	searched bool    // the start of the body has been searched for the write key
 	memory   memoryGrant
+	body     []byte        // after decompression
 	items    []event.Value // the events of a batch, if these were parsed by themselves; otherwise nil
 	replaced replacedTimes
 	erased   []event.Value // events of type delete, whose users are to be erased
@@ -157,6 +158,9 @@ func (q *request) appendEvents(body event.Value) *refusal {
 		q.config.Log.Warn("event times replaced", "source", q.from.ID, "events", len(q.replaced), "reason", q.replaced[0].Reason)
 	}
 	writeReply(q.w, http.StatusOK, reply{Success: true, Rejected: rejected.list, RejectedEvents: rejected.unlistedTotal(), ReplacedTimes: q.replaced})
+	if rejected.count+len(q.erased)+len(q.replaced) == 0 { // otherwise what is kept of them may refer to the body
+		q.buffers.put(q.body)
+	}
 	return nil
 }
 
