@@ -127,6 +127,6 @@ func (reasons definitionReasons) explain(difference string, ours event.Value) (e
 // requireUsed checks that each reason explains a difference.
 func (reasons definitionReasons) requireUsed(t *testing.T) {
 	for _, r := range reasons {
-		assert.True(t, r.used, "nothing differs at %s with this value any more. Correct the reason, or remove the place from it: %s", r.places, r.text)
+		assert.True(t, r.used, "nothing differs at %s with this value any longer. Correct the reason, or remove the place from it: %s", r.places, r.text)
 	}
 }

@@ -76,7 +76,7 @@ func (r *release) writePackage(b binary, format string, depends []string) (strin
 	return name, out.Close()
 }
 
-// packageContents returns the files and directories of a package. Files that nfpm shall read are written to a directory of their own.
+// packageContents returns the files and directories of a package. Files that nfpm reads are written to a directory of their own.
 func (r *release) packageContents(b binary, format string) (files.Contents, error) {
 	contents := files.Contents{
 		r.entry(b.path, "/usr/bin/landfall", 0o755),

@@ -21,7 +21,7 @@ import (
 )
 
 // TestConsole uses the console like a new user: a destination is set up, a user enters a cohort and leaves
-// it, credentials break and are mended, and a dead letter is replayed.
+// it, credentials break and are fixed, and a dead letter is replayed.
 func TestConsole(t *testing.T) {
 	b := newBrowser(t)
 	script := axe(t)

@@ -67,7 +67,7 @@ func TestServerLifecycle(t *testing.T) {
 	id := strings.Fields(list)[0]
 	assert.Contains(t, s.cli("dead", "show", id), `"userId":"u1"`)
 
-	s.rewrite("computation_ke}", "computation_key") // not YAML any more
+	s.rewrite("computation_ke}", "computation_key") // no longer YAML
 	s.logs("the new config is not used, the old one stays in effect")
 	s.rewrite("computation_key", "computation_key}")
 	s.logs("config reloaded")

@@ -104,7 +104,7 @@ func (c *stateCommand) upgradeState(ctx context.Context) error {
 		fmt.Fprintln(c.out, "nothing to do: the state has the newest schema")
 		return nil
 	}
-	if ok, err := c.confirm("servers of earlier versions cannot open the state any more: stop them first"); err != nil || !ok {
+	if ok, err := c.confirm("servers of earlier versions can then no longer open the state: stop them first"); err != nil || !ok {
 		return err
 	}
 	if err := c.store.Upgrade(ctx); err != nil {

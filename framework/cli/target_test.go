@@ -239,7 +239,7 @@ func TestDataDirectoryDoesNotReplaceTheDatabase(t *testing.T) {
 	s.start()
 	log, err := os.ReadFile(s.log.Name())
 	require.NoError(t, err)
-	assert.Contains(t, string(log), "this file is not used", "whoever relied on --data is told")
+	assert.Contains(t, string(log), "this file is not used", "a user who relied on --data is told")
 }
 
 // TestCommandsFindTheSandbox checks that commands without a target find the running server and read its data.

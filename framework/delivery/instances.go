@@ -17,7 +17,7 @@ import (
 // maxCounted limits how many waiting events of an instance Backlogs counts, since it reads them.
 const maxCounted = 100_000
 
-// Backlog is what the queue holds for an instance, which may not be in the config any more.
+// Backlog is what the queue holds for an instance, which may no longer be in the config.
 type Backlog struct {
 	Instance string `json:"instance"`
 	Waiting  int    `json:"waiting"` // accepted and unfinished events, counted up to 100,000

@@ -298,7 +298,7 @@ func (j *journal) purge(all bool) {
 }
 
 // forgetTransferred deletes the groups that are in the log, or all but the latest. It must come before the deletion of events, after which the
-// log may not say any more that they were transferred.
+// log may no longer say that they were transferred.
 func (j *journal) forgetTransferred(ctx context.Context, all bool) error {
 	j.mu.Lock()
 	before := j.transferred

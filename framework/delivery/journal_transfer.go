@@ -27,7 +27,7 @@ func (q *Queue) writesSingly(n int) bool { return n <= 1 || q.hasDisk() && n <= 
 type unfinishedTransfer struct {
 	last    string            // id of its last group; "" if there is none
 	first   uint64            // its first message in the log; 0 if none is known
-	newest  *eventlog.Message // its last message in the log; nil if none is known, and while the transfer goes on
+	newest  *eventlog.Message // its last message in the log; nil if none is known, and during the transfer
 	doubted time.Time         // since when answers to its writes were lost, so that the log may have further messages; zero if none was
 }
 

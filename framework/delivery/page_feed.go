@@ -21,7 +21,7 @@ type pageFeed struct {
 	reader    eventlog.Reader // nil until the first page is needed
 	ahead     int             // pages that the reader requests at once
 	retired   bool            // its cursors join another feed
-	failure   error           // why it cannot be used any more
+	failure   error           // why it can no longer be used
 	pending   uint64          // messages that followed the last page
 
 	from, next uint64 // the pages of this range of sequences are kept
@@ -56,7 +56,7 @@ func (f *pageFeed) readsLocked(subjects []string) bool {
 	return !slices.ContainsFunc(subjects, func(s string) bool { return !eventlog.MatchesAny(f.subjects, s) })
 }
 
-// retireLocked makes all cursors leave before they read on. They do not look at the pages of this feed any more.
+// retireLocked makes all cursors leave before they read on. They no longer use the pages of this feed.
 func (f *pageFeed) retireLocked() {
 	f.retired = true
 	for len(f.pages) > 0 {

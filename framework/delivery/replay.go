@@ -26,7 +26,7 @@ type DeadLetterFilter struct {
 	Parked       bool      // parked letters
 	Dead         bool      // dead letters; if neither is set, both are selected
 	Limit        int       // maximum number of letters; 0 for no limit
-	// IsRemoved reports whether an instance is not in the config any more, so that no worker processes its letters. It may be
+	// IsRemoved reports whether an instance is no longer in the config, so that no worker processes its letters. It may be
 	// nil.
 	IsRemoved func(instance string) bool
 }
@@ -132,7 +132,7 @@ func (q *Queue) DropDeadLetters(ctx context.Context, f DeadLetterFilter) (int, e
 type RemovedInstanceError struct{ Instance string }
 
 func (e *RemovedInstanceError) Error() string {
-	return fmt.Sprintf("the instance %q is not in the config any more, so its letters cannot be replayed: landfall instances rename %s NEW moves them to another instance, and --instance selects those of one instance",
+	return fmt.Sprintf("the instance %q is no longer in the config, so its letters cannot be replayed: landfall instances rename %s NEW moves them to another instance, and --instance selects those of one instance",
 		e.Instance, e.Instance)
 }
 

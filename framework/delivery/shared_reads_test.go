@@ -69,7 +69,7 @@ type sharingWorld struct {
 	sent      map[string]int // events by user
 	erasing   atomic.Bool
 	erasedAll atomic.Bool // the erasure is complete
-	working   atomic.Bool // the remotes do not fail any more
+	working   atomic.Bool // the remotes no longer fail
 }
 
 // Twenty instances share the reads of a log. Some are slow, some fail, some ask for pauses, and their sources differ; they are removed, added
@@ -272,7 +272,7 @@ func (w *sharingWorld) changeSomething() {
 	}
 }
 
-// erase erases a user. When it returns, nothing of the user is sent any more.
+// erase erases a user. When it returns, nothing more of the user is sent.
 func (w *sharingWorld) erase() {
 	isGone := func(v event.Value) bool { return v.Get("userId").Str() == "gone" }
 	w.erasing.Store(true)

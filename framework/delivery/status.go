@@ -27,7 +27,7 @@ type Status struct {
 	Unowned    []int            `json:"unowned,omitempty"`   // partitions without an owner; Behind and Lag include them
 	Delivering bool             `json:"delivering"`          // this server delivers, unless it waits for a remote or an operator
 	Findings   []Finding        `json:"findings,omitempty"`  // findings that concern the instance
-	Removed    bool             `json:"gone,omitempty"`      // not in the config any more: only what is left of it is shown
+	Removed    bool             `json:"gone,omitempty"`      // no longer in the config: only its remaining data is shown
 	Members    int              `json:"members,omitempty"`   // in its ledger, if it was removed
 	InBrowser  bool             `json:"inBrowser,omitempty"` // pages perform its actions, so the numbers of deliveries are empty
 	// Limits are what is used and left of the limits of this process; nil if nothing limits it.

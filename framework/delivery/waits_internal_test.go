@@ -165,7 +165,7 @@ func TestResumeEndsWaits(t *testing.T) {
 				assert.EqualValues(t, 1, r.Status()[0].Counts[countDelivered])
 				waited, err = r.Resume("main")
 				require.NoError(t, err)
-				assert.False(t, waited, "nothing waits any more")
+				assert.False(t, waited, "nothing waits")
 			})
 		})
 	}

@@ -78,7 +78,7 @@ func TestBisection(t *testing.T) {
 		"an error of all stops": {
 			items: "abcd", answer: refuseAny("b", 401), requests: "abcd", log: "-abcd 401", status: 401,
 		},
-		"an error of all amid the parts": {
+		"an error of all among the parts": {
 			items: "abcd", requests: "abcd ab cd", log: "+ab -cd 503", status: 503,
 			answer: func(items string) error {
 				return map[string]error{"abcd": refuse(400), "cd": refuse(503)}[items]

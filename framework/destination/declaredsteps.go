@@ -22,7 +22,7 @@ func (d *declaredCall) sendSteps(ctx context.Context, which []int, scope event.V
 		switch {
 		case err != nil && last == nil && len(answered) == 0:
 			return err
-		case err != nil: // earlier steps were sent: the payloads are not divided any more
+		case err != nil: // earlier steps were sent: the payloads are no longer divided
 			d.failAll(which, err)
 			return nil
 		case len(answered) > 0:

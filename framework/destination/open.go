@@ -8,7 +8,7 @@ import (
 
 // Opened is what Plugin.Open prepared for an instance. Its methods are called by handlers, which may run concurrently.
 type Opened interface {
-	// Close ends what Open began. It is called once, when no handler of the instance runs any more.
+	// Close ends what Open began. It is called once, when the last handler of the instance has returned.
 	Close(ctx context.Context) error
 }
 

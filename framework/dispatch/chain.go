@@ -126,8 +126,7 @@ func (o *Owner[T]) popFromChain(t *Task[T]) *Task[T] {
 	return next
 }
 
-// setFirst makes another task the first of the key of one that has been it, with its chain. If the other is nil, the key has no tasks
-// any more.
+// setFirst makes other the first task of its key in place of t, and moves the chain to it. If other is nil, the key has no tasks left.
 func (o *Owner[T]) setFirst(t, other *Task[T], c chain[T]) {
 	o.chains.replace(t, other)
 	if other != nil {

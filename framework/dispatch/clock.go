@@ -43,7 +43,7 @@ func (d *Dispatcher[T]) callAt(at time.Time, f func()) *timer {
 	return t
 }
 
-// cancelTimer stops a timer that is not needed any more. It does nothing if the timer is nil.
+// cancelTimer stops a timer that is no longer needed. It does nothing if the timer is nil.
 func (d *Dispatcher[T]) cancelTimer(t *timer) {
 	if t != nil {
 		t.Stop()

@@ -27,7 +27,7 @@ func (*accepting) Finished(*Task[string], Result)                {}
 func (*accepting) Retried(*Task[string], Result)                 {}
 func (*accepting) Exhausted(tasks []*Task[string], _ Result) int { return len(tasks) }
 
-// TestIdleLanesAreForgotten checks that a lane which has nothing to send any more needs no memory: there may be one for each user.
+// TestIdleLanesAreForgotten checks that a lane with nothing left to send needs no memory: there may be one for each user.
 func TestIdleLanesAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := New[string](Config{MaxBatches: 4}, &accepting{map[string]bool{}})

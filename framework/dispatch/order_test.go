@@ -171,7 +171,7 @@ func TestFailingTasksOfAnOwner(t *testing.T) {
 	})
 }
 
-// TestOwnersEndWithWhatWaits checks that nothing of an owner that has ended is sent any more: neither what is queued, nor what waits for a
+// TestOwnersEndWithWhatWaits checks that nothing of an owner that has ended is sent: neither what is queued, nor what waits for a
 // retry or behind that.
 func TestOwnersEndWithWhatWaits(t *testing.T) {
 	for name, end := range map[string]func(o *dispatch.Owner[string]){"drained": (*dispatch.Owner[string]).Drain, "closed": (*dispatch.Owner[string]).Close} {

@@ -88,7 +88,7 @@ func (t *Task[T]) wasTried() bool { return t.tries() > 0 }
 // tries returns how many batches the task was in.
 func (t *Task[T]) tries() int { return t.attempts + t.past().polls }
 
-// Outcome is what became known about a task in a request.
+// Outcome says how a request ended for a task.
 type Outcome int
 
 // The outcomes.

@@ -77,7 +77,7 @@ func (p *Plan) pollItems(ctx context.Context, items []Item, slot func(i int) *Ve
 		p.fillVerdict(v, s, items[i].Payload, results.Result(i))
 		if v.Outcome == Delivered || v.Outcome == Skipped || v.Outcome == Refused {
 			if _, err := p.deps.State.Swap(context.WithoutCancel(ctx), operationState(items[i]), items[i].Operation, ""); err != nil {
-				p.failAll(items[i:i+1], err, func(int) *Verdict { return v }) // polled once more
+				p.failAll(items[i:i+1], err, func(int) *Verdict { return v }) // polled again
 			}
 		}
 	}

@@ -46,7 +46,7 @@ var (
 	stoppedDesc = newGaugeDesc("stopped", "1 if nothing is delivered until an operator logs in.")
 	ownedDesc   = newGaugeDesc("partitions", "Partitions that this process delivers.")
 	unownedDesc = newGaugeDesc("unowned_partitions", "Partitions that no process delivers. The lag includes their waiting events.")
-	deliverDesc = newGaugeDesc("delivering", "1 if this server delivers to the instance, unless a remote or an operator holds up the delivery.")
+	deliverDesc = newGaugeDesc("delivering", "1 if this server delivers to the instance, unless a remote or an operator delays the delivery.")
 	pausedDesc  = newGaugeDesc("paused_seconds", "The remaining time of the pause that the remote asked for; 0 without a pause.")
 	readyDesc   = prometheus.NewDesc("landfall_ready", "1 if the server accepts and delivers events, as in /readyz.", nil, nil)
 	findingDesc = prometheus.NewDesc("landfall_finding", "1 for each finding that /readyz shows.", []string{"code", "instance"}, nil)

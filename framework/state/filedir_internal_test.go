@@ -54,7 +54,7 @@ func TestFilesAreCheckedAtTheStart(t *testing.T) {
 	assert.ElementsMatch(t, append(listed, name+".tmp", "killed.members.tmp", "notes.txt"), filesIn(t, dir))
 	unlock()
 	require.NoError(t, s.Scrub(t.Context()))
-	assert.ElementsMatch(t, append(listed, "notes.txt"), filesIn(t, dir), "no process writes a file any more")
+	assert.ElementsMatch(t, append(listed, "notes.txt"), filesIn(t, dir), "no process writes a file")
 	require.Error(t, unfinished.Abort(), "its file is deleted")
 	require.NoError(t, s.Close())
 

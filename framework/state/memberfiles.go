@@ -63,7 +63,7 @@ type fileStorage interface {
 	open(ctx context.Context, q querier, name string) (*sortedfile.Reader, error)
 	// bind returns a Reader of an open file that reads it with q.
 	bind(ctx context.Context, q querier, name string, r *sortedfile.Reader) *sortedfile.Reader
-	// remove deletes a file that is not listed any more.
+	// remove deletes a file that is no longer listed.
 	remove(name string)
 }
 
@@ -192,7 +192,7 @@ func (m *memberFiles) closeUnusedLocked() {
 	}
 }
 
-// remove deletes files that no audience has any more. Those that are being read can be read to their end.
+// remove deletes files that no audience has. Those that are being read can be read to their end.
 func (m *memberFiles) remove(list []memberFile) {
 	for _, f := range list {
 		m.storage.remove(f.name)
@@ -264,7 +264,7 @@ func (s *Store) withMemberFiles(ctx context.Context, q querier, audience, merged
 		if list, err = listMemberFiles(ctx, q, audience); err != nil || len(list) == 0 {
 			return err
 		}
-		ok = false // f has read the tables, whose rows do not count any more
+		ok = false // f has read the tables, whose rows no longer count
 	}
 }
 

@@ -46,7 +46,7 @@ type Config struct {
 	Authorize func(context.Context, *http.Request) error
 
 	// Renew is called after a 401 response. It reports whether there are credentials other than those of the request that was
-	// sent; then Authorize is called again and the request is sent once more. Its errors are like those of Authorize. It may be
+	// sent; then Authorize is called again and the request is sent again. Its errors are like those of Authorize. It may be
 	// nil.
 	Renew func(ctx context.Context, sent *http.Request) (bool, error)
 

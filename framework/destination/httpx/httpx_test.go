@@ -247,7 +247,7 @@ func FuzzRedact(f *testing.F) {
 		r := httpx.NewRedactor(nil, []string{secret})
 		shown := r.Body("", []byte(body))
 		if json.Valid([]byte(body)) {
-			require.True(t, json.Valid(shown), "no JSON any more: %s", shown)
+			require.True(t, json.Valid(shown), "no longer JSON: %s", shown)
 			var before, after any
 			require.NoError(t, decodeNumbers([]byte(body), &before))
 			require.NoError(t, decodeNumbers(shown, &after))

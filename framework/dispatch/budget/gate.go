@@ -12,7 +12,7 @@ type Request struct {
 	Bytes int64
 }
 
-// Result is what became known about a request.
+// Result is what a request has shown about the remote.
 type Result struct {
 	Status    int           // of the response; 0 if there was none
 	Canceled  bool          // the caller gave up, which says nothing about the remote

@@ -21,7 +21,7 @@ type WindowStatus struct {
 	Limit   int64         `json:"limit"`
 	Used    int64         `json:"used"` // by this process, and reserved by others
 	Left    int64         `json:"left"`
-	Resets  time.Time     `json:"resets"` // when nothing of it is used any more, if no more is sent
+	Resets  time.Time     `json:"resets"` // when all of it is available again, if no more is sent
 }
 
 // Status returns the present numbers. Those of other processes are at most as old as the last request.

@@ -110,7 +110,7 @@ func TestReadAheadGroupsLines(t *testing.T) {
 	assert.Equal(t, []int{3, 5}, numbers)
 }
 
-// TestReadAheadStops checks that it ends if its lines are not received any more.
+// TestReadAheadStops checks that it ends if its lines are no longer received.
 func TestReadAheadStops(t *testing.T) {
 	stop := make(chan struct{})
 	close(stop)

@@ -45,7 +45,7 @@ type Properties struct {
 type Incremental struct {
 	Column  string        // says when a row has changed
 	Removed string        // is true in rows whose users leave; "" if there is none
-	Full    time.Duration // how often a run reads the whole result nevertheless
+	Full    time.Duration // how often a run reads the whole result
 	Overlap time.Duration // how long before the newest run a change is read again
 }
 

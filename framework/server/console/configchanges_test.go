@@ -51,7 +51,7 @@ func TestConfigsAreListedAndReverted(t *testing.T) {
 	}
 	assert.Equal(t, http.StatusNotFound, p.do(http.MethodGet, "changes/config/9", nil, nil).Code)
 
-	assert.Contains(t, p.post("changes/config/4", nil), "The config has an error", "a config that cannot be used any more")
+	assert.Contains(t, p.post("changes/config/4", nil), "The config has an error", "a config that can no longer be used")
 	w := p.do(http.MethodPost, "changes/config/3", nil, nil)
 	assert.Equal(t, http.StatusConflict, w.Code)
 	assert.Contains(t, w.Body.String(), "/destinations/0/settings/client_secret", "the present config has no such secret")

@@ -37,7 +37,7 @@ type verdictsView struct {
 	Error               string
 }
 
-// listedVerdict is a verdict with the title of its event; "" if the log does not have it any more.
+// listedVerdict is a verdict with the title of its event; "" if the log no longer has it.
 type listedVerdict struct {
 	delivery.VerdictRecord
 	Title string

@@ -112,7 +112,7 @@ func (p *pass) leaveAudience(ctx context.Context, a *attempt, in instances.Insta
 func (p *pass) checkLeft(ctx context.Context, a *attempt, id string) error {
 	hint := "the instance is turned off: turn it on, so that it can take the user out"
 	if !p.HasConfig(id) {
-		hint = fmt.Sprintf("the instance is not in the config any more: add it again, or delete its data with landfall instances forget %s", id)
+		hint = fmt.Sprintf("the instance is no longer in the config: add it again, or delete its data with landfall instances forget %s", id)
 	}
 	return p.eachMembership(ctx, id, func(it *item, m state.Membership) {
 		if m.Member || m.Uncertain {

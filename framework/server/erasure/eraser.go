@@ -51,7 +51,7 @@ type Eraser struct {
 	Config
 	holder    string
 	seen      map[string]time.Time // when an erasure was first seen
-	forgotten map[string]bool      // erasures whose users this process does not remember any more
+	forgotten map[string]bool      // erasures whose users this process has forgotten
 	trimmed   time.Time
 	oldest    prometheus.Gauge
 

@@ -350,7 +350,7 @@ func TestUserWhoComesBack(t *testing.T) {
 	assert.Equal(t, []string{"stays-1", "stays-2", "gone-1"}, w.events())
 }
 
-// TestRemovedInstance lists an instance that cannot send exits any more, until its data is deleted.
+// TestRemovedInstance lists an instance that can no longer send exits, until its data is deleted.
 func TestRemovedInstance(t *testing.T) {
 	w := newWorld(t)
 	w.fill("gone-1", "stays-1", "stays-2")

@@ -126,7 +126,7 @@ func TestWatcherReadsAgain(t *testing.T) {
 	p := newTestPass(t, "u1")
 	w, err := NewWatcher(t.Context(), p.Store, p.StateKey, p.Log)
 	require.NoError(t, err)
-	w.Close() // it does not read by itself any more
+	w.Close() // it no longer reads by itself
 	known := w.users.Load()
 	require.NoError(t, w.refresh(t.Context()))
 	assert.Same(t, known, w.users.Load())

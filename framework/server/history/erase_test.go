@@ -15,7 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/history"
 )
 
-// TestEraseRemovesOneUser checks that nothing names an erased user any more, and that what belongs to others stays.
+// TestEraseRemovesOneUser checks that nothing names an erased user, and that what belongs to others stays.
 func TestEraseRemovesOneUser(t *testing.T) {
 	store := openStore(t)
 	r := history.New(history.Config{Store: store})

@@ -85,7 +85,7 @@ func (f *facts) skippedDisposition(r *result, cause fault.Cause, reason string) 
 	return disposed(SkippedForReason, cause, "The event of %s was skipped in %s › %s: %s.", clock(r.event.At), r.instance, r.subscription, reason)
 }
 
-// goneLetter is the disposition of an event that became a dead letter which does not exist any more.
+// goneLetter is the disposition of an event that became a dead letter which no longer exists.
 func (f *facts) goneLetter(r *result) disposition {
 	v := r.verdict
 	what := map[string]string{"dead": "was refused", "parked": "was parked", "dropped": "was parked"}[v.Outcome]

@@ -83,7 +83,7 @@ func TestDestinationsWithoutAudiences(t *testing.T) {
 	assert.Empty(t, r.change)
 }
 
-// TestMembersOfRemovedInstances checks that a member is called one, although the config does not have the instance any more.
+// TestMembersOfRemovedInstances checks that a member is called one, although the config no longer has the instance.
 func TestMembersOfRemovedInstances(t *testing.T) {
 	f := &facts{source: &Source{}, question: Question{User: "u1"}}
 	answer := f.memberAnswer(&group{instance: "gone", standing: &Standing{Name: "vip", Member: true}})

@@ -72,7 +72,7 @@ const (
 	BeforeChange     Reason = "before_change"   // it was processed with an earlier config
 	NoInstance       Reason = "no_instance"     // the config has no enabled instance
 	Delivered        Reason = "delivered"       // the event was delivered to a destination without audiences
-	NotKept          Reason = "not_kept"        // the verdict is not kept any more
+	NotKept          Reason = "not_kept"        // the verdict is no longer kept
 	SkippedForReason Reason = "skipped"         // another cause, which the text names
 )
 

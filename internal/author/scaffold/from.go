@@ -54,7 +54,7 @@ func readDefinition(file, slug string, declared bool) (text []byte, d *destinati
 		if text, notes, err = readMetadata(file, text, declared); err != nil {
 			return nil, nil, nil, err
 		}
-		file += ".yaml" // the text is no JSON any more
+		file += ".yaml" // the text is no longer JSON
 	}
 	d, err = destination.ParseDefinition(file, text)
 	if err != nil || slug == "" || slug == d.Slug {

@@ -8,7 +8,7 @@ import (
 
 var _ eventlog.Eraser = (*Log)(nil)
 
-// Erase implements eventlog.Eraser. Deleted messages are not in memory any more.
+// Erase implements eventlog.Eraser. Deleted messages are no longer in memory.
 func (l *Log) Erase(ctx context.Context, rewrite func(stream, subject string, data []byte) []byte) error {
 	if l.isClosed() {
 		return eventlog.ErrClosed

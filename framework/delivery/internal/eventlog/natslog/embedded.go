@@ -95,7 +95,7 @@ func (e *embeddedServer) stop() {
 const defaultStopTimeout = 30 * time.Second
 
 // errStopHangs means that the server has not stopped yet, so that no other can use its files.
-var errStopHangs = errors.New("the server in this process does not stop: if this goes on, restart the process")
+var errStopHangs = errors.New("the server in this process does not stop: if this persists, restart the process")
 
 // stopInTime stops the running server. If it takes too long, it continues in the background, and the next call waits for it. The caller holds
 // restarting.

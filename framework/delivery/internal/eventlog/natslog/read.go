@@ -181,7 +181,7 @@ func (l *Log) Scan(ctx context.Context, stream string, q eventlog.Query, visit f
 	scan := func(ctx context.Context) error {
 		return l.scan(ctx, stream, q, func(m eventlog.Message) (more bool, err error) {
 			more, refused = visit(m)
-			q.From, q.Since = m.Sequence+1, time.Time{} // where to go on after a restart or a loss
+			q.From, q.Since = m.Sequence+1, time.Time{} // where to continue after a restart or a loss
 			if refused != nil {
 				return false, nil
 			}

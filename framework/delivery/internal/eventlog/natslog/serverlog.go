@@ -10,7 +10,7 @@ import (
 // serverLog passes the log of the embedded NATS server to a slog.Logger, with notices at the debug level.
 type serverLog struct {
 	log    *slog.Logger
-	failed *atomic.Bool // set if the server says that it cannot go on
+	failed *atomic.Bool // set if the server says that it cannot continue
 }
 
 func (l serverLog) Noticef(format string, v ...any) { l.logAt(slog.LevelDebug, format, v) }

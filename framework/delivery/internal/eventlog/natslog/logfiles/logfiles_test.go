@@ -203,7 +203,7 @@ func TestEveryDamagedByteConcernsOneMessage(t *testing.T) {
 	}
 }
 
-// TestEraseOverwritesOneUser checks that the data of a user is in no file any more, that everything else stays, and that files which need no change, or
+// TestEraseOverwritesOneUser checks that no file has the data of a user, that everything else stays, and that files which need no change, or
 // cannot be read to their end, are not written.
 func TestEraseOverwritesOneUser(t *testing.T) {
 	dir := writeFiles(t)
