@@ -158,8 +158,8 @@ var errOnHold = errors.New("a backup is being made: the events are overwritten a
 // errStillJournaled means that events were accepted just before they were to be overwritten, and do not fit in their place in the journal.
 var errStillJournaled = errors.New("overwriting events in the journal: trying again when they are in the log")
 
-// Erase overwrites the data of events in the log and in the requests of letters, and in the files of a log in this process also what was deleted.
-// Then writes wait meanwhile. It returns how many servers of a cluster have overwritten the data, 0 if the log is in this process. It can be
+// Erase overwrites the data of events in the log and in the requests of letters, and in the files of a log in this process also what was deleted;
+// writes to such a log wait meanwhile. It returns how many servers of a cluster have overwritten the data, 0 if the log is in this process. It can be
 // interrupted and repeated.
 func (q *Queue) Erase(ctx context.Context, r EraseRequest) (servers int, err error) {
 	if q.monitor.isOnHold() {
@@ -191,6 +191,9 @@ func (q *Queue) eraseFiles(ctx context.Context, r *EraseRequest) error {
 	}
 	err := eraser.Erase(ctx, r.rewriteMessage)
 	q.feeds.dropPages()
+	if errors.Is(err, eventlog.ErrNoSpace) {
+		return fmt.Errorf("overwriting events in the log: %w: they stay until delivery.retention, or a lower delivery.maxBytes, has deleted the page", err)
+	}
 	if err != nil {
 		return fmt.Errorf("overwriting events in the log: %w", err)
 	}

@@ -24,14 +24,10 @@ import (
 // KeyOf returns the key within which an item is delivered in order: that of its event, which is its user if it has one. Independent
 // items, such as changes of an audience, are ordered within their lane only.
 func KeyOf(item runtime.Item) string {
-	kind, id := event.OrderingID(item.Event.Value())
-	switch {
-	case id == "":
-		return ""
-	case item.Independent:
-		return item.Lane + " " + kind + ":" + id
+	if item.Independent {
+		return event.OrderingKeyIn(item.Lane, item.Event.Value())
 	}
-	return kind + ":" + id
+	return event.OrderingKey(item.Event.Value())
 }
 
 // Describe sets what an item says about its task: lane, group, size and limits of its batch, and whether tasks of one key may share

@@ -164,7 +164,24 @@ func (c *Console) Close() {
 // Handler returns the console's routes, all of them below Path.
 func (c *Console) Handler() http.Handler {
 	mux := http.NewServeMux()
-	for pattern, handler := range map[string]http.HandlerFunc{
+	for pattern, handler := range c.routes() {
+		method, path, _ := strings.Cut(pattern, " ")
+		mux.HandleFunc(method+" "+Path+path, handler)
+	}
+	c.addWizard(mux)
+	guarded := c.requireSession(mux)
+	outer := http.NewServeMux()
+	outer.Handle(Path, guarded)
+	outer.HandleFunc("GET "+Path+"login", c.handleLogin)
+	outer.HandleFunc("POST "+Path+"login", c.handleSignIn)
+	outer.HandleFunc("POST "+Path+"logout", c.handleSignOut)
+	outer.Handle("GET "+Path+"assets/", AssetHandler())
+	return protectRequests(outer)
+}
+
+// routes returns the handlers that need a session, by method and path below Path.
+func (c *Console) routes() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
 		"GET {$}":                         c.handleHome,
 		"GET catalogue":                   c.handleCatalogue,
 		"GET catalogue/{slug}":            c.handleDestination,
@@ -203,19 +220,7 @@ func (c *Console) Handler() http.Handler {
 		"POST setup/write":                c.handleWrite,
 		"POST setup/connect":              c.handleConnect,
 		"POST setup/removed":              c.handleRemovedAction,
-	} {
-		method, path, _ := strings.Cut(pattern, " ")
-		mux.HandleFunc(method+" "+Path+path, handler)
 	}
-	c.addWizard(mux)
-	guarded := c.requireSession(mux)
-	outer := http.NewServeMux()
-	outer.Handle(Path, guarded)
-	outer.HandleFunc("GET "+Path+"login", c.handleLogin)
-	outer.HandleFunc("POST "+Path+"login", c.handleSignIn)
-	outer.HandleFunc("POST "+Path+"logout", c.handleSignOut)
-	outer.Handle("GET "+Path+"assets/", AssetHandler())
-	return protectRequests(outer)
 }
 
 // handleHome redirects to the deliveries, to the wizard before there is a config, or to the catalogue if the console has no queue.

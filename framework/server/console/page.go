@@ -48,16 +48,26 @@ func (page) Sections() []struct{ Key, Name string } {
 // of the objects in a server's memory, which each garbage collection would examine.
 type pageTemplates map[string]func() (*template.Template, error)
 
-// listPages returns the pages. Each includes layout.html, parts.html and inputs.html.
+// listPages returns the pages. Each includes layout.html, parts.html and inputs.html, which are parsed once.
 func listPages() (pageTemplates, error) {
 	files, err := fs.Glob(templates, "templates/*.html")
 	if err != nil {
 		return nil, err
 	}
+	shared := sync.OnceValues(func() (*template.Template, error) {
+		return template.New("").Funcs(templateFuncs()).ParseFS(templates, "templates/layout.html", "templates/parts.html", "templates/inputs.html")
+	})
 	pages := pageTemplates{}
 	for _, file := range files {
 		pages[strings.TrimSuffix(path.Base(file), ".html")] = sync.OnceValues(func() (*template.Template, error) {
-			return template.New("").Funcs(templateFuncs()).ParseFS(templates, "templates/layout.html", "templates/parts.html", "templates/inputs.html", file)
+			t, err := shared()
+			if err == nil {
+				t, err = t.Clone()
+			}
+			if err != nil {
+				return nil, err
+			}
+			return t.ParseFS(templates, file)
 		})
 	}
 	return pages, nil

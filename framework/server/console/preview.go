@@ -81,6 +81,15 @@ func (f *setupForm) openSubscription() *subscriptionInput {
 	return f.Subscriptions[f.Open]
 }
 
+// formUpdate is what the script replaces in a form: the parts of the page that have changed, by the id of their element, and the rows that are
+// hidden.
+type formUpdate struct {
+	Parts  map[string]string `json:"parts"`
+	Hidden map[string]bool   `json:"hidden"`
+
+	console *Console
+}
+
 // handlePreview responds to the script with the updated preview and the problems of the form.
 func (c *Console) handlePreview(w http.ResponseWriter, r *http.Request) {
 	_ = r.ParseForm() // parameters that cannot be parsed are missing
@@ -90,45 +99,48 @@ func (c *Console) handlePreview(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.checkForm(form)
-	response := struct {
-		Parts  map[string]string `json:"parts"`
-		Hidden map[string]bool   `json:"hidden"`
-	}{map[string]string{}, map[string]bool{}}
-	part := func(id, name string, data any) {
-		var b bytes.Buffer
-		if err := c.pages.execute(&b, "edit", name, data); err != nil {
-			c.Log.Error("cannot render console preview", "error", err)
-		}
-		response.Parts[id] = b.String()
-	}
-	part("preview", "preview", c.previewSample(r.Context(), form, r.PostForm.Get("sample")))
-	part("problems", "problems", form.Problems)
+	u := formUpdate{Parts: map[string]string{}, Hidden: map[string]bool{}, console: c}
+	u.addPart("preview", "preview", c.previewSample(r.Context(), form, r.PostForm.Get("sample")))
+	u.addPart("problems", "problems", form.Problems)
 	for _, s := range append(form.Auth, form.Settings...) {
-		part("e-"+elementID(s.Name), "errors", s.Errors)
-		response.Hidden["row-"+elementID(s.Name)] = s.Hidden
+		u.addPart("e-"+elementID(s.Name), "errors", s.Errors)
+		u.Hidden["row-"+elementID(s.Name)] = s.Hidden
 	}
 	for _, s := range form.Subscriptions {
-		part("count-s-"+strconv.Itoa(s.Index), "count", s)
-		if s.Index != form.Open {
-			continue
-		}
-		prefix := "e-s-" + strconv.Itoa(s.Index) + "-"
-		part(prefix+"subscribe", "errors", s.Errors["subscribe"])
-		part(prefix+"syncMode", "errors", s.Errors["syncMode"])
-		part(prefix+"json", "errors", s.Errors["json"])
-		part(prefix+"all", "errors", s.Errors[""])
-		for _, in := range s.allFields() {
-			id := elementID(in.Name)
-			part("e-"+id, "errors", in.Errors)
-			part("chips-"+id, "chips", in.Chips())
-			if in.changed {
-				part("inputs-"+id, "field-inputs", in)
-			}
-			response.Hidden["row-"+id] = in.Hidden
+		u.addPart("count-s-"+strconv.Itoa(s.Index), "count", s)
+		if s.Index == form.Open {
+			u.addSubscription(s)
 		}
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(response) // the client may have disconnected
+	_ = json.NewEncoder(w).Encode(u) // the client may have disconnected
+}
+
+// addPart renders the content of an element with a template of the form.
+func (u *formUpdate) addPart(id, name string, data any) {
+	var b bytes.Buffer
+	if err := u.console.pages.execute(&b, "edit", name, data); err != nil {
+		u.console.Log.Error("cannot render console preview", "error", err)
+	}
+	u.Parts[id] = b.String()
+}
+
+// addSubscription adds the problems and the inputs of the subscription that is shown.
+func (u *formUpdate) addSubscription(s *subscriptionInput) {
+	prefix := "e-s-" + strconv.Itoa(s.Index) + "-"
+	u.addPart(prefix+"subscribe", "errors", s.Errors["subscribe"])
+	u.addPart(prefix+"syncMode", "errors", s.Errors["syncMode"])
+	u.addPart(prefix+"json", "errors", s.Errors["json"])
+	u.addPart(prefix+"all", "errors", s.Errors[""])
+	for _, in := range s.allFields() {
+		id := elementID(in.Name)
+		u.addPart("e-"+id, "errors", in.Errors)
+		u.addPart("chips-"+id, "chips", in.Chips())
+		if in.changed {
+			u.addPart("inputs-"+id, "field-inputs", in)
+		}
+		u.Hidden["row-"+id] = in.Hidden
+	}
 }
 
 // withPlaceholderSecrets returns the form's instance with a placeholder for each missing secret.

@@ -23,6 +23,7 @@ var (
 	ErrUnavailable = errors.New("no server of the log received the request") // as while a cluster is choosing a leader
 	ErrUnwritable  = errors.New("the log accepts no writes")                 // see Log.WriteFailure
 	ErrClosed      = errors.New("the log is closed")
+	ErrNoSpace     = errors.New("a compressed page has no space for what replaces the events to erase") // see Eraser
 )
 
 // Log stores messages durably. Each stream numbers its messages from 1 on, in the order of writing. All methods are safe for
@@ -157,8 +158,8 @@ type Snapshot struct {
 // Eraser is implemented by a Log that can overwrite the data of its messages, also of those that were deleted or replaced.
 type Eraser interface {
 	// Erase calls rewrite for the data of all messages that are stored. Other data that it returns, of the same length, replaces the data;
-	// nil keeps it. Writes wait meanwhile. The error is errors.ErrUnsupported if the Log has its data elsewhere. Erase can be interrupted
-	// and repeated.
+	// nil keeps it. Writes wait meanwhile. The error is errors.ErrUnsupported if the Log has its data elsewhere, and wraps ErrNoSpace if all
+	// other data was replaced but some compressed data had no space for it. Erase can be interrupted and repeated.
 	Erase(ctx context.Context, rewrite func(stream, subject string, data []byte) []byte) error
 }
 

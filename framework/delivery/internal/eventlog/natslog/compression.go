@@ -2,7 +2,6 @@ package natslog
 
 import (
 	"bytes"
-	"errors"
 	"sync"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
@@ -47,9 +46,6 @@ func originalData(buffer, stored []byte) (data []byte, wasCompressed bool) {
 	}
 	return data, true
 }
-
-// errNoSpace means that data in which something is erased cannot be compressed to the length that it had.
-var errNoSpace = errors.New("a compressed page has no space for what replaces the events to erase: they stay until delivery.retention, or a lower delivery.maxBytes, has deleted the page")
 
 // dataRewriter rewrites the data of messages as it is stored.
 type dataRewriter struct {

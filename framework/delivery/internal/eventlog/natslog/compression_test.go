@@ -159,7 +159,7 @@ func TestCompressedMessagesWithoutSpace(t *testing.T) {
 		return random
 	}
 	for range 2 {
-		require.ErrorIs(t, log.Erase(t.Context(), erase), errNoSpace)
+		require.ErrorIs(t, log.Erase(t.Context(), erase), eventlog.ErrNoSpace)
 		assert.Equal(t, []string{string(page), string(random)}, textsOfStream(t, log, "EVENTS"))
 	}
 }

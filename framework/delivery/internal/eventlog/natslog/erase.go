@@ -38,7 +38,7 @@ func (l *Log) Erase(ctx context.Context, rewrite func(stream, subject string, da
 		err = l.eraseFiles(ctx, clean, r.rewriteStored)
 	}
 	if err == nil && r.noSpace {
-		err = errNoSpace
+		err = eventlog.ErrNoSpace
 	}
 	return err
 }
