@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 )
@@ -75,22 +76,33 @@ func (c *choicesCommand) run(ctx context.Context) error {
 		if !slices.Contains(actions, c.action) {
 			return usageErrorf("no field of the action %q has choices to fetch; give one of %s", c.action, strings.Join(actions, ", "))
 		}
-		for _, field := range fields {
-			if c.json {
-				c.printJSON(map[string]string{"action": c.action, "field": field})
-			} else {
-				fmt.Fprintln(c.out, field)
-			}
-		}
+		c.printFields(fields)
 		return nil
 	}
 	found, err := plan.Choices(ctx, c.action, c.field, c.query, c.page, payload)
 	if err != nil {
 		return err
 	}
+	c.printChoices(found)
+	return nil
+}
+
+// printFields lists the fields of the action whose choices can be fetched.
+func (c *choicesCommand) printFields(fields []string) {
+	for _, field := range fields {
+		if c.json {
+			c.printJSON(map[string]string{"action": c.action, "field": field})
+		} else {
+			fmt.Fprintln(c.out, field)
+		}
+	}
+}
+
+// printChoices prints a page of choices.
+func (c *choicesCommand) printChoices(found destination.Choices) {
 	if c.json {
 		c.printJSON(found)
-		return nil
+		return
 	}
 	for _, choice := range found.Choices {
 		fmt.Fprintln(c.out, strings.TrimSpace(fmt.Sprintf("%-24s %-32s %s", choice.Value, choice.Label, choice.Description)))
@@ -101,5 +113,4 @@ func (c *choicesCommand) run(ctx context.Context) error {
 	if found.NextPage != "" {
 		fmt.Fprintf(c.err, "next page: --page %s\n", found.NextPage)
 	}
-	return nil
 }

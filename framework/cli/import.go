@@ -110,25 +110,7 @@ func newImportSubscriptions(s streams) *cobra.Command {
 			"  landfall import subscriptions exported.json --metadata acme.json -o subscriptions.yaml",
 		Args: exactArgs(1, "a file of JSON"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			d, err := s.findDefinition(slug)
-			if err != nil {
-				return err
-			}
-			text, err := readFile(args[0])
-			if err != nil {
-				return err
-			}
-			var ids map[string]string
-			if metadata != "" {
-				described, err := readFile(metadata)
-				if err == nil {
-					ids, err = segment.ActionIDs(metadata, described)
-				}
-				if err != nil {
-					return err
-				}
-			}
-			r, err := segment.Subscriptions(args[0], text, d, ids)
+			r, err := s.readSubscriptions(args[0], slug, metadata)
 			if err != nil {
 				return err
 			}
@@ -139,6 +121,29 @@ func newImportSubscriptions(s streams) *cobra.Command {
 	cmd.Flags().StringVar(&slug, "destination", "", "the `SLUG` of the destination, to check actions and fields")
 	cmd.Flags().StringVar(&metadata, "metadata", "", "the `FILE` of the destination's metadata, for subscriptions that name actions by id")
 	return cmd
+}
+
+// readSubscriptions reads the subscriptions of a file. slug is the destination, and metadata the file of its metadata; both may be "".
+func (s streams) readSubscriptions(file, slug, metadata string) (segment.Result, error) {
+	d, err := s.findDefinition(slug)
+	if err != nil {
+		return segment.Result{}, err
+	}
+	text, err := readFile(file)
+	if err != nil {
+		return segment.Result{}, err
+	}
+	var ids map[string]string
+	if metadata != "" {
+		described, err := readFile(metadata)
+		if err == nil {
+			ids, err = segment.ActionIDs(metadata, described)
+		}
+		if err != nil {
+			return segment.Result{}, err
+		}
+	}
+	return segment.Subscriptions(file, text, d, ids)
 }
 
 // findDefinition returns the definition of a destination, or nil if slug is "".

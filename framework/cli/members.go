@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/files/audiencesync"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
@@ -147,20 +148,25 @@ func (k *audienceCommand) runDiff(ctx context.Context, cohort, against string) e
 	if err != nil {
 		return fmt.Errorf("%s: %w", k.file, err)
 	}
-	if k.json {
-		k.printJSON(map[string]any{"summary": map[string]int{
-			"members": report.Members, "rows": report.Rows, "both": report.Unchanged, "missing": counts["missing"], "extra": counts["extra"], "unusable": report.Unusable,
-		}})
-	} else {
-		fmt.Fprintf(k.out, "%s, %s: %d in both, %d missing in the file, %d extra\n", fault.Count(report.Members, "member"), fault.Count(report.Rows, "row"), report.Unchanged, counts["missing"], counts["extra"])
-		if report.Unusable > 0 {
-			fmt.Fprintf(k.out, "%s cannot be read; the users in %s count as missing\n", fault.Count(report.Unusable, "row"), fault.Plural(report.Unusable, "this row", "these rows"))
-		}
-	}
+	k.printDiff(report, counts["missing"], counts["extra"])
 	if counts["missing"]+counts["extra"]+report.Unusable > 0 {
 		return reportedError{}
 	}
 	return nil
+}
+
+// printDiff prints the numbers of a comparison with a file or a query.
+func (k *audienceCommand) printDiff(report audiencesync.Report, missing, extra int) {
+	if k.json {
+		k.printJSON(map[string]any{"summary": map[string]int{
+			"members": report.Members, "rows": report.Rows, "both": report.Unchanged, "missing": missing, "extra": extra, "unusable": report.Unusable,
+		}})
+		return
+	}
+	fmt.Fprintf(k.out, "%s, %s: %d in both, %d missing in the file, %d extra\n", fault.Count(report.Members, "member"), fault.Count(report.Rows, "row"), report.Unchanged, missing, extra)
+	if report.Unusable > 0 {
+		fmt.Fprintf(k.out, "%s cannot be read; the users in %s count as missing\n", fault.Count(report.Unusable, "row"), fault.Plural(report.Unusable, "this row", "these rows"))
+	}
 }
 
 // newSendCommand completes a command that sends changes of a cohort.
@@ -206,17 +212,7 @@ func newMembersResync(s streams) *cobra.Command {
 		if k.query.isRemote() {
 			return k.repairRemote(ctx, a, removeUnknown)
 		}
-		if against == "" && !k.query.isUsed() {
-			return k.recordAction(ctx, history.ActionResync, a, func() (audiencesync.Report, error) {
-				return k.newSyncer().Resync(ctx, a, nil, restart)
-			})
-		}
-		rows, end, err := k.openRows(ctx, a.ID, against)
-		if err != nil {
-			return err
-		}
-		defer end()
-		return k.recordAction(ctx, history.ActionResync, a, func() (audiencesync.Report, error) { return k.newSyncer().Resync(ctx, a, rows, true) })
+		return k.resync(ctx, a, against, restart)
 	})
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		if removeUnknown && !k.query.isRemote() {
@@ -232,6 +228,21 @@ func newMembersResync(s streams) *cobra.Command {
 	cmd.MarkFlagsMutuallyExclusive("against", "from")
 	cmd.Flags().BoolVar(&restart, "restart", false, "start from the beginning, even if an earlier resync was interrupted")
 	return cmd
+}
+
+// resync sends an audience again: all members, or the difference to a file or the query. restart does not continue an earlier resync.
+func (k *audienceCommand) resync(ctx context.Context, a destination.Audience, against string, restart bool) error {
+	if against == "" && !k.query.isUsed() {
+		return k.recordAction(ctx, history.ActionResync, a, func() (audiencesync.Report, error) {
+			return k.newSyncer().Resync(ctx, a, nil, restart)
+		})
+	}
+	rows, end, err := k.openRows(ctx, a.ID, against)
+	if err != nil {
+		return err
+	}
+	defer end()
+	return k.recordAction(ctx, history.ActionResync, a, func() (audiencesync.Report, error) { return k.newSyncer().Resync(ctx, a, rows, true) })
 }
 
 func newMembersPurge(s streams) *cobra.Command {

@@ -102,6 +102,14 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
+	if err := c.deliverFile(ctx, cfg, list, suppressed, input); err != nil {
+		return describeReadError(file, err)
+	}
+	return c.reportResult(ctx, list)
+}
+
+// deliverFile delivers the events of a file to instances, and reports the progress.
+func (c *runCommand) deliverFile(ctx context.Context, cfg *config.Config, list []instances.Instance, suppressed *identifier.Set, input io.Reader) error {
 	reading := newProgress(input, time.Now())
 	c.report = newReporter(c.streams, c.json, reading)
 	c.report.printHeader(c.target.Description(), list)
@@ -109,10 +117,7 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	if c.target.DryRun || c.target.Sandbox && shareRemote(list) {
 		work.Parallel = 1 // requests are shown, or have an effect on each other, in their order
 	}
-	if err := c.deliverEvents(ctx, work, reading, cfg.Server.MaxFuture); err != nil {
-		return describeReadError(file, err)
-	}
-	return c.reportResult(ctx, list)
+	return c.deliverEvents(ctx, work, reading, cfg.Server.MaxFuture)
 }
 
 // deliverEvents completes the events of a text, delivers them, and warns of times that were replaced.

@@ -242,22 +242,29 @@ func (q *Queue) findBadCheckpoints(ctx context.Context, instances []string) ([]p
 		}
 	}
 	for _, id := range instances {
-		for n := range q.partitions {
-			_, ok := known[id][n]
-			if ok || len(known[id]) == 0 && !orphaned || len(known[id]) > 0 && areUnused(known[id]) {
-				continue
-			}
-			first := max(view.first, 1)
-			list = append(list, plannedRepair{
-				BadCheckpoint: BadCheckpoint{Instance: id, Partition: n, Cause: noState, LogEnd: view.last, To: first},
-				subject:       checkpointSubject(id, n), repaired: checkpoint{Low: first, LogCreated: view.created},
-			})
+		if len(known[id]) > 0 && !areUnused(known[id]) || len(known[id]) == 0 && orphaned {
+			list = append(list, q.missingCheckpoints(id, known[id], view)...)
 		}
 	}
 	slices.SortFunc(list, func(a, b plannedRepair) int {
 		return cmp.Or(cmp.Compare(a.Instance, b.Instance), cmp.Compare(a.Partition, b.Partition))
 	})
 	return list, nil
+}
+
+// missingCheckpoints returns a repair for each partition of an instance that has no checkpoint.
+func (q *Queue) missingCheckpoints(instance string, known map[int]checkpoint, view logView) (list []plannedRepair) {
+	for n := range q.partitions {
+		if _, ok := known[n]; ok {
+			continue
+		}
+		first := max(view.first, 1)
+		list = append(list, plannedRepair{
+			BadCheckpoint: BadCheckpoint{Instance: instance, Partition: n, Cause: noState, LogEnd: view.last, To: first},
+			subject:       checkpointSubject(instance, n), repaired: checkpoint{Low: first, LogCreated: view.created},
+		})
+	}
+	return list
 }
 
 // areUnused reports whether no process has delivered with the checkpoints: their creation was interrupted.

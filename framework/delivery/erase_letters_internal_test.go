@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -129,6 +130,13 @@ func TestLettersOfAnErasedUser(t *testing.T) {
 // unerasableLog is a log that cannot overwrite its data.
 type unerasableLog struct{ eventlog.Log }
 
+// fullLog is a log with a compressed page that has no space for what replaces events.
+type fullLog struct{ eventlog.Log }
+
+func (fullLog) Erase(context.Context, func(stream, subject string, data []byte) []byte) error {
+	return eventlog.ErrNoSpace
+}
+
 // TestErasureThatIsNotPossible checks that an erasure which cannot be done now, or at all, is an error.
 func TestErasureThatIsNotPossible(t *testing.T) {
 	q, _ := newMemoryQueue(t, Config{Partitions: 1})
@@ -136,6 +144,10 @@ func TestErasureThatIsNotPossible(t *testing.T) {
 	q.store = unerasableLog{log}
 	_, err := q.Erase(t.Context(), eraseOf)
 	assert.ErrorIs(t, err, errors.ErrUnsupported)
+	q.store = fullLog{log}
+	_, err = q.Erase(t.Context(), eraseOf)
+	assert.ErrorIs(t, err, eventlog.ErrNoSpace)
+	assert.ErrorContains(t, err, "delivery.retention", "what to change")
 	q.store = log
 	require.NoError(t, q.holdTrimming(t.Context(), time.Minute))
 	_, err = q.Erase(t.Context(), eraseOf)

@@ -46,23 +46,31 @@ func (v *server) serveUntil(ctx context.Context, cfg *config.Config, list []inst
 	v.ingest = v.newIngest(cfg)
 	v.devices = devicemode.New(v.ingest.AllowOrigin)
 	if err := v.applyConfig(ctx, cfg, list); err != nil {
-		return errors.Join(err, v.stopRunner(ctx))
+		v.stopRunner(ctx)
+		return err
 	}
+	return v.acceptUntil(ctx, cfg, len(list))
+}
+
+// acceptUntil accepts events for a number of instances until ctx ends, and then stops what the server has started.
+func (v *server) acceptUntil(ctx context.Context, cfg *config.Config, instances int) error {
 	v.syncs = v.newScheduler()
 	eraser := v.startEraser(cfg)
 	at, err := v.openListeners(cfg)
 	if err != nil {
 		eraser.Close()
 		v.syncs.Close()
-		return errors.Join(err, v.stopRunner(ctx))
+		v.stopRunner(ctx)
+		return err
 	}
 	v.logLimits()
-	v.Log.Info("listening", "address", v.ingestScheme()+"://"+at.ingest.Addr().String(), "admin", at.adminURL(), "destinations", len(list), "target", v.Target.Description())
+	v.Log.Info("listening", "address", v.ingestScheme()+"://"+at.ingest.Addr().String(), "admin", at.adminURL(), "destinations", instances, "target", v.Target.Description())
 	v.warnWeakKey(cfg)
 	err = v.listenUntil(ctx, at)
 	eraser.Close()
 	v.syncs.Close()
-	err = errors.Join(err, at.close(), v.stopRunner(ctx))
+	err = errors.Join(err, at.close())
+	v.stopRunner(ctx)
 	v.Log.Info("stopped: waiting events are delivered after the next start")
 	return err
 }
@@ -87,14 +95,13 @@ func (v *server) newScheduler() *audienceruns.Scheduler {
 }
 
 // stopRunner stops the delivery, and waits up to the grace period for the requests in progress.
-func (v *server) stopRunner(ctx context.Context) error {
+func (v *server) stopRunner(ctx context.Context) {
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.Grace)
 	defer cancel()
 	v.runner.Stop(ending)
 	if ending.Err() != nil {
 		v.Log.Warn("requests in progress were canceled: they are sent again after the next start", "grace", v.Grace)
 	}
-	return nil
 }
 
 // newIngest returns the handler of the tracking API.

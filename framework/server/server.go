@@ -136,39 +136,68 @@ func (v *server) run(ctx context.Context) error {
 	}
 	defer v.store.Close()
 	v.prepareMetrics()
-	v.history = history.New(history.Config{
-		Store: v.store, Log: v.Log, Retention: cfg.Server.HistoryRetention, MaxVerdictBytes: cfg.Server.HistoryBytes, LedgerRetention: cfg.Server.LedgerRetention,
-		Counts: v.eventCounts, Sizes: v.cohortSizes,
-	})
+	v.history = v.newHistory(cfg)
 	defer v.history.Close()
-	v.hosting = instances.Options{Target: &v.Target, Catalog: v.Catalog, Store: v.store, Data: v.Data, Use: instances.ClaimLedgers, Log: v.Log}
-	v.hosting.Budgets = instances.NewBudgets(budgetStore{v, cfg.Server.NATS != ""})
-	if v.Target.Sandbox {
-		v.hosting.Remotes = instances.NewRemotes()
-	}
+	v.hosting = v.newHosting(cfg)
 	list, err := instances.Load(cfg, problems, v.hosting)
 	if err != nil {
 		return err
 	}
-	if v.queue, err = OpenQueue(ctx, cfg, v.Data, v.Target.SandboxName(), true, v.Log); errors.Is(err, delivery.ErrInUse) {
-		return fmt.Errorf("%w: stop the other process, or give another directory with --data", err)
-	} else if err != nil {
+	closeQueue, err := v.openQueue(ctx, cfg)
+	if err != nil {
 		return err
 	}
-	defer v.queue.Close()
-	if cfg.Server.NATS == "" {
-		unlock, err := delivery.Lock(instances.DataDir(cfg, v.Data)) // a sandbox has its own queue but shares the rest of the directory
-		if err != nil {
-			return fmt.Errorf("%w: stop the other process, or give another directory with --data", err)
-		}
-		defer unlock()
-	}
+	defer closeQueue()
 	defer func() {
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 		defer cancel()
 		_ = instances.Close(ending, v.runningInstances()) // the plans log it
 	}()
 	return v.serveUntil(ctx, cfg, list)
+}
+
+// newHistory starts to record what the server does.
+func (v *server) newHistory(cfg *config.Config) *history.Recorder {
+	return history.New(history.Config{
+		Store: v.store, Log: v.Log, Retention: cfg.Server.HistoryRetention, MaxVerdictBytes: cfg.Server.HistoryBytes, LedgerRetention: cfg.Server.LedgerRetention,
+		Counts: v.eventCounts, Sizes: v.cohortSizes,
+	})
+}
+
+// newHosting returns what the plans of the config's instances get.
+func (v *server) newHosting(cfg *config.Config) instances.Options {
+	o := instances.Options{Target: &v.Target, Catalog: v.Catalog, Store: v.store, Data: v.Data, Use: instances.ClaimLedgers, Log: v.Log}
+	o.Budgets = instances.NewBudgets(budgetStore{v, cfg.Server.NATS != ""})
+	if v.Target.Sandbox {
+		o.Remotes = instances.NewRemotes()
+	}
+	return o
+}
+
+// openQueue opens the queue, and locks the data directory if the queue is in it. The caller calls the returned function to undo both.
+func (v *server) openQueue(ctx context.Context, cfg *config.Config) (closeQueue func(), err error) {
+	if v.queue, err = OpenQueue(ctx, cfg, v.Data, v.Target.SandboxName(), true, v.Log); errors.Is(err, delivery.ErrInUse) {
+		return nil, adviseInUse(err)
+	} else if err != nil {
+		return nil, err
+	}
+	if cfg.Server.NATS != "" {
+		return v.queue.Close, nil
+	}
+	unlock, err := delivery.Lock(instances.DataDir(cfg, v.Data)) // a sandbox has its own queue but shares the rest of the directory
+	if err != nil {
+		v.queue.Close()
+		return nil, adviseInUse(err)
+	}
+	return func() {
+		unlock()
+		v.queue.Close()
+	}, nil
+}
+
+// adviseInUse adds to an error what to do if another process uses the data directory.
+func adviseInUse(err error) error {
+	return fmt.Errorf("%w: stop the other process, or give another directory with --data", err)
 }
 
 // checkConfig returns an error if the server cannot use a config that can be read.

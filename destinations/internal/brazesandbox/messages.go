@@ -28,20 +28,44 @@ func (a *api) sendCanvas(_ *http.Request, raw json.RawMessage) response {
 	return a.triggerSend("canvas", raw)
 }
 
+// recipient is a user to whom a campaign or a canvas is sent.
+type recipient struct {
+	ExternalUserID string          `json:"external_user_id"`
+	UserAlias      *alias          `json:"user_alias"`
+	Email          string          `json:"email"`
+	Prioritization []string        `json:"prioritization"`
+	ExistingOnly   *bool           `json:"send_to_existing_only"`
+	Attributes     json.RawMessage `json:"attributes"`
+}
+
+func (r *recipient) user() userRef {
+	return userRef{ExternalID: r.ExternalUserID, UserAlias: r.UserAlias, Email: r.Email}
+}
+
+// mayBeCreated reports whether the recipient is created if it does not exist.
+func (r *recipient) mayBeCreated() bool { return r.ExistingOnly != nil && !*r.ExistingOnly }
+
+// problem returns why the recipient is refused; "" if it is not.
+func (r *recipient) problem() string {
+	u := r.user()
+	switch {
+	case !u.isNamed():
+		return "Each recipient must have an external_user_id, a user_alias or an email"
+	case u.ExternalID == "" && u.UserAlias == nil && len(r.Prioritization) == 0:
+		return "prioritization is required if a recipient is identified by email"
+	case r.mayBeCreated() && r.Attributes == nil:
+		return "attributes are required if send_to_existing_only is false"
+	}
+	return ""
+}
+
 // triggerSend sends to recipients, or to all users. A recipient that does not exist gets nothing, unless it may be created.
 func (a *api) triggerSend(kind string, raw json.RawMessage) response {
 	var body struct {
-		CampaignID string `json:"campaign_id"`
-		CanvasID   string `json:"canvas_id"`
-		Broadcast  bool   `json:"broadcast"`
-		Recipients []struct {
-			ExternalUserID string          `json:"external_user_id"`
-			UserAlias      *alias          `json:"user_alias"`
-			Email          string          `json:"email"`
-			Prioritization []string        `json:"prioritization"`
-			ExistingOnly   *bool           `json:"send_to_existing_only"`
-			Attributes     json.RawMessage `json:"attributes"`
-		} `json:"recipients"`
+		CampaignID string      `json:"campaign_id"`
+		CanvasID   string      `json:"canvas_id"`
+		Broadcast  bool        `json:"broadcast"`
+		Recipients []recipient `json:"recipients"`
 	}
 	err := json.Unmarshal(raw, &body)
 	id := body.CampaignID
@@ -59,14 +83,8 @@ func (a *api) triggerSend(kind string, raw json.RawMessage) response {
 		return messageResponse(http.StatusBadRequest, "Either broadcast must be true or recipients must be given")
 	}
 	for _, r := range body.Recipients {
-		w := userRef{ExternalID: r.ExternalUserID, UserAlias: r.UserAlias, Email: r.Email}
-		switch {
-		case !w.isNamed():
-			return messageResponse(http.StatusBadRequest, "Each recipient must have an external_user_id, a user_alias or an email")
-		case w.ExternalID == "" && w.UserAlias == nil && len(r.Prioritization) == 0:
-			return messageResponse(http.StatusBadRequest, "prioritization is required if a recipient is identified by email")
-		case r.ExistingOnly != nil && !*r.ExistingOnly && r.Attributes == nil:
-			return messageResponse(http.StatusBadRequest, "attributes are required if send_to_existing_only is false")
+		if problem := r.problem(); problem != "" {
+			return messageResponse(http.StatusBadRequest, "%s", problem)
 		}
 	}
 	s := a.sends[kind+" "+id]
@@ -79,10 +97,9 @@ func (a *api) triggerSend(kind string, raw json.RawMessage) response {
 		s.Broadcasts++
 	}
 	for _, r := range body.Recipients {
-		w := userRef{ExternalID: r.ExternalUserID, UserAlias: r.UserAlias, Email: r.Email}
-		one := a.users.findUser(w)
-		if one == nil && r.ExistingOnly != nil && !*r.ExistingOnly && w.UserAlias == nil {
-			one = a.users.createUser(w)
+		one := a.users.findUser(r.user())
+		if one == nil && r.mayBeCreated() && r.UserAlias == nil {
+			one = a.users.createUser(r.user())
 		}
 		if one == nil {
 			s.Unknown++

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -104,32 +103,40 @@ func (c *Console) handleDeadLetterAction(w http.ResponseWriter, r *http.Request)
 	}
 	f.IsRemoved = c.isRemoved
 	defer c.letters.forget()
-	if r.PostFormValue("do") == "check" {
+	switch do := r.PostFormValue("do"); do {
+	case "check":
 		c.previewReplay(w, r, f, kind)
-		return
+	case "ask":
+		c.confirmDrop(w, r, f, kind)
+	case "replay", "drop":
+		c.changeDeadLetters(w, r, f, kind, do)
+	default:
+		c.renderError(w, r, http.StatusBadRequest, "letters", "Nothing was done", "The form contains no known action.")
 	}
-	do, change := r.PostFormValue("do"), map[string]func(context.Context, delivery.DeadLetterFilter) (int, error){
-		"replay": c.Queue.ReplayDeadLetters, "drop": c.Queue.DropDeadLetters,
-	}[r.PostFormValue("do")]
-	if do == "ask" {
-		q := dropConfirmation{Filter: f, Kind: kind}
-		err := c.Queue.DeadLetters(r.Context(), f, func(l *delivery.DeadLetter) error {
-			q.Count++
-			if l.Parked {
-				q.Parked++
-			}
-			return nil
-		})
-		if err == nil {
-			c.renderPage(w, r, http.StatusOK, "confirm-drop", page{Title: "Delete dead letters?", Section: "letters", Data: q})
-			return
+}
+
+// confirmDrop asks whether the selected dead letters are to be deleted.
+func (c *Console) confirmDrop(w http.ResponseWriter, r *http.Request, f delivery.DeadLetterFilter, kind string) {
+	q := dropConfirmation{Filter: f, Kind: kind}
+	err := c.Queue.DeadLetters(r.Context(), f, func(l *delivery.DeadLetter) error {
+		q.Count++
+		if l.Parked {
+			q.Parked++
 		}
+		return nil
+	})
+	if err != nil {
 		c.renderError(w, r, http.StatusInternalServerError, "letters", "Cannot read the dead letters", errorSentence(err))
 		return
 	}
-	if change == nil {
-		c.renderError(w, r, http.StatusBadRequest, "letters", "Nothing was done", "The form contains no known action.")
-		return
+	c.renderPage(w, r, http.StatusOK, "confirm-drop", page{Title: "Delete dead letters?", Section: "letters", Data: q})
+}
+
+// changeDeadLetters replays or drops the selected dead letters, and returns to the list.
+func (c *Console) changeDeadLetters(w http.ResponseWriter, r *http.Request, f delivery.DeadLetterFilter, kind, do string) {
+	change := c.Queue.ReplayDeadLetters
+	if do == "drop" {
+		change = c.Queue.DropDeadLetters
 	}
 	n, err := change(r.Context(), f)
 	c.Guard.Record(r.Context(), "letters."+do, err, "instance", f.Instance, "id", f.ID, "kind", kind, "by_user", f.User != "", "by_cause", f.Cause != "", "by_reason", f.Reason != "", "count", n)
