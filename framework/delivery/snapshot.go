@@ -31,6 +31,9 @@ func (q *Queue) Snapshots(ctx context.Context, to func(stream string) (io.Writer
 		return nil, fmt.Errorf("a snapshot of this log: %w", errors.ErrUnsupported)
 	}
 	if err := q.holdTrimming(ctx, time.Hour); err != nil {
+		if _, failure := q.store.WriteFailure(checkpointsStream); failure != nil {
+			err = failure
+		}
 		return nil, fmt.Errorf("keeping events from being trimmed: %w", err)
 	}
 	defer func() { _ = q.holdTrimming(context.WithoutCancel(ctx), 0) }() // the hold also expires

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -182,4 +183,36 @@ func TestNothingIsCopiedWhileEventsMayBeTrimmed(t *testing.T) {
 	require.ErrorIs(t, err, errLogFails)
 	assert.ErrorContains(t, err, "keeping events from being trimmed")
 	assert.Empty(t, list)
+}
+
+// TestSnapshotsOfALogThatCannotBeWritten checks that the reason is said why a snapshot cannot keep events from being trimmed.
+func TestSnapshotsOfALogThatCannotBeWritten(t *testing.T) {
+	log := &unansweredLog{Log: memlog.New(memlog.Options{}).Connect()}
+	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 1}.On(log))
+	require.NoError(t, err)
+	defer q.Close()
+	log.full.Store(true)
+	_, err = q.Snapshots(t.Context(), func(string) (io.Writer, error) { return io.Discard, nil })
+	assert.EqualError(t, err, "keeping events from being trimmed: the log accepts no writes")
+}
+
+// unansweredLog is a log whose writes are not answered once its disk is full.
+type unansweredLog struct {
+	eventlog.Log
+	eventlog.Snapshotter
+	full atomic.Bool
+}
+
+func (l *unansweredLog) Append(ctx context.Context, stream string, writes []eventlog.Write) (uint64, error) {
+	if l.full.Load() {
+		return 0, context.DeadlineExceeded
+	}
+	return l.Log.Append(ctx, stream, writes)
+}
+
+func (l *unansweredLog) WriteFailure(stream string) (time.Time, error) {
+	if l.full.Load() {
+		return time.Now(), eventlog.ErrUnwritable
+	}
+	return l.Log.WriteFailure(stream)
 }

@@ -132,10 +132,11 @@ func (s *Server) handleDeadLetters(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	lines := json.NewEncoder(w)
+	parts := &partsWriter{ResponseWriter: w}
+	lines := json.NewEncoder(parts)
 	lines.SetEscapeHTML(false)
 	if err := s.Queue.DeadLetters(r.Context(), f, func(l *delivery.DeadLetter) error { return lines.Encode(l) }); err != nil {
-		panic(http.ErrAbortHandler) // the response is incomplete
+		parts.fail(err)
 	}
 }
 

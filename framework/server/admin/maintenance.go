@@ -28,10 +28,11 @@ func (s *Server) handleBackup(w http.ResponseWriter, r *http.Request) {
 	}
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // a backup has no time limit
 	w.Header().Set("Content-Type", "application/x-tar")
-	err := s.Backup(r.Context(), w)
+	parts := &partsWriter{ResponseWriter: w}
+	err := s.Backup(r.Context(), parts)
 	s.Guard.Record(r.Context(), "queue.backup", err)
 	if err != nil {
-		panic(http.ErrAbortHandler) // the response is incomplete
+		parts.fail(err)
 	}
 }
 
