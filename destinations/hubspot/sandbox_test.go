@@ -143,8 +143,8 @@ func TestSandboxListsPropertiesAndOwners(t *testing.T) {
 		"/crm/v3/owners?after=x":                   {400, `{"status":"error","category":"VALIDATION_ERROR","message":"limit or after is wrong"}`},
 		"/crm/v3/owners?after=-1":                  {400, `{"status":"error","category":"VALIDATION_ERROR","message":"limit or after is wrong"}`},
 		"/crm/v3/owners?after=4":                   {400, `{"status":"error","category":"VALIDATION_ERROR","message":"limit or after is wrong"}`},
-		"/crm/v3/properties/contacts/city":         {200, `{"name":"city","label":"The city","type":"string","hidden":false,"modificationMetadata":{"readOnlyValue":false}}`},
-		"/crm/v3/properties/contacts/hs_object_id": {200, `{"name":"hs_object_id","label":"The hs object id","type":"string","hidden":false,"modificationMetadata":{"readOnlyValue":true}}`},
+		"/crm/v3/properties/contacts/city":         {200, `{"name":"city","label":"The city","type":"string","hidden":false,"hasUniqueValue":false,"modificationMetadata":{"readOnlyValue":false}}`},
+		"/crm/v3/properties/contacts/hs_object_id": {200, `{"name":"hs_object_id","label":"The hs object id","type":"string","hidden":false,"hasUniqueValue":true,"modificationMetadata":{"readOnlyValue":true}}`},
 		"/crm/v3/properties/contacts/shoe_size":    {404, `{"status":"error","category":"OBJECT_NOT_FOUND","message":"Property \"shoe_size\" does not exist"}`},
 	} {
 		code, body := ask(t, account, "GET", path, "")

@@ -16,6 +16,7 @@ const eventPrefix = "pe1_"
 // eventRoutes are the routes of events.
 func (a *account) eventRoutes() {
 	a.mux.HandleFunc("GET /events/v3/event-definitions/{name}/", a.getEvent)
+	a.mux.HandleFunc("GET /events/v3/event-definitions", a.listEvents)
 	a.mux.HandleFunc("POST /events/v3/event-definitions", a.defineEvent)
 	a.mux.HandleFunc("POST /events/v3/event-definitions/{name}/property", a.defineEventProperty)
 	a.mux.HandleFunc("POST /events/v3/send", a.sendEvent)
@@ -35,6 +36,19 @@ func (a *account) getEvent(w http.ResponseWriter, r *http.Request) {
 		list = append(list, map[string]any{"name": property, "type": "string", "archived": false})
 	}
 	sandbox.WriteJSON(w, http.StatusOK, map[string]any{"name": name, "fullyQualifiedName": eventPrefix + name, "archived": false, "properties": list})
+}
+
+// listEvents lists the events whose names contain searchString.
+func (a *account) listEvents(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	results := []map[string]any{}
+	for _, name := range slices.Sorted(maps.Keys(a.crm.events)) {
+		if strings.Contains(name, r.FormValue("searchString")) {
+			results = append(results, map[string]any{"name": name, "fullyQualifiedName": eventPrefix + name, "labels": map[string]string{"singular": "The " + name}, "archived": false})
+		}
+	}
+	sandbox.WriteJSON(w, http.StatusOK, map[string]any{"total": len(results), "results": results})
 }
 
 func (a *account) defineEvent(w http.ResponseWriter, r *http.Request) {

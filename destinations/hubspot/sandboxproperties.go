@@ -15,6 +15,7 @@ import (
 func (a *account) propertyRoutes() {
 	a.mux.HandleFunc("GET /crm/v3/properties/{type}", a.listProperties)
 	a.mux.HandleFunc("GET /crm/v3/properties/{type}/{name}", a.getProperty)
+	a.mux.HandleFunc("GET /crm/v3/properties/{type}/groups", a.listGroups)
 	a.mux.HandleFunc("POST /crm/v3/properties/{type}", a.defineProperty)
 	a.mux.HandleFunc("POST /crm/v3/properties/{type}/batch/create", a.defineProperties)
 }
@@ -44,9 +45,17 @@ func (a *account) getProperty(w http.ResponseWriter, r *http.Request) {
 	sandbox.WriteJSON(w, http.StatusOK, a.describeProperty(name))
 }
 
+// listGroups lists the groups of properties of an object: one that is in use and one that is archived.
+func (a *account) listGroups(w http.ResponseWriter, r *http.Request) {
+	kind := objectType(r)
+	sandbox.WriteJSON(w, http.StatusOK, map[string]any{"results": []map[string]any{
+		{"name": kind + "_information", "label": "Information", "displayOrder": 0, "archived": false}, {"name": "old", "label": "Old", "displayOrder": 1, "archived": true},
+	}})
+}
+
 func (a *account) describeProperty(name string) map[string]any {
 	return map[string]any{
-		"name": name, "label": "The " + strings.ReplaceAll(name, "_", " "), "type": "string", "hidden": false,
+		"name": name, "label": "The " + strings.ReplaceAll(name, "_", " "), "type": "string", "hidden": false, "hasUniqueValue": name == "hs_object_id",
 		"modificationMetadata": map[string]bool{"readOnlyValue": slices.Contains(readOnly, name)},
 	}
 }

@@ -99,7 +99,7 @@ func declaredTest(r *request.Request) func(context.Context, event.Value, Deps) e
 func declaredChoices(r *request.Request) ChoicesFunc {
 	return func(ctx context.Context, in ChoicesInput) (Choices, error) {
 		scope := []event.Member{
-			{Key: request.Settings, Value: in.Settings}, {Key: request.Payload, Value: in.Payload}, {Key: request.Query, Value: event.NewString(in.Query)},
+			{Key: request.Settings, Value: in.Settings}, {Key: request.Payload, Value: in.Payload}, {Key: request.Inputs, Value: in.Payload}, {Key: request.Query, Value: event.NewString(in.Query)},
 		}
 		if in.Page != "" {
 			scope = append(scope, event.Member{Key: request.Page, Value: event.NewString(in.Page)})
@@ -108,7 +108,10 @@ func declaredChoices(r *request.Request) ChoicesFunc {
 		if err != nil {
 			return Choices{}, err
 		}
-		found, next := r.Choices(response.Body, in.Query)
+		found, next, err := r.Choices(response.Body, in.Query)
+		if err != nil {
+			return Choices{}, err
+		}
 		page := Choices{NextPage: next}
 		for _, c := range found {
 			page.Choices = append(page.Choices, Choice(c))

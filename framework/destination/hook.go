@@ -3,6 +3,7 @@ package destination
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination/request"
 	"github.com/landfall-dev/landfall/framework/event"
@@ -71,6 +72,15 @@ func (p *parser) parseHooks(v event.Value, place string) (hooks []Hook) {
 		})
 	}
 	return hooks
+}
+
+// hookInputs returns the inputs of the hook if key is the key of one, such as onMappingSave.list_id; nil otherwise.
+func (a *ActionDefinition) hookInputs(key string) fieldschema.Fields {
+	name, input, _ := strings.Cut(key, ".")
+	if h := a.Hook(name); h != nil && h.Inputs.Find(input) != nil {
+		return h.Inputs
+	}
+	return nil
 }
 
 // compileHook compiles the request of a hook and its outputs; nil if a handler runs it.

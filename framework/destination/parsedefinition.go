@@ -161,17 +161,22 @@ func (p *parser) actionNames(a *ActionDefinition) request.Names {
 	return names
 }
 
-// parseChoices reads the requests that fetch the choices of fields.
+// parseChoices reads the requests that fetch the choices of fields of the action and of its hooks.
 func (p *parser) parseChoices(a *ActionDefinition, v event.Value, place string) {
 	for key, m := range v.Members() {
 		place := place + fault.PointerKey(key)
-		if a.Fields.Find(key) == nil {
+		inputs := a.hookInputs(key)
+		if inputs == nil && a.Fields.Find(key) == nil {
 			p.problems.Add(place, "is not a field of %s%s", a.Key, fault.DidYouMean(key, a.Fields.Keys()))
 		}
 		if !m.Get("request").Get("response").Get("choices").Exists() {
 			p.problems.Add(place+"/request", "needs response: {choices: …}, which says where to find the choices in a response")
 		}
 		names := p.actionNames(a)
+		if inputs != nil {
+			names = p.requestNames()
+			addFieldNames(names, request.Inputs, inputs)
+		}
 		names[request.Query], names[request.Page] = nil, nil
 		if r := p.compileRequest(m.Get("request"), place+"/request", names); r != nil {
 			if a.Choices == nil {

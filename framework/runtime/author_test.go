@@ -155,3 +155,14 @@ func problemLines(err error) (lines []string) {
 	}
 	return lines
 }
+
+func TestConstantsOfAMapping(t *testing.T) {
+	for mapping, want := range map[string]string{
+		`{"object":{"type":"contact","id":{"@path":"$.userId"}},"mode":{"@literal":"read"},"on":true}`: `{"object":{"type":"contact"},"mode":"read","on":true}`,
+		`{"a":{"@template":"{{userId}}"},"b":[{"@path":"$.x"}],"c":null}`:                              `{}`,
+		`{"@path":"$.traits"}`: ``,
+		`{}`:                   `{}`,
+	} {
+		assert.Equal(t, want, runtime.ConstantsOf(event.MustParse(mapping)).JSON(), mapping)
+	}
+}

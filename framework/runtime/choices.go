@@ -9,6 +9,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/framework/language/mapping"
 )
 
 // MaxChoices is the maximum number of choices of a page. Further ones are dropped.
@@ -47,4 +48,21 @@ func (p *Plan) Choices(ctx context.Context, action, field, query, page string, p
 	}
 	choices.Choices = choices.Choices[:min(len(choices.Choices), MaxChoices)]
 	return choices, nil
+}
+
+// ConstantsOf returns the parts of a mapping that do not depend on the event, as a payload: choices may depend on them.
+func ConstantsOf(m event.Value) event.Value {
+	switch {
+	case !isDynamic(m):
+		return constantOf(m)
+	case m.Kind() != event.Object || mapping.IsDirective(m):
+		return event.Value{}
+	}
+	var members []event.Member
+	for key, part := range m.Members() {
+		if v := ConstantsOf(part); v.Exists() {
+			members = append(members, event.Member{Key: key, Value: v})
+		}
+	}
+	return event.NewObject(members)
 }

@@ -2,6 +2,7 @@ package brazesandbox
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -96,6 +97,19 @@ func (a *api) deleteItems(r *http.Request, raw json.RawMessage) response {
 		delete(a.catalogs[catalog], id)
 	}
 	return messageResponse(http.StatusAccepted, "success")
+}
+
+// listCatalogs lists the catalogs, in the order of their names. Each has a price.
+func (a *api) listCatalogs(*http.Request, json.RawMessage) response {
+	names := slices.Concat(a.config.Catalogs, slices.Collect(maps.Keys(a.catalogs)))
+	slices.Sort(names)
+	list := []map[string]any{}
+	for _, name := range slices.Compact(names) {
+		list = append(list, map[string]any{
+			"name": name, "num_items": len(a.catalogs[name]), "fields": []map[string]string{{"name": "id", "type": "string"}, {"name": "price", "type": "number"}},
+		})
+	}
+	return response{http.StatusOK, map[string]any{"catalogs": list, "message": "success"}}
 }
 
 // createCatalog creates one catalog with a new name.

@@ -33,6 +33,7 @@ var restEndpoints = map[string]restEndpoint{
 	"POST /users/alias/new":            {usersLimit, (*api).newAliases},
 	"POST /users/delete":               {usersLimit, (*api).deleteUsers},
 	"POST /users/merge":                {usersLimit, (*api).mergeUsers},
+	"GET /catalogs":                    {otherLimit, (*api).listCatalogs},
 	"POST /catalogs":                   {otherLimit, (*api).createCatalog},
 	"PUT /catalogs/{catalog}/items":    {otherLimit, (*api).putItems},
 	"DELETE /catalogs/{catalog}/items": {otherLimit, (*api).deleteItems},

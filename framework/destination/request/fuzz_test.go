@@ -38,7 +38,7 @@ func FuzzRequest(f *testing.F) {
 					t.Fatalf("an error for payload %d of 3", i)
 				}
 			}
-			r.Choices(body, "x")
+			_, _, _ = r.Choices(body, "x")
 			r.Failure(request.Answer{Status: 200, Body: body, Text: body.JSON}, event.Value{})
 		}
 		s, err := event.ParseString(scope)

@@ -189,7 +189,8 @@ func results(t *testing.T, r *request.Request, v, answer event.Value) {
 }
 
 func choices(t *testing.T, r *request.Request, v, body event.Value) {
-	got, next := r.Choices(body, v.Get("query").Str())
+	got, next, err := r.Choices(body, v.Get("query").Str())
+	require.NoError(t, err)
 	require.Len(t, got, v.Get("choices").Len())
 	for i, want := range v.Get("choices").Items() {
 		assert.Equal(t, request.Choice{Label: want.Get("label").Str(), Value: want.Get("value").Str(), Description: want.Get("description").Str()}, got[i])

@@ -43,7 +43,8 @@ func TestWhereAndUnlessSelectEntries(t *testing.T) {
 		assert.Equal(t, c.counts, found[0] != nil, "%s %s", c.selects, c.entry)
 		assert.Nil(t, rest)
 		r = compileRequest(t, `{"url": "https://api.example.com", "response": {"choices": {"path": "list", "value": "id", `+c.selects+`}}}`)
-		choices, _ := r.Choices(event.MustParse(`{"list": [`+c.entry+`]}`), "")
+		choices, _, err := r.Choices(event.MustParse(`{"list": [`+c.entry+`]}`), "")
+		require.NoError(t, err)
 		assert.Equal(t, c.counts, len(choices) == 1, "%s %s", c.selects, c.entry)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -38,12 +37,6 @@ type failureRule struct {
 	retry         bool
 }
 
-// choiceList locates the choices of a field.
-type choiceList struct {
-	entryList
-	label, value, description, next *event.Path
-}
-
 func (c *compiler) compileResponse(v event.Value, place string) responseSpec {
 	a := responseSpec{messages: pathList(v.Get("message"))}
 	a.retryStatuses = c.compileStatuses(v.Get("retry"), place+"/retry")
@@ -61,12 +54,7 @@ func (c *compiler) compileResponse(v event.Value, place string) responseSpec {
 	if a.graphql = c.compileGraphQL(v.Get("graphql"), a.errors, place+"/graphql"); a.graphql != nil && len(a.messages) == 0 {
 		a.messages = []event.Path{event.NewPath("errors[0].message")}
 	}
-	if l := v.Get("choices"); l.Exists() {
-		if !c.hasName(Page) || c.isCall {
-			c.problems.Add(place+"/choices", "is only allowed in requests of dynamicFields")
-		}
-		a.choices = &choiceList{entryList: entryListOf(l), label: optionalPath(l.Get("label")), value: optionalPath(l.Get("value")), description: optionalPath(l.Get("description")), next: optionalPath(l.Get("next"))}
-	}
+	a.choices = c.compileChoices(v.Get("choices"), place+"/choices")
 	return a
 }
 
@@ -210,42 +198,10 @@ func (r *Request) Failure(a Answer, settings event.Value) *fault.Error {
 	return nil
 }
 
-// Choice is one value of a dynamic field.
-type Choice struct{ Label, Value, Description string }
-
-// Choices returns the choices in a response, and the next page or "". If the request does not use query, choices that do not
-// contain it are dropped.
-func (r *Request) Choices(body event.Value, query string) (choices []Choice, next string) {
-	l := r.response.choices
-	if l == nil {
-		return nil, ""
-	}
-	l.eachEntry(body, func(_ int, entry event.Value) {
-		c := Choice{Value: textAt(l.value, entry)}
-		if c.Label = c.Value; l.label != nil && textAt(l.label, entry) != "" {
-			c.Label = textAt(l.label, entry)
-		}
-		if l.description != nil {
-			c.Description = textAt(l.description, entry)
-		}
-		if r.usesQuery || containsFold(c.Label, query) || containsFold(c.Value, query) {
-			choices = append(choices, c)
-		}
-	})
-	if l.next != nil {
-		next = textAt(l.next, body)
-	}
-	return choices, next
-}
-
 // textAt returns the text at a path, or of v if p is nil.
 func textAt(p *event.Path, v event.Value) string {
 	if p != nil {
 		v = p.Read(v)
 	}
 	return v.Text()
-}
-
-func containsFold(text, part string) bool {
-	return strings.Contains(strings.ToLower(text), strings.ToLower(part))
 }

@@ -92,7 +92,7 @@ func (c *Console) fetchChoices(ctx context.Context, form *setupForm, q url.Value
 			}
 			ctx, cancel := context.WithTimeout(ctx, remoteTimeout)
 			defer cancel()
-			found, err := plan.Choices(ctx, s.ActionKey, in.Field.Key, "", "", event.NewObject(nil))
+			found, err := plan.Choices(ctx, s.ActionKey, in.Field.Key, "", "", runtime.ConstantsOf(s.subscriptionValue().Get("mapping")))
 			if err != nil {
 				in.ChoicesStatus = capitalize(err.Error())
 				return
