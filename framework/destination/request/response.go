@@ -128,15 +128,6 @@ func (l entryList) accepts(entry event.Value) bool {
 	return (l.where == nil || isPresent(l.where.Read(entry))) && (l.unless == nil || l.unless.Read(entry).Falsy())
 }
 
-// eachEntry calls each for the entries of the list that count.
-func (l entryList) eachEntry(body event.Value, each func(i int, entry event.Value)) {
-	for i, entry := range l.path.Read(body).Items() {
-		if l.accepts(entry) {
-			each(i, entry)
-		}
-	}
-}
-
 func firstText(list []event.Path, v event.Value) string {
 	for _, p := range list {
 		if text := p.Read(v); text.Exists() && text.Text() != "" {
