@@ -84,6 +84,40 @@ func TestPropertiesOfEachType(t *testing.T) {
 	assert.Equal(t, []string{"text is not valid text in UTF-8", ""}, problems, "the next row has no problem")
 }
 
+// TestTimesOfEachUnit checks the JSON form of dates and times, of which those outside of the years 0 to 9999, such as infinity, have none.
+func TestTimesOfEachUnit(t *testing.T) {
+	type row struct {
+		Day    int32 `parquet:"day,date"`
+		Milli  int64 `parquet:"milli,timestamp(millisecond)"`
+		Micro  int64 `parquet:"micro,timestamp(microsecond:local)"`
+		Nano   int64 `parquet:"nano,timestamp(nanosecond)"`
+		Clock3 int32 `parquet:"clock3,time(millisecond)"`
+		Clock6 int64 `parquet:"clock6,time(microsecond)"`
+		Clock9 int64 `parquet:"clock9,time(nanosecond:local)"`
+	}
+	const first, last = -719528, 2932896 // days of the year 0 and of 9999
+	content := written(t, []row{
+		{20455, 1767323045001, 1767323045000001, 1767323045000000001, 86_399_999, 86_399_999_999, 86_399_999_999_999},
+		{first, first * 86_400_000, first * 86_400_000_000, math.MinInt64, 0, 0, 0},
+		{first - 1, first*86_400_000 - 1, first*86_400_000_000 - 1, math.MaxInt64, 1, 1, 1},
+		{last, (last+1)*86_400_000 - 1, (last+1)*86_400_000_000 - 1, 0, 60_000, 60_000_000, 60_000_000_000},
+		{last + 1, (last + 1) * 86_400_000, math.MaxInt64, 0, 0, 0, 0},
+	})
+	for name, want := range map[string][]string{
+		"day":    {`["2026-01-02"]`, `["0000-01-01"]`, `[null]`, `["9999-12-31"]`, `[null]`},
+		"milli":  {`["2026-01-02T03:04:05.001Z"]`, `["0000-01-01T00:00:00Z"]`, `[null]`, `["9999-12-31T23:59:59.999Z"]`, `[null]`},
+		"micro":  {`["2026-01-02T03:04:05.000001"]`, `["0000-01-01T00:00:00"]`, `[null]`, `["9999-12-31T23:59:59.999999"]`, `[null]`},
+		"nano":   {`["2026-01-02T03:04:05.000000001Z"]`, `["1677-09-21T00:12:43.145224192Z"]`, `["2262-04-11T23:47:16.854775807Z"]`, `["1970-01-01T00:00:00Z"]`, `["1970-01-01T00:00:00Z"]`},
+		"clock3": {`["23:59:59.999Z"]`, `["00:00:00Z"]`, `["00:00:00.001Z"]`, `["00:01:00Z"]`, `["00:00:00Z"]`},
+		"clock6": {`["23:59:59.999999Z"]`, `["00:00:00Z"]`, `["00:00:00.000001Z"]`, `["00:01:00Z"]`, `["00:00:00Z"]`},
+		"clock9": {`["23:59:59.999999999"]`, `["00:00:00"]`, `["00:00:00.000000001"]`, `["00:01:00"]`, `["00:00:00"]`},
+	} {
+		values, problems := properties(t, content, name)
+		assert.Equal(t, want, values, name)
+		assert.Equal(t, make([]string, 5), problems, name)
+	}
+}
+
 // TestDecimalsThatAreTooLong checks the limits of decimals, whose digits a file could demand without end.
 func TestDecimalsThatAreTooLong(t *testing.T) {
 	column := func(scale, size int, value []byte) ([]string, error) {

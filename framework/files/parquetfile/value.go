@@ -40,8 +40,10 @@ func jsonFor(kind parquet.Kind, logical format.LogicalTypeValue, text func(parqu
 		return parsed
 	case *format.DateType:
 		return func(v parquet.Value) (event.Value, string) {
-			return event.NewString(time.Unix(int64(v.Int32())*24*60*60, 0).UTC().Format(time.DateOnly)), ""
+			return timeJSON(time.Unix(int64(v.Int32())*24*60*60, 0), time.DateOnly), ""
 		}
+	case *format.TimeType:
+		return timeOfDayJSON(kind, l)
 	case *format.TimestampType:
 		return timestampJSON(l)
 	case nil, *format.StringType, *format.EnumType, *format.UUIDType, *format.NullType:
@@ -77,20 +79,50 @@ func plainJSON(kind parquet.Kind, text func(parquet.Value) (string, string), par
 	}
 }
 
-// timestampJSON returns how times are written. Those that are not of UTC have no zone.
-func timestampJSON(l *format.TimestampType) func(parquet.Value) (event.Value, string) {
-	layout := "2006-01-02T15:04:05.999999999"
+// timeJSON returns a time in a layout. A time outside of the years 0 to 9999, such as infinity, has no such form: it is null, as NaN is.
+func timeJSON(at time.Time, layout string) event.Value {
+	if at = at.UTC(); at.Year() < 0 || at.Year() > 9999 {
+		return event.NewNull()
+	}
+	return event.NewString(at.Format(layout))
+}
+
+// timeLayout is the layout of times of day.
+const timeLayout = "15:04:05.999999999"
+
+// timeOfDayJSON returns how times of day are written. Those that are not of UTC have no zone.
+func timeOfDayJSON(kind parquet.Kind, l *format.TimeType) func(parquet.Value) (event.Value, string) {
+	layout := timeLayout
 	if l.IsAdjustedToUTC {
 		layout += "Z"
 	}
 	return func(v parquet.Value) (event.Value, string) {
-		at := time.UnixMilli(v.Int64())
-		switch l.Unit.Value.(type) {
-		case *format.MicroSeconds:
-			at = time.UnixMicro(v.Int64())
-		case *format.NanoSeconds:
-			at = time.Unix(0, v.Int64())
+		n := v.Int64()
+		if kind == parquet.Int32 {
+			n = int64(v.Int32())
 		}
-		return event.NewString(at.UTC().Format(layout)), ""
+		return timeJSON(timeSince1970(n, l.Unit), layout), ""
 	}
+}
+
+// timestampJSON returns how times are written. Those that are not of UTC have no zone.
+func timestampJSON(l *format.TimestampType) func(parquet.Value) (event.Value, string) {
+	layout := time.DateOnly + "T" + timeLayout
+	if l.IsAdjustedToUTC {
+		layout += "Z"
+	}
+	return func(v parquet.Value) (event.Value, string) {
+		return timeJSON(timeSince1970(v.Int64(), l.Unit), layout), ""
+	}
+}
+
+// timeSince1970 returns the time that is a number of units after the beginning of 1970.
+func timeSince1970(n int64, unit format.TimeUnit) time.Time {
+	switch unit.Value.(type) {
+	case *format.MicroSeconds:
+		return time.UnixMicro(n)
+	case *format.NanoSeconds:
+		return time.Unix(0, n)
+	}
+	return time.UnixMilli(n)
 }
