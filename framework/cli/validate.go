@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 	"github.com/landfall-dev/landfall/framework/runtime"
@@ -35,7 +36,7 @@ func newValidate(s streams) *cobra.Command {
 		Use:   "validate [FILE…]",
 		Short: "Check definitions and configs",
 		Long: "Checks files: a file with actions is the definition of a destination, any other file is a config. It shows every mistake\n" +
-			"with its place. Without files, it checks the built-in destinations and those of --definitions.\n\n" +
+			"and every warning with its place. Without files, it checks the built-in destinations and those of --definitions.\n\n" +
 			"A subscription that would refuse every event is a mistake: a required field without a mapping, a constant of the wrong\n" +
 			"type, a broken path, a payload that never names a user. Samples of the payloads are passed to the destination's code, which\n" +
 			"sends nothing. A problem with only some events is a warning.",
@@ -120,6 +121,12 @@ func (c *validateCommand) printProblemsOf(path string, check func(path string, t
 		return false
 	}
 	problems, warnings := check(path, text)
+	type place struct{ file, pointer string }
+	wrong := map[place]bool{}
+	for _, p := range problems {
+		wrong[place{p.File, p.Pointer}] = p.Pointer != ""
+	}
+	warnings = slices.DeleteFunc(warnings, func(w fault.Problem) bool { return wrong[place{w.File, w.Pointer}] })
 	sortByPlace(path, problems)
 	sortByPlace(path, warnings)
 	c.printProblems("error", problems)
@@ -146,7 +153,7 @@ func (c *validateCommand) checkText(path string, text []byte) (problems, warning
 	if err != nil {
 		return fault.ProblemsOf(err), nil
 	}
-	if doc.Value().Get("actions").Exists() {
+	if isDefinition(path, doc.Value()) {
 		return c.checkDefinition(path, text)
 	}
 	cfg, problems := config.LoadText(path, text, config.Env{})
@@ -169,6 +176,12 @@ func (c *validateCommand) checkText(path string, text []byte) (problems, warning
 	return problems, warnings
 }
 
+// isDefinition reports whether a file is the definition of a destination: it has its name or its keys, of which one may be misspelt.
+func isDefinition(path string, v event.Value) bool {
+	isConfig := v.Get("destinations").Exists() || v.Get("sources").Exists()
+	return v.Get("actions").Exists() || !isConfig && (v.Get("slug").Exists() || v.Get("authentication").Exists() || filepath.Base(path) == destination.DefinitionFile)
+}
+
 // checkConfig finds the mistakes in a config that only its destinations show, and its warnings.
 func checkConfig(path string, cfg *config.Config, catalog instances.Catalog) (problems, warnings fault.Problems) {
 	warnings = cfg.Warnings()
@@ -180,13 +193,13 @@ func checkConfig(path string, cfg *config.Config, catalog instances.Catalog) (pr
 	cfg, unsealed := h.OpenSecrets(context.Background(), cfg)
 	problems = append(problems, unsealed...)
 	for _, in := range cfg.Instances {
-		plan, err := runtime.LoadInstance(cfg, in, registry, func(in config.Instance, of destination.Entry) (runtime.Host, error) {
+		plan, more, err := runtime.CheckInstance(cfg, in, registry, func(in config.Instance, of destination.Entry) (runtime.Host, error) {
 			_, host, err := h.HostFor(cfg, in, of)
 			return host, err
 		})
 		problems = append(problems, fault.ProblemsOf(err)...)
+		warnings = append(warnings, more...)
 		if err == nil {
-			warnings = append(warnings, plan.Warnings()...)
 			for _, text := range devicemode.Missing(plan, cfg) {
 				warnings = append(warnings, cfg.Document.Locate(fault.Problems{{File: path, Pointer: in.Pointer, Message: text}})...)
 			}

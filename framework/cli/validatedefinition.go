@@ -3,6 +3,8 @@ package cli
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -12,42 +14,70 @@ import (
 )
 
 // checkDefinition finds the mistakes in a destination's definition: those that keep it from being loaded, and what the suite of
-// all destinations finds in a definition. Missing descriptions are warnings.
+// all destinations finds in a definition. Missing descriptions and misspelt members of events are warnings.
 func (c *validateCommand) checkDefinition(path string, text []byte) (problems, warnings fault.Problems) {
-	d, err := destination.ParseDefinition(path, text)
-	if err != nil {
-		return fault.ProblemsOf(err), nil
+	d, problems := destination.ReadDefinition(path, text)
+	if d == nil {
+		return problems, nil
 	}
+	var found fault.Problems
 	for _, f := range d.Lint(c.lintOptions(path, d)) {
-		p := fault.Problem{File: path, Pointer: f.Pointer, Message: f.Message}
 		if f.Advice {
-			warnings = append(warnings, p)
+			warnings.Add(f.Pointer, "%s", f.Message)
 		} else {
-			problems = append(problems, p)
+			found.Add(f.Pointer, "%s", f.Message)
 		}
 	}
-	problems = append(problems, undeliverablePresets(path, d)...)
-	warnings = append(warnings, misspeltMembers(path, d)...)
-	return d.Document.Locate(problems), d.Document.Locate(warnings)
+	problems.AddNew(d.Document.Locate(found))
+	problems.AddNew(d.Document.Locate(undeliverablePresets(d, problems)))
+	for _, p := range misspeltMembers(d) {
+		if place, _, _ := strings.Cut(p.Pointer, "/@"); !hasUnder(problems, place) { // otherwise it may follow from the problem
+			warnings = append(warnings, p)
+		}
+	}
+	return problems, d.Document.Locate(warnings)
 }
 
-// undeliverablePresets returns a problem for each part of a preset for which every event is refused.
-func undeliverablePresets(path string, d *destination.Definition) (problems fault.Problems) {
+// undeliverablePresets returns a problem for each part of a preset for which every event is refused. It leaves out what follows from the known
+// problems of the preset, or of the fields of its action.
+func undeliverablePresets(d *destination.Definition, known fault.Problems) (problems fault.Problems) {
 	for i, p := range d.Presets {
-		if p.Type != "automatic" { // others are completed by the user
+		action := d.Action(p.Action)
+		if p.Type != "automatic" || action == nil { // others are completed by the user
 			continue
 		}
-		action := d.Action(p.Action)
+		if hasUnder(known, fmt.Sprintf("/presets/%d", i)) || hasUnder(known, "/actions"+fault.PointerKey(action.Key)+"/fields") {
+			continue
+		}
 		wrong, _ := runtime.CheckMapping(action.Fields, destination.Overlay(action.DefaultMapping(), p.Mapping))
 		for _, w := range wrong {
-			problems = append(problems, fault.Problem{File: path, Pointer: fmt.Sprintf("/presets/%d/mapping%s", i, w.Pointer), Message: w.Message})
+			if place := placeOfDefault(action, p, w.Pointer); place != "" {
+				problems.AddNew(fault.Problems{{Pointer: place, Message: w.Message}}) // once for all presets
+			} else {
+				problems.Add(fmt.Sprintf("/presets/%d/mapping%s", i, w.Pointer), "%s", w.Message)
+			}
 		}
 	}
 	return problems
 }
 
+// placeOfDefault returns the place of the part of a default that a preset has at a pointer into its whole mapping; "" if it is the preset's own.
+func placeOfDefault(a *destination.ActionDefinition, p destination.Preset, pointer string) string {
+	for _, f := range a.Fields {
+		if rest, ok := strings.CutPrefix(pointer+"/", fault.PointerKey(f.Key)+"/"); ok && f.Default.Exists() && !p.Mapping.Get(f.Key).Exists() {
+			return strings.TrimSuffix("/actions"+fault.PointerKey(a.Key)+"/fields"+fault.PointerKey(f.Key)+"/default/"+rest, "/")
+		}
+	}
+	return ""
+}
+
+// hasUnder reports whether a list has a problem at a place or inside of it.
+func hasUnder(list fault.Problems, place string) bool {
+	return slices.ContainsFunc(list, func(p fault.Problem) bool { return p.Pointer == place || strings.HasPrefix(p.Pointer, place+"/") })
+}
+
 // misspeltMembers returns a problem for each path of a default, a preset or a query that reads a misspelt member of events.
-func misspeltMembers(path string, d *destination.Definition) (problems fault.Problems) {
+func misspeltMembers(d *destination.Definition) (problems fault.Problems) {
 	add := func(place string, found fault.Problems) { problems.AddUnder(place, found.Err()) }
 	for _, a := range d.Actions {
 		place := "/actions" + fault.PointerKey(a.Key)
@@ -64,9 +94,6 @@ func misspeltMembers(path string, d *destination.Definition) (problems fault.Pro
 		if query, err := fql.Compile(p.Subscribe); err == nil {
 			add(place+"/subscribe", runtime.CheckQuerySpelling(query))
 		}
-	}
-	for i := range problems {
-		problems[i].File = path
 	}
 	return problems
 }

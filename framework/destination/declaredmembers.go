@@ -79,7 +79,9 @@ func (p *parser) parseMemberFields(a *ActionDefinition, v event.Value, place str
 		Action: a.Key, ID: v.Get("id").Str(), Key: v.Get("key").Str(), Properties: v.Get("properties").Str(), Time: v.Get("time").Str(), Ignores: v.Get("ignores").Str(),
 	}
 	for _, key := range []string{"id", "key", "properties", "time"} {
-		p.checkField(a, v.Get(key).Str(), place+"/"+key)
+		if v.Get(key).IsString() { // otherwise the schema reports it
+			p.checkField(a, v.Get(key).Str(), place+"/"+key)
+		}
 	}
 	for i, field := range v.Get("identifiers").Items() {
 		fields.Kinds = append(fields.Kinds, IdentityKind{Field: field.Str()})

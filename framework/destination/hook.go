@@ -90,6 +90,9 @@ func (p *parser) compileHook(h event.Value, inputs fieldschema.Fields, place str
 	}
 	names := p.requestNames()
 	addFieldNames(names, request.Inputs, inputs)
+	if p.isUnknown(h.Get("inputFields"), place, "inputFields") {
+		names[request.Inputs] = nil
+	}
 	return p.compileCall(h, "outputs", place, names)
 }
 

@@ -41,7 +41,7 @@ type LintOptions struct {
 	Performs  func(action string) bool // reports whether Go code performs an action without a request
 }
 
-// Lint returns problems of a definition that parses: keys that need quotes in YAML, defaults that are invalid for their fields,
+// Lint returns problems that parsing does not report, also of what ReadDefinition returns for a definition with mistakes: keys that need quotes in YAML, defaults that are invalid for their fields,
 // bounds that allow no value, secrets that are not passwords, fields whose conditions depend on each other, and actions that
 // nothing performs. Every destination of a registry must pass it, with or without code.
 func (d *Definition) Lint(o LintOptions) []Finding {
@@ -81,10 +81,10 @@ var (
 
 // checkNames checks that the slug is the name of the directory, that keys need no quotes in YAML, and that titles are unique.
 func (l *linter) checkNames(directory string) {
-	if dir, err := filepath.Abs(directory); directory != "" && err == nil && filepath.Base(dir) != l.d.Slug {
+	if dir, err := filepath.Abs(directory); directory != "" && err == nil && l.isText("slug") && filepath.Base(dir) != l.d.Slug {
 		l.addFinding(CheckNames, "", "/slug", "the slug is %q, but the directory is called %q", l.d.Slug, filepath.Base(dir))
 	}
-	if strings.TrimSpace(l.d.Name) == "" {
+	if strings.TrimSpace(l.d.Name) == "" && l.isText("name") {
 		l.addFinding(CheckNames, "", "/name", "should not be empty")
 	}
 	titles := map[string]string{}
@@ -92,6 +92,9 @@ func (l *linter) checkNames(directory string) {
 		place := "/actions" + fault.PointerKey(a.Key)
 		if !actionKey.MatchString(a.Key) {
 			l.addFinding(CheckNames, a.Key, place, "the key of an action should be like createContact")
+		}
+		if !l.isText("actions", a.Key, "title") {
+			continue
 		}
 		if other, taken := titles[a.Title]; strings.TrimSpace(a.Title) == "" {
 			l.addFinding(CheckNames, a.Key, place+"/title", "should not be empty")
@@ -110,9 +113,25 @@ func (l *linter) checkAction(a ActionDefinition, performs func(string) bool) {
 	for _, f := range a.Fields {
 		l.checkDescription(a.Key+"."+f.Key, place+"/fields"+fault.PointerKey(f.Key), "the field", f.Description)
 	}
-	if !a.IsDeclared() && l.d.Browser == "" && performs != nil && !performs(a.Key) {
+	if !l.hasRequest(a) && l.d.Browser == "" && performs != nil && !performs(a.Key) {
 		l.addFinding(CheckRequests, a.Key, place, "nothing performs the action: it has no request, and there is no handler in Go for it")
 	}
+}
+
+// isText reports whether the definition has a text at a path. Without one, parsing reports it.
+func (l *linter) isText(keys ...string) bool { return l.at(keys...).IsString() }
+
+// hasRequest reports whether an action declares what it sends, even if that has mistakes.
+func (l *linter) hasRequest(a ActionDefinition) bool {
+	return l.at("actions", a.Key, "request").Exists() || l.at("actions", a.Key, "audience").Exists()
+}
+
+func (l *linter) at(keys ...string) event.Value {
+	v := l.d.Document.Value()
+	for _, key := range keys {
+		v = v.Get(key)
+	}
+	return v
 }
 
 // checkBatchSize checks that the sizes in the batch_size field and in the request of an action are possible.
@@ -161,7 +180,7 @@ func (l *linter) checkFields(of, place string, fields, whole fieldschema.Fields)
 		if f.Minimum.Exists() && f.Maximum.Exists() && f.Minimum.Float() > f.Maximum.Float() {
 			l.addFinding(CheckFields, of, place+"/minimum", "the minimum %s is above the maximum %s, so no value is valid", f.Minimum.JSON(), f.Maximum.JSON())
 		}
-		if l.checkChoices(of, place, f) {
+		if isKnownType := f.Raw.Get("type").Str() == string(f.Type); isKnownType && l.checkChoices(of, place, f) {
 			l.checkDefault(of, place, f)
 		}
 		l.checkConditions(of, place, f, fields, whole)
@@ -328,6 +347,9 @@ func (l *linter) checkDescription(of, pointer, what, text string) {
 // checkPreset checks that a preset maps only fields that exist.
 func (l *linter) checkPreset(p Preset, place string) {
 	a := l.d.Action(p.Action)
+	if a == nil || l.at("actions", a.Key, "fields").Kind() != event.Object { // parsing reports it
+		return
+	}
 	for key := range p.Mapping.Members() {
 		switch f := a.Fields.Get(key); {
 		case strings.HasPrefix(key, "@") || strings.HasPrefix(key, "__"):

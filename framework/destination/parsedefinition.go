@@ -2,6 +2,7 @@ package destination
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination/oauth"
@@ -19,21 +20,40 @@ import (
 // ParseDefinition parses a definition and checks its schema, its fields, and every default mapping, subscription and preset.
 // The error is a fault.Problems with the place of each problem in the file.
 func ParseDefinition(file string, text []byte) (*Definition, error) {
-	doc, err := yamldoc.Parse(file, text)
-	if err != nil {
-		return nil, err
-	}
-	problems := schemas.Check(schemas.Destination, doc.Value())
+	d, problems := ReadDefinition(file, text)
 	if len(problems) > 0 {
-		return nil, doc.Locate(problems)
-	}
-	d := &Definition{Document: doc}
-	p := parser{d: d}
-	p.parseDefinition(doc.Value())
-	if len(p.problems) > 0 {
-		return nil, doc.Locate(p.problems)
+		return nil, problems
 	}
 	return d, nil
+}
+
+// ReadDefinition is ParseDefinition for checks: it also returns what could be read of a definition with mistakes, so that Lint finds more of
+// them. The Definition is nil if the text is not a YAML object. A plan can only be made of one without problems.
+func ReadDefinition(file string, text []byte) (*Definition, fault.Problems) {
+	doc, err := yamldoc.Parse(file, text)
+	if err != nil {
+		return nil, fault.ProblemsOf(err)
+	}
+	problems := schemas.Check(schemas.Destination, doc.Value())
+	if doc.Value().Kind() != event.Object {
+		return nil, doc.Locate(problems)
+	}
+	p := parser{d: &Definition{Document: doc}, broken: placesOf(problems)}
+	p.parseDefinition(doc.Value())
+	problems.AddNew(p.problems)
+	return p.d, doc.Locate(problems)
+}
+
+// placesOf returns the places that have problems of the schema, and those of which a key has one.
+func placesOf(problems fault.Problems) map[string]bool {
+	places := map[string]bool{}
+	for _, p := range problems {
+		places[p.Pointer] = true
+		if key := strings.LastIndexByte(p.Pointer, '/'); key >= 0 {
+			places[p.Pointer[:key]] = true
+		}
+	}
+	return places
 }
 
 // Bounds of the time of a limit.
@@ -42,10 +62,16 @@ const (
 	maxWindow = 24 * time.Hour
 )
 
-// parser fills a Definition from a value that has passed the schema.
+// parser fills a Definition from an object. What the schema has reported is read as absent, or reported once more at the same place.
 type parser struct {
 	d        *Definition
+	broken   map[string]bool // the places at which the schema has found problems
 	problems fault.Problems
+}
+
+// isUnknown reports whether the keys of an object are not known, because it is missing at a place where a key is misspelt, or is no object.
+func (p *parser) isUnknown(v event.Value, place, key string) bool {
+	return v.Kind() != event.Object && (p.broken[place] || p.broken[place+"/"+key])
 }
 
 func (p *parser) parseDefinition(v event.Value) {
@@ -143,6 +169,10 @@ func (p *parser) parseSharedRequests(v, test event.Value) {
 func (p *parser) requestNames() request.Names {
 	names := request.Names{request.Auth: {"accessToken"}}
 	addFieldNames(names, request.Settings, p.d.Settings)
+	authentication := p.d.Document.Value().Get("authentication")
+	if authentication.Kind() != event.Object || p.isUnknown(authentication.Get("fields"), "/authentication", "fields") {
+		names[request.Settings] = nil
+	}
 	return names
 }
 
@@ -151,11 +181,21 @@ func (p *parser) actionNames(a *ActionDefinition) request.Names {
 	names := p.requestNames()
 	addFieldNames(names, request.Payload, a.Fields)
 	names[request.SyncMode], names[request.Batched] = nil, nil
-	if len(a.Hooks) > 0 {
+	place, v := "/actions"+fault.PointerKey(a.Key), p.d.Document.Value().Get("actions").Get(a.Key)
+	if p.isUnknown(v.Get("fields"), place, "fields") {
+		names[request.Payload] = nil
+	}
+	switch {
+	case p.isUnknown(v.Get("hooks"), place, "hooks") || p.broken[place+"/hooks"]:
+		names[request.Hooks] = nil
+	case len(a.Hooks) > 0:
 		names[request.Hooks] = []string{}
 		for _, h := range a.Hooks {
 			names[request.Hooks] = append(names[request.Hooks], h.Name)
 			addFieldNames(names, request.Hooks+"."+h.Name, h.Outputs)
+			if p.isUnknown(v.Get("hooks").Get(h.Name).Get("outputTypes"), place+"/hooks/"+h.Name, "outputTypes") {
+				names[request.Hooks+"."+h.Name] = nil
+			}
 		}
 	}
 	return names
@@ -282,7 +322,7 @@ func (p *parser) parsePreset(v event.Value, place string) {
 		Name: v.Get("name").Str(), Type: v.Get("type").Str(), Action: action.Str(),
 		Subscribe: v.Get("subscribe").Str(), Mapping: v.Get("mapping"),
 	}
-	if p.d.Action(preset.Action) == nil {
+	if p.d.Action(preset.Action) == nil && p.d.Document.Value().Get("actions").Kind() == event.Object {
 		p.problems.Add(place+"/action", "is not an action of the destination: %q%s", preset.Action, fault.DidYouMean(preset.Action, p.d.ActionKeys()))
 	}
 	if preset.Subscribe != "" {

@@ -46,11 +46,13 @@ type Host struct {
 // New compiles the plan of an instance. The error is a fault.Problems with JSON pointers into the config file. A mapping for which every
 // event is refused is not an error: each event gets that verdict. Load and LoadInstance report it.
 func New(plugin destination.Plugin, definition *destination.Definition, instance config.Instance, host Host) (*Plan, error) {
-	return newPlan(plugin, definition, instance, host, false)
+	plan, _, err := newPlan(plugin, definition, instance, host, false)
+	return plan, err
 }
 
-// newPlan is New. checked says that a mapping for which every event is refused is an error.
-func newPlan(plugin destination.Plugin, definition *destination.Definition, instance config.Instance, host Host, checked bool) (*Plan, error) {
+// newPlan is New, and also returns the warnings of an instance with mistakes. checked says that a mapping for which every event is refused is
+// an error.
+func newPlan(plugin destination.Plugin, definition *destination.Definition, instance config.Instance, host Host, checked bool) (*Plan, fault.Problems, error) {
 	if host.Env == nil {
 		host.Env = func(string) (string, bool) { return "", false }
 	}
@@ -69,7 +71,7 @@ func newPlan(plugin destination.Plugin, definition *destination.Definition, inst
 	p.audienceCreator = c.compileAudienceCreator(p)
 	redactor := c.newRedactor(p.settings)
 	if len(c.problems) > 0 {
-		return nil, redactProblems(redactor, c.problems)
+		return nil, redactProblems(redactor, c.warnings), redactProblems(redactor, c.problems)
 	}
 	p.chooser = newChooser(p.subscriptions)
 	p.redact = redactor.Redact
@@ -83,11 +85,11 @@ func newPlan(plugin destination.Plugin, definition *destination.Definition, inst
 	if c.checked {
 		c.checkSamples(p)
 	}
-	if len(c.problems) > 0 {
-		return nil, redactProblems(redactor, c.problems)
-	}
 	p.warnings = redactProblems(redactor, c.warnings)
-	return p, nil
+	if len(c.problems) > 0 {
+		return nil, p.warnings, redactProblems(redactor, c.problems)
+	}
+	return p, p.warnings, nil
 }
 
 // redactProblems removes secrets that a mapping may repeat from the messages of problems.
@@ -242,13 +244,13 @@ func (c *compiler) queryText(in config.Subscription, action *destination.ActionD
 // compileMapping compiles the config's mapping alone, to report problems with their places, and then with the defaults, for use.
 func (c *compiler) compileMapping(in config.Subscription, s *Subscription) {
 	if in.Mapping.Kind() != event.Absent {
+		c.mappedFields(in, s.action)
 		own, err := mapping.Compile(in.Mapping)
 		if err != nil {
 			c.problems.AddUnder(in.Pointer+"/mapping", err)
 			return
 		}
 		c.warnings.AddUnder(in.Pointer+"/mapping", own.Warnings().Err())
-		c.mappedFields(in, s.action)
 		c.batchSize(in, s)
 	}
 	whole := in.Mapping

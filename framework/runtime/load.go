@@ -46,6 +46,12 @@ func Load(cfg *config.Config, problems fault.Problems, registry *destination.Reg
 
 // LoadInstance is Load for one instance of a config, enabled or not.
 func LoadInstance(cfg *config.Config, in config.Instance, registry *destination.Registry, host HostFunc) (*Plan, error) {
+	plan, _, err := CheckInstance(cfg, in, registry, host)
+	return plan, err
+}
+
+// CheckInstance is LoadInstance, and also returns the warnings of an instance with mistakes. Without mistakes they are those of the plan.
+func CheckInstance(cfg *config.Config, in config.Instance, registry *destination.Registry, host HostFunc) (plan *Plan, warnings fault.Problems, err error) {
 	entry, err := registry.Find(in.Destination)
 	switch {
 	case errors.Is(err, destination.ErrUnknown):
@@ -53,9 +59,9 @@ func LoadInstance(cfg *config.Config, in config.Instance, registry *destination.
 		for _, s := range in.Subscriptions {
 			problems = append(problems, languageProblems(s)...)
 		}
-		return nil, cfg.Document.Locate(problems)
+		return nil, nil, cfg.Document.Locate(problems)
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	}
 	var h Host
 	var more fault.Problems
@@ -63,7 +69,7 @@ func LoadInstance(cfg *config.Config, in config.Instance, registry *destination.
 	if host != nil {
 		var err error
 		if h, err = host(in, entry); err != nil && !errors.As(err, &more) {
-			return nil, err
+			return nil, nil, err
 		}
 		wrong, more = append(wrong, more...), nil
 	}
@@ -73,15 +79,16 @@ func LoadInstance(cfg *config.Config, in config.Instance, registry *destination.
 	h.Secrets = append(slices.Clone(h.Secrets), cfg.Secrets()...)
 	written := scalars{doc: cfg.Document}
 	in = written.readInstance(in, entry.Definition)
-	plan, err := newPlan(entry.Plugin, entry.Definition, in, h, true)
+	plan, warnings, err = newPlan(entry.Plugin, entry.Definition, in, h, true)
 	if err != nil && !errors.As(err, &more) {
-		return nil, err
+		return nil, nil, err
 	}
+	warnings = cfg.Document.Locate(append(warnings, written.warnings...))
 	if wrong = append(wrong, more...); len(wrong) > 0 {
-		return nil, cfg.Document.Locate(wrong)
+		return nil, warnings, cfg.Document.Locate(wrong)
 	}
-	plan.warnings = cfg.Document.Locate(append(plan.warnings, written.warnings...))
-	return plan, nil
+	plan.warnings = warnings
+	return plan, warnings, nil
 }
 
 // languageProblems returns the mistakes that the query and the mapping of a subscription have whatever its action is.

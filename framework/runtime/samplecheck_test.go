@@ -208,10 +208,13 @@ func TestMembersThatEventsDoNotHave(t *testing.T) {
 			{place + `/id/@path reads the key "properties[id]" with its brackets: write [0] for an item, ['a key'] for a key`}, nil},
 		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@template": "{{properties.list[*]}}"}}}`: {
 			{place + `/id/@template has [*] in the path "properties.list[*]", which no value matches: write [0] for an item, or @arrayPath to map each item`}, nil},
-		`{action: upsertUser, subscribe: type = "track", mapping: {id: "{{first_name}}"}}`:          {nil, nil},
-		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@template": "{{evnt}}"}}}`: {{place + `/id/@template reads evnt, which events do not have (did you mean "event"?)`}, nil},
-		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@liquid": "{{ evnt }}"}}}`: {{place + `/id/@liquid reads evnt, which events do not have (did you mean "event"?)`}, nil},
-		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@expr": lower(evnt)}}}`:    {{place + `/id/@expr reads evnt, which events do not have (did you mean "event"?)`}, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@template": "{{ userId | upcase }}"}}}`: {
+			{place + `/id/@template reads the key "userId | upcase": a path has no filters, which need {"@liquid": …}`}, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@path": "$.properties['a|b']"}}}`: {nil, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: "{{first_name}}"}}`:                 {nil, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@template": "{{evnt}}"}}}`:        {{place + `/id/@template reads evnt, which events do not have (did you mean "event"?)`}, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@liquid": "{{ evnt }}"}}}`:        {{place + `/id/@liquid reads evnt, which events do not have (did you mean "event"?)`}, nil},
+		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@expr": lower(evnt)}}}`:           {{place + `/id/@expr reads evnt, which events do not have (did you mean "event"?)`}, nil},
 		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@path": $.context.trait.x}}}`: {
 			{place + `/id/@path reads context.trait, which events do not have (did you mean "traits"?)`}, nil},
 		`{action: upsertUser, subscribe: type = "track", mapping: {id: {"@transform": {apply: {usrId: {"@path": $.userId}}, mapping: {"@path": $.usrId}}}}}`: {nil, nil},

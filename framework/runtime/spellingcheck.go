@@ -62,9 +62,12 @@ func checkSpelling(v event.Value, place string, found *fault.Problems) {
 // checkMemberSpelling reports a path that begins with a misspelt member of events or of their context.
 func checkMemberSpelling(path event.Path, place string, found *fault.Problems) {
 	keys := path.Keys()
+	filter := slices.IndexFunc(keys, func(key string) bool { return strings.Contains(key, " |") })
 	brackets := slices.IndexFunc(keys, func(key string) bool { return strings.ContainsAny(key, "[]") })
 	switch {
 	case len(keys) == 0:
+	case filter >= 0:
+		found.Add(place, `reads the key %q: a path has no filters, which need {"@liquid": …}`, fault.Shorten(keys[filter], 80))
 	case brackets >= 0 && (strings.Contains(keys[brackets], "[*") || strings.Contains(keys[brackets], "[-")): // a warning of the mapping
 	case brackets >= 0:
 		found.Add(place, "reads the key %q with its brackets: write [0] for an item, ['a key'] for a key", fault.Shorten(keys[brackets], 80))

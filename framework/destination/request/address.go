@@ -27,6 +27,9 @@ func (c *compiler) compileAddress(v event.Value, place string) *address {
 		return c.compileDynamicAddress(v, place)
 	}
 	a := &address{parts: mapping.SplitTemplate(v.Str())}
+	for _, m := range mapping.Mistakes(event.NewObject([]event.Member{{Key: "@template", Value: v}})) {
+		c.problems.Add(place, "%s", m.Message)
+	}
 	behindHost := false
 	for _, p := range a.parts {
 		rest := p.Text
@@ -68,7 +71,7 @@ func (c *compiler) compileDynamicAddress(v event.Value, place string) *address {
 
 // isRelative reports whether the URL is a path below a base URL.
 func (a *address) isRelative() bool {
-	return a.dynamic == nil && strings.HasPrefix(a.parts[0].Text, "/")
+	return a.dynamic == nil && len(a.parts) > 0 && strings.HasPrefix(a.parts[0].Text, "/")
 }
 
 // buildURL builds the URL and appends a query to its own.

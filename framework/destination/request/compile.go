@@ -256,6 +256,8 @@ func (c *compiler) checkKeys(keys []string, place string) {
 	switch {
 	case found && key == mapping.AnyItem:
 		c.problems.Add(place, "reads the items of %s, which is an object and not a list", before)
+	case found && strings.Contains(key, " |"):
+		c.problems.Add(place, "reads the key %q of %s: a path has no filters, which need {\"@liquid\": …}", key, before)
 	case found:
 		c.problems.Add(place, "reads %s.%s, which does not exist%s", before, key, fault.DidYouMean(key, known))
 	}

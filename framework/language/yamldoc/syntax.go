@@ -36,6 +36,10 @@ func explainSyntax(text string, line, column int) string {
 		return fmt.Sprintf("the text that begins with %c here is not closed by another %c", here, here)
 	case here == '\t', beginsWithTab(text, line):
 		return "the line begins with a tab: indent with spaces"
+	case here == '{' && beginsTemplate(text, line, column):
+		return `a text that begins with {{ needs quotes: write "{{…}}"`
+	case here != 0 && strings.ContainsRune("@`%", here):
+		return fmt.Sprintf("a text cannot begin with %c: put it in quotes", here)
 	case here == '[' || here == '{':
 		return fmt.Sprintf("this %c is not closed: a %s or a comma between two entries is missing", here, closing(here))
 	}
@@ -44,13 +48,15 @@ func explainSyntax(text string, line, column int) string {
 		return fmt.Sprintf("does not belong into the %c that begins in line %d, column %d: a comma between two entries or the closing %s is missing",
 			bracket, open.Position.Line, open.Position.Column, closing(bracket))
 	}
-	switch {
-	case here == ']' || here == '}':
+	if here == ']' || here == '}' {
 		return fmt.Sprintf("this %c has no opening bracket", here)
-	case strings.ContainsRune("@`%", here):
-		return fmt.Sprintf("a text cannot begin with %c: put it in quotes", here)
 	}
 	return "does not match the lines above: check the indentation, the colon and space after each key, and quotes around texts with a colon in them"
+}
+
+// beginsTemplate reports whether a brace is one of two that begin a template, such as {{settings.key}}.
+func beginsTemplate(text string, line, column int) bool {
+	return strings.HasPrefix(textFrom(text, line, column), "{{") || column > 1 && strings.HasPrefix(textFrom(text, line, column-1), "{{")
 }
 
 // beginsWithTab reports whether the indentation of a line, from 1, has a tab.
