@@ -13,7 +13,7 @@ import (
 	_ "github.com/goreleaser/nfpm/v2/rpm" // registers the format
 )
 
-// maintainer stands in the packages.
+// maintainer is the maintainer that the packages name.
 const maintainer = "The Landfall authors <landfall@localhost>"
 
 // units are the files of systemd, from cmd/landfall/deploy, by where packages install them.

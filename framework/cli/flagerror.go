@@ -11,7 +11,7 @@ import (
 
 // valueForms says what the values of flags look like, by the flag's type.
 var valueForms = map[string]string{
-	"int": "a whole number such as 100", "float64": "a number such as 1.5", "bool": "true or false, or stand without a value",
+	"int": "a whole number such as 100", "float64": "a number such as 1.5", "bool": "true or false, or have no value",
 	"duration": "a duration such as 90s, 15m or 168h", "stringToString": "like NAME=VALUE",
 }
 

@@ -14,7 +14,7 @@ func TestWrongFlags(t *testing.T) {
 	for args, want := range map[string]string{
 		"dead list --limit x":                    `--limit should be a whole number such as 100 but is "x"`,
 		"dead list --limit 99999999999999999999": `--limit should be a whole number such as 100 but is "99999999999999999999"`,
-		"sync --remove=maybe x":                  `--remove should be true or false, or stand without a value but is "maybe"`,
+		"sync --remove=maybe x":                  `--remove should be true or false, or have no value but is "maybe"`,
 		"sync --column a x.csv":                  `--column should be like NAME=VALUE but is "a"`,
 		"run --config":                           "--config needs a value: FILE",
 		"run --confg x":                          `there is no flag --confg (did you mean --config?)`,

@@ -83,7 +83,7 @@ func (c *testCommand) run(ctx context.Context, args []string) error {
 }
 
 // runFile runs the cases of one file. A file that cannot be parsed counts as one failed case. One that was found in a directory and has no case is
-// skipped: configs and events often lie beside cases.
+// skipped: configs and events are often beside cases.
 func (c *testCommand) runFile(ctx context.Context, suite *harness.Suite, found caseFile) error {
 	file := found.path
 	text, err := readFile(file)

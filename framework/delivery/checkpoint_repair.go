@@ -37,7 +37,7 @@ func (cp checkpoint) lastPage() uint64 {
 
 // Causes of a BadCheckpoint.
 const (
-	beyondEnd = "beyond"   // the checkpoint lies beyond the end of the log
+	beyondEnd = "beyond"   // the checkpoint is beyond the end of the log
 	otherLog  = "replaced" // the log has other events there than those that were delivered
 	noState   = "missing"  // the checkpoint is missing
 )

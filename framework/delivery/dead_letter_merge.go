@@ -21,7 +21,7 @@ import (
 // originsHeader holds the positions of the events that a message replays.
 const originsHeader = "Landfall-Origins"
 
-// position is where an event stands in the log. The zero position is none.
+// position is the place of an event in the log. The zero position is none.
 type position struct {
 	seq   uint64
 	index int

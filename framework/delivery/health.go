@@ -76,7 +76,7 @@ func (f Finding) Text() string {
 	return b.String() + ": " + f.Next
 }
 
-// Health tells whether a server accepts and delivers events, and lists all findings. Readiness, status, metrics and console show
+// Health says whether a server accepts and delivers events, and lists all findings. Readiness, status, metrics and console show
 // the same Health.
 type Health struct {
 	Ready      bool      `json:"ready"`      // it accepts and delivers events

@@ -80,7 +80,7 @@ func (r *Runner) measureParked(ctx context.Context) {
 	defer cancel()
 	info, err := r.queue.store.Info(ctx, parkStream)
 	if err != nil {
-		return // the last result stands
+		return // the last result stays in effect
 	}
 	r.updateParkingLimit(info.Bytes, !r.queue.canPark(), time.Now())
 }

@@ -33,7 +33,7 @@ type task struct {
 	taskOf          string           // subject of the letter for which it was started; "" if it comes from the log
 }
 
-// eventPosition returns where the event stands in the log, also if the task comes from a letter or a replay.
+// eventPosition returns the place of the event in the log, also if the task comes from a letter or a replay.
 func (t *task) eventPosition() position {
 	switch {
 	case t.letter != nil:

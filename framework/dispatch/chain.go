@@ -9,7 +9,7 @@ type Chain[T any] struct {
 	Bytes int
 }
 
-// chain is what the first task of a key knows of the tasks of the key. They are linked by their next fields.
+// chain is what the first task of a key has about all tasks of the key. They are linked by their next fields.
 type chain[T any] struct {
 	last     *Task[T]
 	n, bytes int

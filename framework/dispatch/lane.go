@@ -48,7 +48,7 @@ func (d *Dispatcher[T]) enqueue(front bool, tasks ...*Task[T]) {
 	}
 	var last *lane[T]
 	for _, t := range tasks {
-		if l := d.lanes[t.Lane]; l != nil && l != last { // tasks of one lane stand together
+		if l := d.lanes[t.Lane]; l != nil && l != last { // tasks of one lane are adjacent
 			last = l
 			d.schedule(l)
 		}

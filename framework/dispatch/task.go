@@ -28,11 +28,11 @@ type Task[T any] struct {
 	MaxBatch int // maximum number of tasks in its batch; less than 2 means that it is sent alone
 	MaxBytes int // maximum size of its batch; 0 for no limit
 	Bytes    int
-	// Together tells that tasks of the key may share a request, in order, because the newest decides. It has no effect without a
+	// Together says that tasks of the key may share a request, in order, because the newest decides. It has no effect without a
 	// Key.
 	Together bool
 
-	// Each batch uses the fields from Value to sameBucket. They stand together, because few tasks are in the processor's caches.
+	// Each batch uses the fields from Value to sameBucket. They are adjacent, because few tasks are in the processor's caches.
 
 	inRequest  bool          // in a batch in flight
 	attempts   int           // requests that were answered or failed

@@ -16,7 +16,7 @@ const (
 	lengthMask  = 1<<28 - 1
 )
 
-// newNode returns a scalar whose text lies between two offsets, a container whose content lies between two positions of the index,
+// newNode returns a scalar whose text is between two offsets, a container whose content is between two positions of the index,
 // or, without a kind, the node that holds where a container's text is. In the content of an object a key and its value count as
 // one.
 func newNode(kind Kind, start, end int) node {

@@ -20,7 +20,7 @@ type outline struct {
 	longNodes []node // the index of the only document with this outline, if it needs full nodes; then there is nothing else
 }
 
-// gap is what lies between two leaves, before the first, or after the last.
+// gap is the text between two leaves, before the first, or after the last.
 type gap struct {
 	text  string
 	depth int // the number of objects that are open after it

@@ -2,7 +2,7 @@ package fault
 
 import "strings"
 
-// ShownURL returns the text of a URL that may not parse, for a message: without its query, and without what stands before its host. The
+// ShownURL returns the text of a URL that may not parse, for a message: without its query, and without what is before its host. The
 // text may have no scheme, and a password in it may have characters that should be escaped.
 func ShownURL(text string) string {
 	text, query, hasQuery := strings.Cut(text, "?")

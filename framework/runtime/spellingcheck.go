@@ -24,7 +24,7 @@ func CheckSpelling(v event.Value) (found fault.Problems) {
 	return found
 }
 
-// CheckQuerySpelling finds such paths of a query.
+// CheckQuerySpelling finds the paths of a query that CheckSpelling would find in a mapping.
 func CheckQuerySpelling(q *fql.Query) (found fault.Problems) {
 	for _, path := range q.Paths() {
 		checkMemberSpelling(path, "", &found)

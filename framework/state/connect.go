@@ -49,7 +49,7 @@ func openError(location string, err error) error {
 	return e
 }
 
-// ErrorText returns the text of an error. The words of the database in it are those of this package instead, if it has some.
+// ErrorText returns the text of an error, in which this package's explanation replaces that of the database if there is one.
 func ErrorText(err error) string {
 	text := err.Error()
 	if e := asSQLite(err); e != nil && !errors.As(err, new(*FileError)) {

@@ -30,7 +30,7 @@ type Erasure struct {
 // ErrErasureGone means that an erasure is done or was deleted.
 var ErrErasureGone = errors.New("the erasure is done or was deleted")
 
-// AddErasures stores erasures, all or none, unless there are more than most that are not done. Then it returns false.
+// AddErasures stores erasures, all or none. It returns false if more than most would not be done.
 func (s *Store) AddErasures(ctx context.Context, list []Erasure, most int) (added bool, err error) {
 	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
 		var pending int
@@ -132,7 +132,8 @@ func (s *Store) TrimErasures(ctx context.Context, before time.Time) error {
 	return nil
 }
 
-// HoldErasures makes a process the one that carries out erasures, until a time from now on, unless another one is. It reports whether it is.
+// HoldErasures takes or renews the lease of the process that carries out erasures, unless another process has it. It reports whether holder
+// has it now.
 func (s *Store) HoldErasures(ctx context.Context, holder string, lease time.Duration) (held bool, err error) {
 	_, err = s.db.ExecContext(ctx, `INSERT INTO erasures (id, at, done, sealed, doc, changes, holder, until) VALUES ('', 0, 0, '', '', 0, '', 0) ON CONFLICT (id) DO NOTHING`)
 	if err != nil {

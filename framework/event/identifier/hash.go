@@ -82,7 +82,7 @@ func (s *Set) find(id string) (hash string, ok bool) {
 	return hash, ok
 }
 
-// HasUserOf reports whether the set has an identifier of an event's user. E-mail addresses count wherever they stand in the event, since
+// HasUserOf reports whether the set has an identifier of an event's user. E-mail addresses count anywhere in the event, since
 // mappings can make identifiers of them.
 func (s *Set) HasUserOf(v event.Value) bool {
 	found := false

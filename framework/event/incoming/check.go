@@ -77,7 +77,7 @@ func ParseLine(raw []byte) (event.Event, error) {
 func unreadable(e event.Event) string {
 	v := e.Value()
 	if v.Get("batch").Kind() == event.Array && !v.Get("type").Exists() && !v.Get("event").Exists() {
-		return "it is a batch: each event should stand by itself"
+		return "it is a batch: give each event by itself"
 	}
 	c := clientMembers{userID: v.Get("userId"), anonymousID: v.Get("anonymousId"), groupID: v.Get("groupId"), previousID: v.Get("previousId")}
 	return c.checkIDs()

@@ -186,7 +186,7 @@ func TestUnreadableEvents(t *testing.T) {
 		`{"anonymousId":"\ud800"}`:                 "anonymousId has a character that was lost in a conversion (U+FFFD), or is not valid UTF-8: send the event in UTF-8",
 		`{"userId":-1e999}`:                        "userId is a number beyond the range of numbers: send it as a string",
 		`{"groupId":{"id":1}}`:                     "groupId should be a string but is an object",
-		`{"batch":[{"type":"page"}],"sentAt":"x"}`: "it is a batch: each event should stand by itself",
+		`{"batch":[{"type":"page"}],"sentAt":"x"}`: "it is a batch: give each event by itself",
 		`{"type":"track","event":"A","batch":[1]}`: "",
 		`{"batch":"7"}`:                            "",
 	} {

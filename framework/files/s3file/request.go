@@ -109,10 +109,10 @@ func (a *attempts) next(ctx context.Context, err error) bool {
 	return pause.For(ctx, wait) == nil
 }
 
-// errStalled is the cause of the end of a request whose answer brings nothing.
+// errStalled is the cause of the end of a request whose response stalls.
 var errStalled = errors.New("the server sends nothing")
 
-// watch ends a request whose answer brings nothing for a time.
+// watch ends a request whose response sends nothing for a time.
 type watch struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc

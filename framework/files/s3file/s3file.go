@@ -30,7 +30,7 @@ type Client struct {
 	Credentials aws.Credentials // none for public objects
 	HTTP        *http.Client
 	Retries     int           // attempts after the first one, before the first byte and after each loss of a connection; 4 by default, none if negative
-	Stall       time.Duration // how long an answer may bring nothing before the connection counts as lost; a minute by default
+	Stall       time.Duration // how long a response may send nothing before the connection counts as lost; a minute by default
 	Pause       time.Duration // before the second attempt; doubled for each further one; half a second by default
 }
 

@@ -113,7 +113,7 @@ func TestLinesOfDamagedIDs(t *testing.T) {
 		"{\"type\":\"page\",\"userId\":\"ren\xe9\"}":  errNoUTF8.Error(),
 		`{"type":"page","userId":"ren\ufffd"}`:        "userId has a character that was lost in a conversion (U+FFFD), or is not valid UTF-8: send the event in UTF-8",
 		`{"type":"page","userId":["u"]}`:              "userId should be a string but is an array",
-		`{"batch":[{"type":"page","userId":"u"}]}`:    "it is a batch: each event should stand by itself",
+		`{"batch":[{"type":"page","userId":"u"}]}`:    "it is a batch: give each event by itself",
 		`{"type":"page","properties":{"a":"\ufffd"}}`: "",
 	} {
 		_, err := parseLine([]byte(line))

@@ -29,7 +29,7 @@ type comparison struct {
 	left, right operand
 }
 
-// valueTest is a value that stands alone. It matches if the value is true.
+// valueTest is a value without an operator. It matches if the value is true.
 type valueTest struct{ operand operand }
 
 // negatedTextTest is !contains(…) or !match(…). It matches only if all arguments are text and the test fails.

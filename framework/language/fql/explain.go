@@ -7,7 +7,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// Explanation tells whether an event matched a query, condition by condition. It includes the conditions that no longer affect the
+// Explanation says whether an event matched a query, condition by condition. It includes the conditions that no longer affect the
 // result.
 type Explanation struct {
 	Text    string        `json:"text"` // the condition; "all of", "any of" or "none of" for one with parts

@@ -4,7 +4,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// Trace tells where the value of one payload key comes from.
+// Trace says where the value of one payload key comes from.
 type Trace struct {
 	Key     string      // "" if the mapping as a whole is a directive
 	From    string      // the directive that produced the value, such as @path $.userId, with the branches that were taken

@@ -10,7 +10,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// EditScalars is Edit for a value that differs from the text's in texts and numbers only. It replaces these where they stand, so that nothing
+// EditScalars is Edit for a value that differs from the text's in texts and numbers only. It replaces these in place, so that nothing
 // else changes, not even within {} and []. If that is not possible, it does what Edit does.
 func EditScalars(name string, text []byte, to event.Value) ([]byte, error) {
 	doc, err := Parse(name, text)

@@ -36,7 +36,7 @@ func (b *builder) buildTagged(n *ast.TagNode, pointer string, depth int) event.V
 		return b.buildValue(n.Value, pointer, depth+1)
 	}
 	if !isRight {
-		b.addProblem(n.GetToken(), "%s stands before %s", tag, v.Kind().WithArticle())
+		b.addProblem(n.GetToken(), "%s is before %s", tag, v.Kind().WithArticle())
 	}
 	return v
 }

@@ -23,8 +23,8 @@ func TestTagsDecideTheType(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		`!!int "abc"`: "f.yaml:1:4: !!int stands before a string", `!!bool "yes"`: "f.yaml:1:4: !!bool stands before a string",
-		"!!float .nan":      "f.yaml:1:4: !!float stands before a string",
+		`!!int "abc"`: "f.yaml:1:4: !!int is before a string", `!!bool "yes"`: "f.yaml:1:4: !!bool is before a string",
+		"!!float .nan":      "f.yaml:1:4: !!float is before a string",
 		"!!binary aGVsbG8=": "f.yaml:1:4: !!binary cannot be represented in JSON: write the text itself",
 	} {
 		_, err := yamldoc.Parse("f.yaml", []byte("a: "+text+"\n"))

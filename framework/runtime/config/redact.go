@@ -117,7 +117,7 @@ func mapSecretsIn(v event.Value, named, secret bool, f func(event.Value) event.V
 	return v
 }
 
-// isSecretText reports whether a text contains a secret. at says that it stands where secrets do.
+// isSecretText reports whether a text contains a secret. at says that it is at a place for secrets.
 func isSecretText(text string, at bool) bool {
 	if password := passwordPattern.FindStringSubmatch(text); password != nil {
 		return !referencePattern.MatchString(password[1])

@@ -32,10 +32,10 @@ type Config struct {
 	Log        *slog.Logger
 	Metrics    prometheus.Registerer
 	Now        func() time.Time // time.Now by default
-	Lease      time.Duration    // how long a run that shows no sign of life keeps its lease; 30 seconds by default
+	Lease      time.Duration    // how long a run keeps its lease without renewing it; 30 seconds by default
 }
 
-// defaultLease is how long a run that shows no sign of life keeps its lease.
+// defaultLease is how long a run keeps its lease without renewing it.
 const defaultLease = 30 * time.Second
 
 // runIDFormat makes the id of a run from the time when it began.

@@ -62,7 +62,7 @@ func (p *pass) useFinder() {
 	p.finder, p.names = identifier.NewFinder(ids), identifier.NewFinder(names)
 }
 
-// minName is the length of the shortest identifier that is taken for one wherever it stands.
+// minName is the length of the shortest identifier that is taken for one anywhere in a text.
 const minName = 6
 
 // isName reports whether an identifier that is found in a text means the user, unlike a number or a short word.

@@ -59,7 +59,7 @@ type Config struct {
 	// Erase requests the erasure of the users of events of type delete, before Append is called. It may be nil if no source has Erases. If it
 	// fails, the client is asked to retry.
 	Erase func(ctx context.Context, source string, events []event.Value) error
-	// Map answers POST /v1/device/map with JSON: what becomes of one event, which is not stored. If it is nil, the path is unknown.
+	// Map answers POST /v1/device/map with JSON: the payloads of one event, which is not stored. If it is nil, the path is unknown.
 	Map      func(context.Context, Event) ([]byte, error)
 	Origins  []string // allowed origins of browsers; * allows all
 	MaxEvent int      // bytes of an event; default DefaultMaxEvent

@@ -296,7 +296,7 @@ func (g *group) supersedes(r *result) (by *result) {
 	return by
 }
 
-// isAfter reports whether the event stands after another in the log.
+// isAfter reports whether the event is after another in the log.
 func (r *result) isAfter(other *result) bool {
 	return cmp.Or(cmp.Compare(r.event.Seq, other.event.Seq), cmp.Compare(r.event.Index, other.event.Index)) > 0
 }

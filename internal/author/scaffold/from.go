@@ -19,8 +19,8 @@ import (
 )
 
 // From writes the plugin of a definition that exists: a handler for each action without a request, a sandbox, cases and a test. The
-// definition is copied as it is; slug replaces its slug unless it is empty. The definition may lie where the plugin goes, as long
-// as no code lies there. From returns the slug, the files that it made, relative to dir, and what is left to do by hand.
+// definition is copied as it is; slug replaces its slug unless it is empty. The definition may already be in the
+// plugin's directory, if that has no code. From returns the slug, the files that it made, relative to dir, and what is left to do by hand.
 func From(dir, file, slug string) (string, []string, []string, error) {
 	text, d, notes, err := readDefinition(file, slug, false)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/landfall-dev/landfall/internal/author/generate"
 )
 
-// location is where a directory of destinations lies.
+// location is where a directory of destinations is.
 type location struct {
 	importPath string // of the directory
 	framework  bool   // the module is the framework's own

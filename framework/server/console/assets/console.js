@@ -3,7 +3,7 @@
 // Elements with data-live are refreshed every two seconds while the page is visible.
 const refreshInterval = 2000;
 
-// On narrow screens, the cells of a row stand below each other, each with the name of its column.
+// On narrow screens, the cells of a row are below each other, each with the name of its column.
 const labelCells = (root) => {
   for (const table of root.querySelectorAll(".scroll table")) {
     const names = [...table.querySelectorAll("thead th")].map((th) => th.textContent.trim());

@@ -1,4 +1,4 @@
-// Package compressed compresses the text of events such that events can be erased in place: a text in which others stand in their place is
+// Package compressed compresses the text of events such that events can be erased in place: a text in which other bytes replace them is
 // compressed to the same length.
 package compressed
 

@@ -107,7 +107,7 @@ func (l *Log) Close() {
 // Connected reports whether there is a connection to a server.
 func (l *Log) Connected() bool { return l.conn.IsConnected() }
 
-// WriteFailure returns why a stream accepts no writes and since when, nil if it does as far as known.
+// WriteFailure returns why a stream accepts no writes and since when, nil if it accepts them, as far as known.
 func (l *Log) WriteFailure(stream string) (since time.Time, err error) {
 	return l.storage.writeFailure(stream)
 }

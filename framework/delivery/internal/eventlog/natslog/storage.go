@@ -116,7 +116,7 @@ func isUnanswered(err error) bool {
 	return false
 }
 
-// writeFailure returns why a stream cannot be written and since when, nil if it can as far as known.
+// writeFailure returns why a stream cannot be written and since when, nil if it can, as far as known.
 func (s *storageMonitor) writeFailure(stream string) (since time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

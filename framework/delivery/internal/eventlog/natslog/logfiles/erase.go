@@ -17,7 +17,7 @@ import (
 	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
-// Rewrite returns what should stand in place of the data of a record, with the same length, or nil if the data may stay. The record may be
+// Rewrite returns what replaces the data of a record, with the same length, or nil if the data may stay. The record may be
 // one that the server has deleted or replaced, as its data is in the file until the server writes the file again. The data must not be
 // modified. It must begin with an opening brace if it is that of a message.
 type Rewrite func(stream, subject string, data []byte) []byte

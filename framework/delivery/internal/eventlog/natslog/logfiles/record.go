@@ -30,7 +30,7 @@ type record struct {
 	subject   string
 	tombstone bool
 	erased    bool
-	raw       []byte // as it should stand in the block, with a damaged length repaired
+	raw       []byte // as it should be in the block, with a damaged length repaired
 	repaired  bool   // a length was repaired
 }
 
