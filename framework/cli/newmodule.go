@@ -113,7 +113,7 @@ func frameworkVersion(info *debug.BuildInfo) string {
 func (s streams) noteSurroundings(dir string) {
 	above := filepath.Join(dir, "..")
 	if root, path, err := generate.ModuleOf(above); err == nil {
-		fmt.Fprintf(s.err, "note: the new module is inside the module %s in %s; a repository of its own usually lies elsewhere: see --dir\n", path, root)
+		fmt.Fprintf(s.err, "note: the new module is inside the module %s in %s; a repository of its own is usually elsewhere: see --dir\n", path, root)
 	}
 	if work := os.Getenv("GOWORK"); work == "off" {
 		return
