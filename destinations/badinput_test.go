@@ -42,6 +42,7 @@ func TestBadInput(t *testing.T) {
 			c.testSingleEvents(t, entry)
 			c.testSettings(t, entry)
 			c.testFailures(t, entry)
+			c.testPages(t, entry)
 			c.testHugeBatch(t, entry)
 		})
 	}
@@ -106,6 +107,23 @@ func (c badInput) testFailures(t *testing.T, entry destination.Entry) {
 	}
 	remote := &recordingRemote{answer: func(n int) string { return []string{"", "500 down", "", "0"}[n%4] }}
 	c.checkDelivered(t, remote, c.deliver(t, entry, remote, c.people(40)...))
+}
+
+// testPages checks the verdicts if a proxy answers in place of the remote: with a web page, or with nothing.
+func (c badInput) testPages(t *testing.T, entry destination.Entry) {
+	const page = "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Sign in to the network</body></html>"
+	success := runtime.Retry
+	if c.slug == "webhook" {
+		success = runtime.Delivered // an endpoint may answer as it likes
+	}
+	for answer, want := range map[string]runtime.Outcome{
+		"200 " + page: success, "200 \n\uFEFF" + page: success, "202 \n <HTML>": success, "403 " + page: runtime.Refused, "404 " + page: runtime.Refused,
+		"429 " + page: runtime.Retry, "429 ": runtime.Retry, "500 ": runtime.Retry, "502 " + page: runtime.Retry, "503 " + page: runtime.Retry, "504 ": runtime.Retry,
+	} {
+		for _, v := range c.deliver(t, entry, &recordingRemote{answer: always(answer)}, c.person(1, "", ""), c.person(2, "", "")) {
+			assert.Equal(t, want, v.Outcome, "%s: %s", answer, v.Reason)
+		}
+	}
 }
 
 func (c badInput) testHugeBatch(t *testing.T, entry destination.Entry) {

@@ -216,10 +216,14 @@ const (
 	maxTextLength    = 300  // its text, if it has no message
 )
 
-// statusError returns the error for a response outside of 2xx, or nil. If message is empty, it is taken from the body.
+// statusError returns the error for a response outside of 2xx, or nil. If message is empty, it is taken from the body. A web page is an
+// error with any status: a proxy or a login page has answered, and the remote may not have the request.
 func (c Client) statusError(r *Response, message string) *fault.Error {
 	if r.Status < 300 {
-		return nil
+		if c.base.AcceptsHTML() || !isWebPage(r.raw) {
+			return nil
+		}
+		return c.addResponse(fault.FromStatus(http.StatusBadGateway, "the response is a web page, so something other than the API has answered, such as a proxy: "+r.excerpt()), r)
 	}
 	if message == "" {
 		message = messageOf(r)
@@ -233,6 +237,17 @@ func (c Client) addResponse(e *fault.Error, r *Response) *fault.Error {
 	e.RetryAfter = httpx.RetryAfter(r.Header, time.Now())
 	e.Err = &Refusal{Status: r.Status, Body: r.Body, exchange: r.exchange}
 	return e
+}
+
+// isWebPage reports whether a body begins as HTML does.
+func isWebPage(body []byte) bool {
+	text := bytes.TrimLeft(body, " \t\r\n\uFEFF")
+	for _, start := range []string{"<!doctype html", "<html"} {
+		if len(text) >= len(start) && strings.EqualFold(string(text[:len(start)]), start) {
+			return true
+		}
+	}
+	return false
 }
 
 func noResponseError(err error) error {

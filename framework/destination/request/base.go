@@ -17,6 +17,7 @@ type Base struct {
 	headers, query *mapping.Mapping
 	sign           *signature
 	usesToken      bool
+	acceptsHTML    bool
 	// RateLimit holds the names of the remote's rate-limit headers.
 	RateLimit RateLimit
 }
@@ -43,6 +44,7 @@ func CompileBase(v event.Value, names Names) (*Base, error) {
 		}
 	}
 	b.usesToken = c.used[Auth]
+	b.acceptsHTML = v.Get("acceptHTML").Kind() == event.True
 	limit := v.Get("rateLimit")
 	b.RateLimit = RateLimit{
 		Remaining: limit.Get("remaining").Str(), Reset: limit.Get("reset").Str(), RetryAfter: limit.Get("retryAfter").Str(),
@@ -56,6 +58,9 @@ func CompileBase(v event.Value, names Names) (*Base, error) {
 
 // UsesToken reports whether a mapping of the base uses the access token.
 func (b *Base) UsesToken() bool { return b != nil && b.usesToken }
+
+// AcceptsHTML reports whether a web page may be the response of the remote.
+func (b *Base) AcceptsHTML() bool { return b != nil && b.acceptsHTML }
 
 // HasURL reports whether the base has a URL for relative requests.
 func (b *Base) HasURL() bool { return b != nil && b.url != nil }
