@@ -172,7 +172,7 @@ func (e *Eraser) dueErasures(ctx context.Context) ([]*item, error) {
 		if err != nil {
 			return nil, err
 		}
-		if r.NextAttempt != nil && now.Before(*r.NextAttempt) {
+		if r.waits(now) {
 			continue
 		}
 		it, err := e.open(s, r)

@@ -222,6 +222,14 @@ type Receipt struct {
 	NextAttempt *time.Time `json:"nextAttempt,omitempty"`
 }
 
+// maxWait is longer than an erasure waits for its next attempt. One that waits longer failed while the clock was ahead.
+const maxWait = 24 * time.Hour
+
+// waits reports whether it is too early for the next attempt.
+func (r *Receipt) waits(now time.Time) bool {
+	return r.NextAttempt != nil && now.Before(*r.NextAttempt) && r.NextAttempt.Sub(now) <= maxWait
+}
+
 // Step is one part of an erasure.
 type Step struct {
 	Name     string         `json:"step"`

@@ -110,8 +110,12 @@ func TestOwnersOfEvents(t *testing.T) {
 	for _, text := range []string{`{"userId":"u3","anonymousId":"u1"}`, `{"userId":"u1","anonymousId":"u3"}`, `{"userId":"u3","context":{"device":{"id":"u1"}}}`} {
 		assert.Equal(t, []string{"u1"}, owners(text), "any identifier counts: %s", text)
 	}
-	later := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	later := time.Now().Add(maxClockLead - time.Minute).UTC().Format(time.RFC3339)
 	assert.Empty(t, owners(`{"userId":"u1","receivedAt":"`+later+`"}`))
+	for _, ahead := range []time.Duration{maxClockLead + time.Minute, 90_000 * time.Hour} {
+		at := time.Now().Add(ahead).UTC().Format(time.RFC3339)
+		assert.Equal(t, []string{"u1"}, owners(`{"userId":"u1","receivedAt":"`+at+`"}`), "the clock of the server was ahead")
+	}
 	first := p.items[slices.IndexFunc(p.items, func(it *item) bool { return it.secret.Identifiers[0] == "u1" })]
 	first.RequestedAt, p.newest = time.Now().Add(2*time.Hour), time.Now().Add(2*time.Hour)
 	assert.Equal(t, []string{"u1"}, owners(`{"userId":"u1","receivedAt":"`+later+`"}`))

@@ -50,10 +50,14 @@ func (u *users) has(v event.Value) (found bool) {
 	return found
 }
 
-// receivedAfter reports whether an event was received after a time. An event that does not say when counts as received before.
+// maxClockLead is how far the clocks of servers may differ.
+const maxClockLead = time.Hour
+
+// receivedAfter reports whether an event was received after a time. An event that does not say when counts as received before, and so does one whose
+// time is still to come: it is from a server whose clock was ahead.
 func receivedAfter(v event.Value, at time.Time) bool {
 	received, err := time.Parse(time.RFC3339Nano, v.Get("receivedAt").Str())
-	return err == nil && received.After(at)
+	return err == nil && received.After(at) && time.Until(received) <= maxClockLead
 }
 
 // NewWatcher reads the erasures, and follows changes until it is closed. stateKey returns the key of the config in effect.
