@@ -229,6 +229,11 @@ func TestRetryAfter(t *testing.T) {
 		"an absurd reset": {http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {"99999999999999999999"}}, 24 * time.Hour},
 		"not a number":    {http.Header{"Retry-After": {"NaN"}}, 0},
 		"infinity":        {http.Header{"Retry-After": {"Inf"}}, 0},
+		// of a remote whose clock is years behind, or has an unreadable time
+		"date by its clock":  {http.Header{"Date": {"Fri, 02 Jan 2015 03:04:05 GMT"}, "Retry-After": {"Fri, 02 Jan 2015 03:04:15 GMT"}}, 10 * time.Second},
+		"epoch by its clock": {http.Header{"Date": {"Fri, 02 Jan 2015 03:04:05 GMT"}, "X-Ratelimit-Reset": {"1420167865"}}, 20 * time.Second},
+		"seconds with Date":  {http.Header{"Date": {"Fri, 02 Jan 2015 03:04:05 GMT"}, "Retry-After": {"7"}}, 7 * time.Second},
+		"an unreadable Date": {http.Header{"Date": {"today"}, "Retry-After": {"Fri, 02 Jan 2026 03:04:15 GMT"}}, 10 * time.Second},
 	}
 	for name, c := range cases {
 		assert.Equal(t, c.want, httpx.RetryAfter(c.header, now), name)

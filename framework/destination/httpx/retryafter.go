@@ -31,6 +31,7 @@ func Backoff(base, most time.Duration, failures int) time.Duration {
 // otherwise of X-RateLimit-Retry-After, otherwise of X-RateLimit-Reset unless requests remain. It returns 0 if no header asks
 // for a wait or can be parsed, and at most a day.
 func RetryAfter(header http.Header, now time.Time) time.Duration {
+	now = remoteTime(header, now)
 	for _, name := range []string{"Retry-After", "X-RateLimit-Retry-After"} {
 		if wait, ok := waitOf(header.Get(name), now); ok {
 			return wait
@@ -40,6 +41,15 @@ func RetryAfter(header http.Header, now time.Time) time.Duration {
 		return 0
 	}
 	return untilReset(header, now)
+}
+
+// remoteTime returns the present by the remote's clock, to which the times in its headers refer: the time of the response if it has one. So a clock
+// of this machine that is wrong makes no wait longer or shorter.
+func remoteTime(header http.Header, now time.Time) time.Time {
+	if sent, err := http.ParseTime(header.Get("Date")); err == nil {
+		return sent
+	}
+	return now
 }
 
 // remainingRequests returns how many requests are left in the remote's window, if known.
@@ -93,6 +103,7 @@ func policiesOf(header http.Header) iter.Seq[map[string]string] {
 
 // untilReset returns the time until the remote's window ends; 0 if it has ended or is unknown.
 func untilReset(header http.Header, now time.Time) time.Duration {
+	now = remoteTime(header, now)
 	for _, text := range []string{header.Get("X-RateLimit-Reset"), header.Get("RateLimit-Reset"), rateLimitPart(header, "t", "reset")} {
 		if wait, ok := waitOf(text, now); ok {
 			return wait
