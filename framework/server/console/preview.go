@@ -93,11 +93,12 @@ type formUpdate struct {
 // handlePreview responds to the script with the updated preview and the problems of the form.
 func (c *Console) handlePreview(w http.ResponseWriter, r *http.Request) {
 	_ = r.ParseForm() // parameters that cannot be parsed are missing
-	form, _, _, _, err := c.parseForm(r.PostForm)
+	submitted, err := c.parseForm(r.PostForm)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusConflict)
 		return
 	}
+	form := submitted.setupForm
 	c.checkForm(form)
 	u := formUpdate{Parts: map[string]string{}, Hidden: map[string]bool{}, console: c}
 	u.addPart("preview", "preview", c.previewSample(r.Context(), form, r.PostForm.Get("sample")))

@@ -283,21 +283,29 @@ func (f *setupForm) matchingSample(samples []sample) string {
 	return ""
 }
 
-// parseForm returns the submitted form, the config file, and the index of the form's instance in the file.
-func (c *Console) parseForm(q url.Values) (*setupForm, configFile, int, destination.Entry, error) {
+// submittedForm is a form as the browser has sent it, with what it is about.
+type submittedForm struct {
+	*setupForm
+	file  configFile
+	at    int // index of the form's instance in the file
+	entry destination.Entry
+}
+
+// parseForm returns the submitted form.
+func (c *Console) parseForm(q url.Values) (submittedForm, error) {
 	f, err := c.readConfigFile()
 	if err != nil {
-		return nil, f, 0, destination.Entry{}, err
+		return submittedForm{}, err
 	}
 	raw, at := f.findInstance(q.Get("original"))
 	entry, ok := c.findDestination(q.Get("slug"))
 	if !ok {
-		return nil, f, at, entry, errors.New("the catalogue has no destination with the form's slug")
+		return submittedForm{}, errors.New("the catalogue has no destination with the form's slug")
 	}
 	if raw.Kind() == event.Absent {
 		raw = event.NewObject(nil)
 	}
-	return readForm(q, raw, f.root, entry.Definition), f, at, entry, nil
+	return submittedForm{setupForm: readForm(q, raw, f.root, entry.Definition), file: f, at: at, entry: entry}, nil
 }
 
 // handleFormAction runs the action of the button that submitted the form.
@@ -309,7 +317,7 @@ func (c *Console) handleFormAction(w http.ResponseWriter, r *http.Request) {
 			q = d.form
 		}
 	}
-	form, f, at, entry, err := c.parseForm(withCardItems(q))
+	form, err := c.parseForm(withCardItems(q))
 	if err != nil {
 		c.renderEditError(w, r, err)
 		return
@@ -321,8 +329,8 @@ func (c *Console) handleFormAction(w http.ResponseWriter, r *http.Request) {
 		form.addAction(q.Get("add"))
 		form.Open = len(form.Subscriptions) - 1
 	case "preset":
-		if n >= 0 && n < len(entry.Definition.Presets) {
-			form.addPreset(entry.Definition.Presets[n])
+		if presets := form.entry.Definition.Presets; n >= 0 && n < len(presets) {
+			form.addPreset(presets[n])
 			form.Open = len(form.Subscriptions) - 1
 		}
 	case "remove":
@@ -332,13 +340,13 @@ func (c *Console) handleFormAction(w http.ResponseWriter, r *http.Request) {
 			form.Subscriptions[n].setJSONMode(do == "json")
 		}
 	case "delete":
-		c.renderReview(w, r, q, form, f, f.withInstance(at, event.Value{}, additions{}))
+		c.renderReview(w, r, q, form.setupForm, form.file, form.file.withInstance(form.at, event.Value{}, additions{}))
 		return
 	case "review":
-		c.renderReview(w, r, q, form, f, f.withInstance(at, form.instanceValue(), form.Added))
+		c.renderReview(w, r, q, form.setupForm, form.file, form.file.withInstance(form.at, form.instanceValue(), form.Added))
 		return
 	default:
 		form.handleEditorAction(do, rest)
 	}
-	c.renderForm(w, r, entry, form, q)
+	c.renderForm(w, r, form.entry, form.setupForm, q)
 }
