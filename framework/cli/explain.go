@@ -117,6 +117,12 @@ func (c *explainCommand) readEvent() (event.Event, error) {
 	if err != nil && len(text) > yamldoc.MaxBytes {
 		return event.Event{}, fmt.Errorf("%s: %w", c.event, err)
 	}
+	if err != nil && beginsWithEvent(text) {
+		if c.event == "-" {
+			return event.Event{}, usageErrorf("standard input has several events, one in each line: give one of them")
+		}
+		return event.Event{}, usageErrorf("%s has several events, one in each line: give one of them, as in sed -n 1p %s | landfall explain --event -", c.event, c.event)
+	}
 	if err != nil {
 		doc, err := yamldoc.Parse(c.event, text) // a case written as YAML
 		if err != nil {
@@ -132,4 +138,11 @@ func (c *explainCommand) readEvent() (event.Event, error) {
 		return event.Event{}, fmt.Errorf("%s: %w", c.event, err)
 	}
 	return e, nil
+}
+
+// beginsWithEvent reports whether the first line that is not blank is an event by itself, and others follow.
+func beginsWithEvent(text []byte) bool {
+	first, rest, _ := bytes.Cut(bytes.TrimSpace(text), []byte("\n"))
+	v, err := event.ParseValue(first)
+	return err == nil && v.Kind() == event.Object && len(rest) > 0
 }

@@ -205,6 +205,7 @@ func checkConfig(path string, cfg *config.Config, catalog instances.Catalog) (pr
 			}
 		}
 	}
+	warnings = append(warnings, missingKey(path, cfg, registry)...)
 	problems = append(problems, audienceruns.Check(cfg, registry)...)
 	if cert := cfg.Server.TLSCert; cert != "" {
 		if text := server.CheckCertificate(cfg.ResolvePath(cert), cfg.ResolvePath(cfg.Server.TLSKey)); text != "" {
@@ -212,6 +213,17 @@ func checkConfig(path string, cfg *config.Config, catalog instances.Catalog) (pr
 		}
 	}
 	return problems, warnings
+}
+
+// missingKey returns a warning for each instance that needs a login, if the config has no key for its tokens: it only runs with a sandbox.
+func missingKey(path string, cfg *config.Config, registry *destination.Registry) (warnings fault.Problems) {
+	for _, in := range cfg.Instances {
+		entry, err := registry.Find(in.Destination)
+		if err == nil && in.Enabled && cfg.StateKey == "" && runtime.NeedsLogin(entry.Definition, in) && !cfg.Document.Value().Get("state").Get("key").Exists() {
+			warnings = append(warnings, fault.Problem{File: path, Pointer: in.Pointer + "/auth", Message: "is delivered to the sandbox only: tokens are stored encrypted, and the config has no key; " + instances.KeyHint})
+		}
+	}
+	return cfg.Document.Locate(warnings)
 }
 
 // removedLedgers returns the ledgers in the config's local state whose instances are not in the config. It does not query a database.

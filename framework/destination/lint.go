@@ -180,6 +180,7 @@ func (l *linter) checkFields(of, place string, fields, whole fieldschema.Fields)
 		if f.Minimum.Exists() && f.Maximum.Exists() && f.Minimum.Float() > f.Maximum.Float() {
 			l.addFinding(CheckFields, of, place+"/minimum", "the minimum %s is above the maximum %s, so no value is valid", f.Minimum.JSON(), f.Maximum.JSON())
 		}
+		l.checkRaw(of, place, f)
 		if isKnownType := f.Raw.Get("type").Str() == string(f.Type); isKnownType && l.checkChoices(of, place, f) {
 			l.checkDefault(of, place, f)
 		}

@@ -55,6 +55,9 @@ func TestLint(t *testing.T) {
 		{name: "default below the minimum", fields: `a: {label: A, description: A., type: number, minimum: 5, default: 4}`, want: "/actions/create/fields/a/default the default"},
 		{name: "minimum above maximum", fields: `a: {label: A, description: A., type: number, minimum: 5, maximum: 4}`, want: "/actions/create/fields/a/minimum the minimum 5 is above the maximum 4"},
 		{name: "minimum equals maximum", fields: `a: {label: A, description: A., type: number, minimum: 5, maximum: 5}`},
+		{name: "minimum that is no number of a computer", fields: `a: {label: A, description: A., type: number, minimum: 1e999}`, want: "/actions/create/fields/a/minimum is too large for a number: leave it out, or lower it"},
+		{name: "dynamic that is a text", fields: `a: {label: A, description: A., type: string, dynamic: "true"}`, want: `/actions/create/fields/a/dynamic should be true or false, without quotes, but is "true"`},
+		{name: "dynamic that is true", fields: `a: {label: A, description: A., type: string, dynamic: true}`},
 		{name: "minimum above maximum in an object", fields: `a: {label: A, description: A., type: object, properties: {b: {label: B, type: string, minimum: 2, maximum: 1}}}`, want: "/actions/create/fields/a/properties/b/minimum the minimum"},
 		{name: "depends on itself", fields: `a: {label: A, description: A., type: string, depends_on: {conditions: [{fieldKey: a, operator: is_not}]}}`, want: "/actions/create/fields/a/depends_on depends on itself (a → a)"},
 		{name: "two that depend on each other", fields: `a: {label: A, description: A., type: string, depends_on: {conditions: [{fieldKey: b, operator: is, value: x}]}}

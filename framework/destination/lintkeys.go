@@ -2,6 +2,7 @@ package destination
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -44,6 +45,18 @@ func (l *linter) checkChoices(of, place string, f fieldschema.Field) (ok bool) {
 		}
 	}
 	return len(l.findings) == before
+}
+
+// checkRaw checks what only forms and the runtime's bounds read of a field, which parsing accepts in any form.
+func (l *linter) checkRaw(of, place string, f fieldschema.Field) {
+	if dynamic := f.Raw.Get("dynamic"); dynamic.Exists() && dynamic.Kind() != event.True && dynamic.Kind() != event.False {
+		l.addFinding(CheckFields, of, place+"/dynamic", "should be true or false, without quotes, but is %s", dynamic.JSON())
+	}
+	for key, bound := range map[string]event.Value{"minimum": f.Minimum, "maximum": f.Maximum} {
+		if math.IsInf(bound.Float(), 0) {
+			l.addFinding(CheckFields, of, place+"/"+key, "is too large for a number: leave it out, or lower it")
+		}
+	}
 }
 
 // acceptsChoice returns an error if a choice, or a list of it for a field with several values, is not valid for its field.
