@@ -146,12 +146,14 @@ func (r *Runner) expireDeadLetters(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	to, err := r.queue.firstRetained(ctx, deadStream, info, r.settings.DeadLetterRetention)
-	if err != nil {
-		return err
-	}
-	if err := r.purgeDeadLetters(ctx, "age", info, to); err != nil {
-		return err
+	if r.mayDeleteByAge() {
+		to, err := r.queue.firstRetained(ctx, deadStream, info, r.settings.DeadLetterRetention)
+		if err == nil {
+			err = r.purgeDeadLetters(ctx, "age", info, to)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	for range 10 { // letters differ in size, so a share of their number is an estimate
 		if info, err = r.queue.store.Info(ctx, deadStream); err != nil {

@@ -119,6 +119,7 @@ type Runner struct {
 	memory       taskMemory
 	verdicts     verdictRing
 	limits       limits
+	clock        clockJumps // of runMaintenance
 	survey       survey
 	checkCache   checkCache
 	ctx          context.Context

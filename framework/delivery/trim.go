@@ -17,8 +17,11 @@ func (r *Runner) trimLog(ctx context.Context) (trimmed bool, err error) {
 	if !known || !r.queue.canDeleteSafely() {
 		return false, nil
 	}
-	if err := r.queue.trimRewritten(ctx); err != nil {
-		return false, err
+	byAge := r.mayDeleteByAge()
+	if byAge {
+		if err := r.queue.trimRewritten(ctx); err != nil {
+			return false, err
+		}
 	}
 	state, err := r.queue.store.Info(ctx, eventsStream)
 	if err != nil || state.Messages == 0 {
@@ -28,9 +31,11 @@ func (r *Runner) trimLog(ctx context.Context) (trimmed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	to, err := r.queue.firstRetained(ctx, eventsStream, state, r.queue.config.Retention)
-	if err != nil {
-		return false, err
+	to := state.FirstSeq
+	if byAge {
+		if to, err = r.queue.firstRetained(ctx, eventsStream, state, r.queue.config.Retention); err != nil {
+			return false, err
+		}
 	}
 	if limit := uint64(r.queue.config.MaxBytes); limit > 0 && state.Bytes > limit/10*8 {
 		share := float64(state.Bytes-limit/10*6) / float64(state.Bytes)

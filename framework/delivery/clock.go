@@ -1,0 +1,45 @@
+package delivery
+
+import "time"
+
+const (
+	minClockJump = time.Hour // by which the clock is not set while it is right
+	clockSettles = time.Hour // time to set a clock right that was set ahead
+)
+
+// clockJumps notices that the clock of the machine is set, by comparing it with one that only measures. It is not safe for concurrent use.
+type clockJumps struct {
+	first time.Time     // the first look
+	ahead time.Duration // by which the clock has moved more since first than time has passed, at the latest look
+	until time.Duration // after first, until when the clock may be wrong
+}
+
+// isDoubtful reports whether the clock was set ahead a short time ago, and by how much if this call notices it.
+func (c *clockJumps) isDoubtful(now time.Time) (doubtful bool, jump time.Duration) {
+	if c.first.IsZero() {
+		c.first = now
+	}
+	passed := now.Sub(c.first)
+	return c.look(passed, now.Round(0).Sub(c.first.Round(0))-passed)
+}
+
+// look is isDoubtful for a time that has passed since the first look, by which the clock has moved, and ahead more.
+func (c *clockJumps) look(passed, ahead time.Duration) (doubtful bool, jump time.Duration) {
+	switch moved := ahead - c.ahead; {
+	case moved > minClockJump:
+		c.until, jump = passed+clockSettles, moved
+	case moved < -minClockJump: // it was set right
+		c.until = 0
+	}
+	c.ahead = ahead
+	return passed < c.until, jump
+}
+
+// mayDeleteByAge reports whether the clock can be trusted with that: after it was set ahead, nothing is deleted for its age for a while.
+func (r *Runner) mayDeleteByAge() bool {
+	doubtful, jump := r.clock.isDoubtful(time.Now())
+	if jump > 0 {
+		r.log.Warn("the clock was set ahead: events and dead letters are not deleted for their age in the next hour; if the clock is wrong, set it right", "ahead", jump.Round(time.Second))
+	}
+	return !doubtful
+}
