@@ -77,8 +77,9 @@ func newImportMetadata(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "segment-metadata FILE",
 		Short: "Make a destination.yaml from the metadata of a destination",
-		Long: "Converts the metadata of a destination from Segment's Public API (GET /catalog/destinations/ID), or its definition as JSON,\n" +
-			"to a destination.yaml. The code of its actions is not converted: landfall new destination --from creates a plugin with handlers to complete.",
+		Long: "Converts the metadata of a destination from Segment's Public API (GET /catalog/destinations/ID), or its definition as\n" +
+			"JSON, to a destination.yaml. The code of its actions is not converted: landfall new destination --from creates a plugin\n" +
+			"with handlers to complete.",
 		Example: "  landfall import segment-metadata acme.json -o destination.yaml\n  landfall import segment-metadata acme.json --json",
 		Args:    exactArgs(1, "a file of JSON"),
 		RunE: func(_ *cobra.Command, args []string) error {

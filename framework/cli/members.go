@@ -99,10 +99,11 @@ func newMembersDiff(s streams) *cobra.Command {
 	var against string
 	cmd := &cobra.Command{
 		Use: "diff COHORT {--against FILE | --from URL --query SQL | --from remote}", Short: "Compare a file, a query of users or the remote with a cohort", Args: exactArgs(1, "one cohort, by id or name"),
-		Long: "Shows the users who are in the ledger's cohort but not in the file (missing), and the users who are in the file but not in\n" +
-			"the cohort (extra). The exit code is 1 if there is a difference or if a row cannot be read.\n\n" +
-			"With --from remote, it asks the remote for the members. Users to whom nothing was ever sent are unknown; they are shown, but do not\n" +
-			"count as a difference. Users whose state is recorded meanwhile, or whose first change has no result yet, are not compared.",
+		Long: "Shows the users who are in the ledger's cohort but not in the file (missing), and the users who are in the file but not\n" +
+			"in the cohort (extra). The exit code is 1 if there is a difference or if a row cannot be read.\n\n" +
+			"With --from remote, it asks the remote for the members. Users to whom nothing was ever sent are unknown; they are shown,\n" +
+			"but do not count as a difference. Users whose state is recorded meanwhile, or whose first change has no result yet, are\n" +
+			"not compared.",
 		Example: "  landfall members diff vip_gold --against braze-export.csv\n" +
 			"  landfall members diff vip_gold --from '${WAREHOUSE_URL}' --query-file vips.sql\n" +
 			"  landfall members diff vip_gold --from remote --live",
@@ -195,8 +196,9 @@ func newMembersResync(s streams) *cobra.Command {
 		Use: "resync COHORT", Short: "Send the members of a cohort again, as the ledger has them",
 		Long: "Sends every entry and exit of a cohort that the ledger has. With --against, or --from and --query, it sends only the\n" +
 			"difference to a file or a query of the actual members. An interrupted resync continues where it stopped.\n\n" +
-			"With --from remote, it asks the remote for the members, and sends what the ledger has of those in whom it differs: entries of the\n" +
-			"missing ones, and exits of those who should have left. Users to whom nothing was ever sent stay, unless --remove-unknown is given.",
+			"With --from remote, it asks the remote for the members, and sends what the ledger has of those in whom it differs:\n" +
+			"entries of the missing ones, and exits of those who should have left. Users to whom nothing was ever sent stay, unless\n" +
+			"--remove-unknown is given.",
 		Example: "  landfall members resync vip_gold --live\n  landfall members resync vip_gold --against braze-export.csv --dry-run\n" +
 			"  landfall members resync vip_gold --from remote --live",
 	}, func(ctx context.Context, k *audienceCommand, cohort string) error {

@@ -20,8 +20,8 @@ func newNew(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "new",
 		Short: "Create a destination, an action of one, or a repository of destinations",
-		Long: "Writes the first version of a destination, an action, or a repository with destinations of its own. It builds, passes the checks\n" +
-			"of all destinations and can send to a sandbox. Change it from there.",
+		Long: "Writes the first version of a destination, an action, or a repository with destinations of its own. It builds, passes\n" +
+			"the checks of all destinations and can send to a sandbox. Change it from there.",
 		RunE: chooseCommand, Args: cobra.ArbitraryArgs,
 	}
 	cmd.AddCommand(newDestination(s), newAction(s), newModule(s))
@@ -34,13 +34,13 @@ func newDestination(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "destination SLUG",
 		Short: "Create a destination",
-		Long: "Creates the directory of a destination: its definition, a handler, a sandbox of a made-up API, a case and a test. It also\n" +
-			"updates the list of destinations.\n\n" +
-			"With --yaml the destination has no code: its definition says what each action sends, and sandbox.yaml is the simulated API. Go\n" +
-			"is not needed, and DIR need not belong to a module.\n\n" +
-			"With --from it creates the plugin for an existing definition, or for Segment's metadata of a destination as JSON. It creates a\n" +
-			"handler, or with --yaml a request, for each action without a request; apart from that, it does not change the definition. SLUG\n" +
-			"is then optional; if given, it replaces the slug of the definition.",
+		Long: "Creates the directory of a destination: its definition, a handler, a sandbox of a made-up API, a case and a test. It\n" +
+			"also updates the list of destinations.\n\n" +
+			"With --yaml the destination has no code: its definition says what each action sends, and sandbox.yaml is the simulated\n" +
+			"API. Go is not needed, and DIR need not belong to a module.\n\n" +
+			"With --from it creates the plugin for an existing definition, or for Segment's metadata of a destination as JSON. It\n" +
+			"creates a handler, or with --yaml a request, for each action without a request; apart from that, it does not change the\n" +
+			"definition. SLUG is then optional; if given, it replaces the slug of the definition.",
 		Example: "  landfall new destination acme\n  landfall new destination acme-crm --name 'Acme CRM' --scheme oauth2 --action upsertLead\n" +
 			"  landfall new destination acme --batch=false    # a request for each event\n" +
 			"  landfall new destination acme --audience       # it keeps audiences: members enter and leave\n" +
@@ -119,7 +119,8 @@ func newAction(s streams) *cobra.Command {
 		Use:   "action DESTINATION KEY",
 		Short: "Create an action of a destination",
 		Long: "Adds an action to a destination: a handler, a case, and its place in destination.yaml and plugin.go. Both keep their\n" +
-			"comments and their order. In a destination without code it adds a request to destination.yaml, a route to sandbox.yaml and a case.",
+			"comments and their order. In a destination without code it adds a request to destination.yaml, a route to sandbox.yaml\n" +
+			"and a case.",
 		Example: "  landfall new action acme deleteContact\n  landfall new action acme trackEvent --batch=false",
 		Args:    exactArgs(2, "the slug of the destination and the key of the action, such as acme createContact"),
 		RunE: func(_ *cobra.Command, args []string) error {

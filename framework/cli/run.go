@@ -39,9 +39,9 @@ func newRun(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [flags] FILE",
 		Short: "Deliver a file of events to the destinations of a config",
-		Long: "Reads events, one JSON object per line, from a file, an object (s3://BUCKET/KEY) or standard input (-), optionally compressed with gzip or zstd. It processes\n" +
-			"them with the subscriptions of a config, delivers them in order, and reports the results. Without --config it uses the\n" +
-			configFile + " beside the file.\n\n" +
+		Long: "Reads events, one JSON object per line, from a file, an object (s3://BUCKET/KEY) or standard input (-), optionally\n" +
+			"compressed with gzip or zstd. It processes them with the subscriptions of a config, delivers them in order, and reports\n" +
+			"the results. Without --config it uses the " + configFile + " beside the file.\n\n" +
 			"The exit code is 1 if an event fails, or is refused without --allow-refused. Lines that are not events count as refused;\n" +
 			"events without a matching subscription do not.",
 		Example: "  landfall run --sandbox --allow-refused fixtures/braze-cohorts/audience.ndjson\n" +

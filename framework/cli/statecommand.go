@@ -32,7 +32,7 @@ type stateCommand struct {
 func newState(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "state",
-		Short: "Show the targets of the ledgers, and accept another remote",
+		Short: "Show the targets of the ledgers, accept another remote, and change the schema",
 		Long: "A ledger records its target: the destination and the settings that identify the remote, or the sandbox. Landfall does not\n" +
 			"deliver with a ledger of another target, since its members were never sent to the new remote.",
 		RunE: chooseCommand, Args: cobra.ArbitraryArgs,

@@ -31,10 +31,10 @@ func newSuite(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "suite [flags] DIR…",
 		Short: "Run the checks of every destination on destinations without code",
-		Long: "Runs the checks that every destination must pass on a directory with a destination.yaml, or on each directory below DIR that\n" +
-			"has one: its cases in testdata/cases, bad settings and payloads, secrets in what users see, every answer of the remote, batches,\n" +
-			"and more. It prints a line for each check. Requests go to the sandbox or to a misbehaving remote; nothing leaves this machine.\n" +
-			"Intended exceptions are listed in testdata/waivers.yaml with a reason. Go is not needed.",
+		Long: "Runs the checks that every destination must pass on a directory with a destination.yaml, or on each directory below DIR\n" +
+			"that has one: its cases in testdata/cases, bad settings and payloads, secrets in what users see, every answer of the\n" +
+			"remote, batches, and more. It prints a line for each check. Requests go to the sandbox or to a misbehaving remote;\n" +
+			"nothing leaves this machine. Intended exceptions are listed in testdata/waivers.yaml with a reason. Go is not needed.",
 		Example: "  landfall suite destinations/acme\n" +
 			"  landfall suite destinations --json\n" +
 			"  landfall suite destinations/acme --watch",

@@ -27,19 +27,21 @@ func newSync(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sync [flags] {FILE... | --from URL --query SQL}",
 		Short: "Make an audience match files or a query of users",
-		Long: "Reads users from files, folders of files, or standard input (-): CSV with a header, or NDJSON with one object per line, in UTF-8 unless\n" +
-			"--encoding is given, optionally compressed with gzip or zstd, or Parquet, which cannot be read from standard input. Files can be in\n" +
-			"S3 or a server of that kind: s3://BUCKET/KEY, s3://BUCKET/FOLDER/ or a pattern, with AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and\n" +
-			"AWS_SECRET_ACCESS_KEY in the environment. Several files are one list, and each has its own header. It compares the list with the ledger and sends the difference as\n" +
-			"entries and exits. With --mirror, the default, users who are not in the file leave the audience. With --add, the users of\n" +
-			"the file enter it. With --remove, they leave it.\n\n" +
+		Long: "Makes an audience match a list of users: it compares the list with the ledger, and sends the difference as entries and\n" +
+			"exits. With --mirror, the default, users who are not in the list leave the audience. With --add, the users of the list\n" +
+			"enter it. With --remove, they leave it.\n\n" +
+			"The list is read from files, folders of files, or standard input (-): CSV with a header, or NDJSON with one object per\n" +
+			"line, in UTF-8 unless --encoding is given, optionally compressed with gzip or zstd, or Parquet, which cannot be read from\n" +
+			"standard input. Several files are one list, and each has its own header. Files can be in S3 or a server of that kind:\n" +
+			"s3://BUCKET/KEY, s3://BUCKET/FOLDER/ or a pattern, with AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and\n" +
+			"AWS_SECRET_ACCESS_KEY in the environment.\n\n" +
 			"Rows that cannot be read are listed with their line numbers, and the exit code is then 1 unless --allow-refused is given.\n" +
 			"The other rows are used. A mirror then removes no users unless --yes is given, since they may be in one of these rows.\n\n" +
-			"With --from, the users are the rows of a query, which runs read-only. Its columns are named as those of a file. Nothing is sent\n" +
-			"unless the whole result was read, or if the types of its columns have changed since the last run.\n\n" +
-			"With --properties, the other columns of a user who enters or leaves are properties of the change, for destinations that send more than an\n" +
-			"identifier, such as an e-mail address: the mapping of the audience's subscription, or its defaults, reads them as it reads those of\n" +
-			"an event, such as {\"@path\": \"$.properties.email\"}.",
+			"With --from, the users are the rows of a query, which runs read-only. Its columns are named as those of a file. Nothing is\n" +
+			"sent before the whole result was read, and nothing if the types of its columns have changed since the last run.\n\n" +
+			"With --properties, the other columns of a user who enters or leaves are properties of the change, for destinations that\n" +
+			"send more than an identifier, such as an e-mail address: the mapping of the audience's subscription, or its defaults,\n" +
+			"reads them as it reads those of an event, such as {\"@path\": \"$.properties.email\"}.",
 		Example: "  landfall sync --live --config landfall.yaml --audience vip_gold users.csv\n" +
 			"  landfall sync --dry-run --audience vip_gold --column external_id=customer_no users.csv\n" +
 			"  landfall sync --live --audience vip_gold --encoding windows-1252 excel.csv\n" +

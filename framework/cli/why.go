@@ -21,10 +21,11 @@ func newWhy(s streams) *cobra.Command {
 	c := &whyCommand{queueClient: queueClient{streams: s, needsState: true}}
 	cmd := &cobra.Command{
 		Use: "why --user ID", Short: "Say why a user is missing at a destination, or is there", Args: exactArgs(0, "flags only"),
-		Long: "Answers in one sentence, followed by everything that happened: events that were accepted or rejected, the conditions that they\n" +
-			"did not meet, verdicts with the requests that carried them, dead letters, the ledger, and what operators changed. It uses what\n" +
-			"the server has recorded, also before a restart. What is marked as recomputed was not recorded: the current config decided it.\n" +
-			"Name the user by any identifier of the events: a user id, an anonymous id, an e-mail address, a device id or an alias.",
+		Long: "Answers in one sentence, followed by everything that happened: events that were accepted or rejected, the conditions\n" +
+			"that they did not meet, verdicts with the requests that carried them, dead letters, the ledger, and what operators\n" +
+			"changed. It uses what the server has recorded, also before a restart. What is marked as recomputed was not recorded: the\n" +
+			"current config decided it. Name the user by any identifier of the events: a user id, an anonymous id, an e-mail address,\n" +
+			"a device id or an alias.",
 		Example: "  landfall why --user u_1042 --audience vip_gold\n  landfall why --user ann@example.com --brief\n  landfall why --user u_1042 --json | jq .answer",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
 	}
