@@ -140,6 +140,9 @@ func (c *restoreCommand) run(ctx context.Context, dir string) error {
 		return err
 	}
 	text := "restored to " + to.Data
+	if to.Cluster.URL != "" {
+		text = "restored the queue to the NATS servers of the config, and what a server keeps beside it to " + to.Data
+	}
 	if done.Aside != "" {
 		text += "; the previous content is in " + done.Aside
 	}

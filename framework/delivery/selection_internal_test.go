@@ -357,6 +357,11 @@ func TestSnapshotsThatFail(t *testing.T) {
 	dir := q.config.Dir
 	q.Close()
 	assert.ErrorIs(t, RestoreSnapshots(t.Context(), Config{Dir: dir}, list, unread), ErrNotEmpty)
+	partial, err := openConnection(Config{Dir: t.TempDir()})
+	require.NoError(t, err)
+	require.NoError(t, partial.store.Prepare(t.Context(), []eventlog.StreamConfig{rewrittenConfig()}))
+	partial.Close()
+	assert.EqualError(t, RestoreSnapshots(t.Context(), Config{Dir: partial.config.Dir}, list, unread), "the queue already exists: to restore into it, delete its stream REWRITTEN")
 	assert.ErrorIs(t, RestoreSnapshots(t.Context(), Config{Dir: t.TempDir()}, list, func(string) (io.ReadCloser, error) { return nil, full }), full)
 	damaged := func(string) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("no snapshot")), nil }
 	assert.ErrorContains(t, RestoreSnapshots(t.Context(), Config{Dir: t.TempDir()}, list, damaged), "restoring "+eventsStream)

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/framework/fault"
 )
 
 // StreamSnapshot describes the snapshot of one stream.
@@ -92,13 +94,8 @@ func RestoreSnapshots(ctx context.Context, c Config, list []StreamSnapshot, from
 	if !ok {
 		return fmt.Errorf("restoring this log: %w", errors.ErrUnsupported)
 	}
-	for _, s := range list {
-		switch _, err := q.store.Info(ctx, s.Name); {
-		case err == nil:
-			return fmt.Errorf("%w: the stream %s exists", ErrNotEmpty, s.Name)
-		case !errors.Is(err, eventlog.ErrNoStream):
-			return fmt.Errorf("the stream %s: %w", s.Name, err)
-		}
+	if err := q.checkNoStreams(ctx); err != nil {
+		return err
 	}
 	for i := len(list) - 1; i >= 0; i-- {
 		r, err := from(list[i].Name)
@@ -119,6 +116,24 @@ func RestoreSnapshots(ctx context.Context, c Config, list []StreamSnapshot, from
 		}
 	}
 	return q.endRestoredHold(ctx)
+}
+
+// checkNoStreams returns an error if the queue has streams, also those that a backup may lack: rewritten pages would be taken for those of the restored
+// log.
+func (q *Queue) checkNoStreams(ctx context.Context) error {
+	var found []string
+	for _, name := range []string{eventsStream, parkStream, deadStream, checkpointsStream, journalStream, rewrittenStream} {
+		switch _, err := q.store.Info(ctx, name); {
+		case err == nil:
+			found = append(found, name)
+		case !errors.Is(err, eventlog.ErrNoStream):
+			return fmt.Errorf("the stream %s: %w", name, err)
+		}
+	}
+	if len(found) > 0 {
+		return fmt.Errorf("%w: to restore into it, delete its %s %s", ErrNotEmpty, fault.Plural(len(found), "stream", "streams"), strings.Join(found, ", "))
+	}
+	return nil
 }
 
 // endRestoredHold ends the hold of the backup that was restored.

@@ -163,8 +163,7 @@ func (l *Log) adaptConfig(raw json.RawMessage) (map[string]any, error) {
 	config["num_replicas"] = 1
 	if l.embedded == nil {
 		config["num_replicas"] = l.config.Replicas
-		delete(config, "allow_msg_ttl") // of StreamConfig.RefuseEarlier
-		delete(config, "deny_delete")   // likewise, of earlier versions: events that are erased on a cluster are deleted
+		delete(config, "deny_delete") // with which earlier versions have refused those before them: events that are erased on a cluster are deleted
 	}
 	delete(config, "placement")
 	return config, nil
