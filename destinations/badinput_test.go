@@ -136,6 +136,41 @@ func (c badInput) testHugeBatch(t *testing.T, entry destination.Entry) {
 	assert.Less(t, remote.largest, 5<<20, "bytes of a request")
 }
 
+// TestRequestsHaveTheSizesOfTheAPI checks that an event that is larger than the API takes is refused alone, and that the others of its batch are
+// sent in requests that are small enough.
+func TestRequestsHaveTheSizesOfTheAPI(t *testing.T) {
+	limits := map[string]int{"customerio": 500_000, "mixpanel": 2_000_000}
+	registry := sharedRegistry(t)
+	for _, c := range badInputCases() {
+		limit := limits[c.slug]
+		if limit == 0 {
+			continue
+		}
+		entry, err := registry.Find(c.slug)
+		require.NoError(t, err)
+		pad := func(size int) string { return `"email":"MAIL","note":"` + strings.Repeat("x", size) + `"` }
+		events := c.people(5)
+		for i, size := range []int{10, limit / 2, limit + 1, limit / 2, 10} {
+			padded := c
+			padded.event = strings.Replace(c.event, `"email":"MAIL"`, pad(size), 1)
+			events[i] = padded.person(i, "", "")
+		}
+		remote := &recordingRemote{}
+		verdicts := c.deliver(t, entry, remote, events...)
+		c.checkDelivered(t, remote, verdicts)
+		for i, v := range verdicts {
+			if i == 2 {
+				assert.Equal(t, runtime.Refused, v.Outcome, c.slug)
+				assert.Contains(t, v.Reason, fmt.Sprintf("larger than %d bytes", limit), c.slug)
+				continue
+			}
+			assert.Equal(t, runtime.Delivered, v.Outcome, "%s: event %d: %s", c.slug, i, v.Reason)
+		}
+		assert.LessOrEqual(t, remote.largest, limit, c.slug)
+		assert.GreaterOrEqual(t, remote.n, 2, c.slug)
+	}
+}
+
 // checkDelivered checks that the remote has taken every event that is called delivered.
 func (c badInput) checkDelivered(t *testing.T, remote *recordingRemote, verdicts []runtime.Verdict) {
 	taken := map[string]bool{}
