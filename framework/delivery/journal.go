@@ -16,8 +16,9 @@ import (
 
 // Limits of the journal.
 const (
-	maxJournaled     = 8 << 20               // bytes of groups that wait to be transferred; beyond it, writes wait
-	hurriedBytes     = 2 << 20               // bytes of groups that are transferred at once; a group of that size is not journaled
+	maxJournaled     = 16 << 20              // bytes of groups that wait to be transferred; beyond it, writes wait
+	hurriedBytes     = 4 << 20               // bytes of groups that are transferred at once; a group of that size is not journaled
+	transferBytes    = 8 << 20               // bytes of the groups of a transfer
 	transferInterval = 50 * time.Millisecond // between the starts of transfers
 	transferRetry    = 100 * time.Millisecond
 	transferTimeout  = 10 * time.Second // of each write of a transfer
@@ -228,7 +229,7 @@ func (j *journal) nextGroups() (groups []journalGroup, closed bool) {
 		return j.waiting[:n:n], j.closed
 	}
 	bytes, n := 0, 0
-	for n < len(j.waiting) && (n == 0 || bytes+j.waiting[n].bytes <= groupBytes) {
+	for n < len(j.waiting) && (n == 0 || bytes+j.waiting[n].bytes <= transferBytes) {
 		bytes += j.waiting[n].bytes
 		n++
 	}
@@ -309,9 +310,9 @@ func (j *journal) forgetTransferred(ctx context.Context, all bool) error {
 	return j.queue.store.PurgeBefore(ctx, journalStream, before)
 }
 
-// keptBuffer returns the buffer to keep for the next group: nil if this one is much larger than most groups need.
+// keptBuffer returns the buffer to keep for the next group or transfer: nil if this one is much larger than most need.
 func keptBuffer(buffer []byte) []byte {
-	if cap(buffer) > 2*groupBytes {
+	if cap(buffer) > 2*transferBytes {
 		return nil
 	}
 	return buffer

@@ -31,7 +31,7 @@ func TestGroupsOfATransfer(t *testing.T) {
 	for _, c := range []struct {
 		sizes []int
 		want  int
-	}{{nil, 0}, {[]int{1, 2, 3}, 3}, {[]int{groupBytes - 1, 1, 1}, 2}, {[]int{groupBytes, 1}, 1}, {[]int{groupBytes + 5, 1}, 1}, {[]int{1, groupBytes}, 1}} {
+	}{{nil, 0}, {[]int{1, 2, 3}, 3}, {[]int{transferBytes - 1, 1, 1}, 2}, {[]int{transferBytes, 1}, 1}, {[]int{transferBytes + 5, 1}, 1}, {[]int{1, transferBytes}, 1}} {
 		j := open()
 		add(j, c.sizes...)
 		groups, closed := j.nextGroups()
@@ -60,8 +60,8 @@ func TestGroupsOfATransfer(t *testing.T) {
 	assert.Nil(t, j.waiting)
 	assert.True(t, j.isEmpty())
 
-	assert.NotNil(t, keptBuffer(make([]byte, 1, 2*groupBytes)))
-	assert.Nil(t, keptBuffer(make([]byte, 1, 2*groupBytes+1)), "it is much larger than most groups need")
+	assert.NotNil(t, keptBuffer(make([]byte, 1, 2*transferBytes)))
+	assert.Nil(t, keptBuffer(make([]byte, 1, 2*transferBytes+1)), "it is much larger than most need")
 }
 
 // TestTheJournalIsPurged checks when the journal deletes what is in the log: when it is idle, all of it, and while it is busy, all but the

@@ -20,13 +20,26 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 )
 
-// TestMessagesInAUsedBuffer packs records into messages with a buffer that was used before, of any size: each message has at most pageBytes
-// unless one line has more, and the lines of a subject stay in order, or of a partition if sources are mixed.
+// TestPagesAreSmallerOnACluster checks how much is packed into one page.
+func TestPagesAreSmallerOnACluster(t *testing.T) {
+	half := func(page int) record { return record{"ev.web.1", make([]byte, page/2-1)} }
+	for page, mix := range map[int]bool{pageBytes: true, singlePageBytes: false} {
+		assert.Len(t, packMessages([]record{half(page), half(page)}, mix), 1, page)
+		assert.Len(t, packMessages([]record{half(page), half(page), {"ev.web.1", []byte("{}")}}, mix), 2, page)
+	}
+	assert.Len(t, packMessages([]record{half(pageBytes), half(pageBytes)}, false), 2)
+}
+
+// TestMessagesInAUsedBuffer packs records into messages with a buffer that was used before, of any size: each message has at most the bytes of
+// a page unless one line has more, and the lines of a subject stay in order, or of a partition if sources are mixed.
 func TestMessagesInAUsedBuffer(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var buffer []byte
 	for round := range 60 {
-		mix, sources := round%2 == 0, 1+random.IntN(3)
+		mix, sources, limit := round%2 == 0, 1+random.IntN(3), singlePageBytes
+		if mix {
+			limit = pageBytes
+		}
 		var records []record
 		want, got := map[string]string{}, map[string]string{}
 		note := func(to map[string]string, source, partition, line string) {
@@ -38,14 +51,14 @@ func TestMessagesInAUsedBuffer(t *testing.T) {
 		}
 		for i := range random.IntN(60) {
 			source, partition := fmt.Sprint("s.", random.IntN(sources)), fmt.Sprint(random.IntN(4))
-			r := record{"ev." + subjectToken(source) + "." + partition, bytes.Repeat([]byte{byte('a' + i%26)}, random.IntN(2*pageBytes/(1+random.IntN(50))))}
+			r := record{"ev." + subjectToken(source) + "." + partition, bytes.Repeat([]byte{byte('a' + i%26)}, random.IntN(2*singlePageBytes/(1+random.IntN(50))))}
 			records = append(records, r)
 			note(want, source, partition, string(r.line))
 		}
 		var messages []eventlog.Write
 		messages, buffer = packInto(buffer, records, mix)
 		for _, m := range messages {
-			assert.True(t, len(m.Data) <= pageBytes || bytes.Count(m.Data, []byte{'\n'}) == 1, len(m.Data))
+			assert.True(t, len(m.Data) <= limit || bytes.Count(m.Data, []byte{'\n'}) == 1, len(m.Data))
 			several := map[string]bool{}
 			for e := range eventsIn(&eventlog.Message{Subject: m.Subject, Header: m.Header, Data: m.Data}) {
 				note(got, e.Source, fmt.Sprint(e.Partition), string(e.Raw))

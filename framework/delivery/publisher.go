@@ -15,10 +15,11 @@ import (
 
 // Limits of writes.
 const (
-	pageBytes   = 256 << 10 // bytes of a page with several events
-	groupBytes  = 4 << 20   // bytes of a group
-	maxMessages = 500       // messages of a group; the server accepts 1,000
-	maxPending  = 64 << 20  // bytes waiting to be written
+	pageBytes       = 512 << 10 // bytes of a page with several events
+	singlePageBytes = 256 << 10 // the same if all events have one source, as on a cluster, whose servers may accept only small messages
+	groupBytes      = 4 << 20   // bytes of a group
+	maxMessages     = 500       // messages of a group; the server accepts 1,000
+	maxPending      = 64 << 20  // bytes waiting to be written
 )
 
 // record is a line for a subject. Lines of a subject that are written together share a message, and so do events of a partition if the queue mixes
@@ -229,11 +230,14 @@ type packedMessage struct {
 // packInto is packMessages with the data of the messages in buffer, if that is large enough. It returns the buffer that it used.
 func packInto(buffer []byte, records []record, mix bool) (messages []eventlog.Write, used []byte) {
 	open := map[string]int{} // the index of the last message of a key
-	places, packed, total := make([]int, len(records)), []packedMessage(nil), 0
+	places, packed, total, limit := make([]int, len(records)), []packedMessage(nil), 0, singlePageBytes
+	if mix {
+		limit = pageBytes
+	}
 	for n, rec := range records {
 		key, source := messageKey(rec.subject, mix)
 		i, ok := open[key]
-		if !ok || packed[i].size+len(rec.line) >= pageBytes || !packed[i].sources.accepts(source) {
+		if !ok || packed[i].size+len(rec.line) >= limit || !packed[i].sources.accepts(source) {
 			i = len(packed)
 			open[key] = i
 			packed = append(packed, packedMessage{subject: rec.subject, key: key})

@@ -302,7 +302,7 @@ func (c *replayCopier) addEvent(e *StoredEvent) {
 // hasSpace reports whether a page has space for another event.
 func (c *replayCopier) hasSpace(p *replayPage, e *StoredEvent, token string) bool {
 	return (e.Source == p.source || c.queue.mixesSources()) && p.sources.accepts(token) &&
-		len(p.Data)+len(e.Raw) < pageBytes && len(p.origins.runs) < maxOriginRuns
+		len(p.Data)+len(e.Raw) < singlePageBytes && len(p.origins.runs) < maxOriginRuns
 }
 
 func (c *replayCopier) flushPages(ctx context.Context) error {

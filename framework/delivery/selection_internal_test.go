@@ -118,7 +118,7 @@ func TestReplayOfManyEvents(t *testing.T) {
 	for i := range count {
 		pad := ""
 		if i%100 == 0 {
-			pad = strings.Repeat("x", pageBytes/2)
+			pad = strings.Repeat("x", singlePageBytes/2)
 		}
 		list = append(list, NewEvent{Source: []string{"web", "app"}[i/700%2], Key: "u", Raw: fmt.Appendf(nil, `{"n":%d,"pad":"%s"}`, i, pad)})
 	}
@@ -128,7 +128,7 @@ func TestReplayOfManyEvents(t *testing.T) {
 	assert.Equal(t, count, n)
 	next := 0
 	for _, m := range commandsOf(t, q, "main") {
-		assert.LessOrEqual(t, len(m.Data), pageBytes)
+		assert.LessOrEqual(t, len(m.Data), singlePageBytes)
 		for e := range eventsIn(&m) {
 			require.True(t, strings.HasPrefix(string(e.Raw), fmt.Sprintf(`{"n":%d,`, next)), "event %d", next)
 			require.Equal(t, []string{"web", "app"}[next/700%2], e.Source)
@@ -370,7 +370,7 @@ func TestSnapshotsThatFail(t *testing.T) {
 // TestReplaysAreWrittenInParts checks that a replay of many partitions or of large events writes no more messages or bytes at once than the
 // server accepts.
 func TestReplaysAreWrittenInParts(t *testing.T) {
-	for name, c := range map[string]struct{ partitions, events, size int }{"many partitions": {maxMessages + 100, 2 * maxMessages, 10}, "large events": {2, 24, pageBytes - 100}} {
+	for name, c := range map[string]struct{ partitions, events, size int }{"many partitions": {maxMessages + 100, 2 * maxMessages, 10}, "large events": {2, 24, singlePageBytes - 100}} {
 		q, _ := newMemoryQueue(t, Config{Partitions: c.partitions})
 		var list []NewEvent
 		for i := range c.events {
@@ -384,7 +384,7 @@ func TestReplaysAreWrittenInParts(t *testing.T) {
 		assert.Equal(t, c.events, n, name)
 		require.Greater(t, len(log.batches), 1, name)
 		for _, batch := range log.batches {
-			assert.True(t, batch[0] <= maxMessages/2 && batch[1] <= groupBytes+2*pageBytes, "%s: %v", name, batch)
+			assert.True(t, batch[0] <= maxMessages/2 && batch[1] <= groupBytes+2*singlePageBytes, "%s: %v", name, batch)
 		}
 		replayed := map[string]int{}
 		for _, m := range commandsOf(t, q, "i") {
