@@ -47,6 +47,11 @@ func Text(kind Kind) []byte {
 	return text
 }
 
+// Description returns what files of a kind are, in a sentence. It panics if the kind is unknown.
+func Description(kind Kind) string {
+	return event.MustParse(string(Text(kind))).Get("description").Str()
+}
+
 // compiledSchema is a schema ready for validation, and its JSON text as a Value for looking up what a keyword demands.
 type compiledSchema struct {
 	schema *jsonschema.Schema

@@ -12,6 +12,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/server/docs"
 	"github.com/landfall-dev/landfall/internal/buildinfo"
+	"github.com/landfall-dev/landfall/schemas"
 )
 
 // defaultDocs is where landfall docs listens.
@@ -38,7 +39,7 @@ func newDocs(s streams) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", defaultDocs, "the `ADDRESS` to listen on")
-	cmd.AddCommand(newDocsList(s), newDocsSearch(s), newDocsShow(s))
+	cmd.AddCommand(newDocsList(s), newDocsSearch(s), newDocsShow(s), newDocsSchema(s))
 	return cmd
 }
 
@@ -136,4 +137,29 @@ func nearestPage(site *docs.Site, name string) string {
 		names = append(names, p.Path, p.Title)
 	}
 	return fault.DidYouMean(name, names)
+}
+
+func newDocsSchema(s streams) *cobra.Command {
+	return &cobra.Command{
+		Use: "schema [KIND]", Short: "Print the JSON Schema of a kind of file, for editors", Args: maxOneArg("the kind of a file"),
+		Long: "Prints the JSON Schema of a kind of file that people write. Without KIND it lists them. An editor with a YAML language server\n" +
+			"checks and completes a file whose first line names its schema: # yaml-language-server: $schema=FILE",
+		Example: "  landfall docs schema destination > destination.schema.json",
+		RunE: func(_ *cobra.Command, args []string) error {
+			var names []string
+			for _, kind := range schemas.Kinds() {
+				names = append(names, string(kind))
+				if len(args) == 0 {
+					fmt.Fprintf(s.out, "%-12s %s\n", kind, schemas.Description(kind))
+				} else if args[0] == string(kind) {
+					_, err := s.out.Write(schemas.Text(kind))
+					return err
+				}
+			}
+			if len(args) == 0 {
+				return nil
+			}
+			return usageErrorf("there is no schema %q%s: the kinds are %s", args[0], fault.DidYouMean(args[0], names), strings.Join(names, ", "))
+		},
+	}
 }

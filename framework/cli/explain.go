@@ -113,22 +113,9 @@ func (c *explainCommand) readEvent() (event.Event, error) {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return event.Event{}, fmt.Errorf("%s: is empty: give one event as JSON", c.event)
 	}
-	v, err := event.ParseValue(text)
-	if err != nil && len(text) > yamldoc.MaxBytes {
-		return event.Event{}, fmt.Errorf("%s: %w", c.event, err)
-	}
-	if err != nil && beginsWithEvent(text) {
-		if c.event == "-" {
-			return event.Event{}, usageErrorf("standard input has several events, one in each line: give one of them")
-		}
-		return event.Event{}, usageErrorf("%s has several events, one in each line: give one of them, as in sed -n 1p %s | landfall explain --event -", c.event, c.event)
-	}
+	v, err := c.parseFile(text)
 	if err != nil {
-		doc, err := yamldoc.Parse(c.event, text) // a case written as YAML
-		if err != nil {
-			return event.Event{}, err
-		}
-		v = doc.Value()
+		return event.Event{}, err
 	}
 	if of := v.Get("event"); of.Kind() == event.Object {
 		v = of
@@ -138,6 +125,26 @@ func (c *explainCommand) readEvent() (event.Event, error) {
 		return event.Event{}, fmt.Errorf("%s: %w", c.event, err)
 	}
 	return e, nil
+}
+
+// parseFile parses an event as JSON, or a case as JSON or YAML.
+func (c *explainCommand) parseFile(text []byte) (event.Value, error) {
+	v, err := event.ParseValue(text)
+	switch {
+	case err == nil:
+		return v, nil
+	case len(text) > yamldoc.MaxBytes:
+		return v, fmt.Errorf("%s: %w", c.event, err)
+	case beginsWithEvent(text) && c.event == "-":
+		return v, usageErrorf("standard input has several events, one in each line: give one of them")
+	case beginsWithEvent(text):
+		return v, usageErrorf("%s has several events, one in each line: give one of them, as in sed -n 1p %s | landfall explain --event -", c.event, c.event)
+	}
+	doc, err := yamldoc.Parse(c.event, text)
+	if err != nil {
+		return v, err
+	}
+	return doc.Value(), nil
 }
 
 // beginsWithEvent reports whether the first line that is not blank is an event by itself, and others follow.
