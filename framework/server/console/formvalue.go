@@ -80,20 +80,7 @@ func (f *setupForm) instanceValue() event.Value {
 		list = setMember(list, "destination", event.NewString(f.Definition.Slug))
 	}
 	list = setDefaultTrueFlag(list, "enabled", f.Enabled)
-	var sources []event.Value
-	for _, s := range f.Sources {
-		if s.On {
-			sources = append(sources, event.NewString(s.ID))
-		}
-	}
-	if f.Added.SourceID != "" {
-		sources = append(sources, event.NewString(f.Added.SourceID))
-	}
-	if len(sources) > 0 {
-		list = setMember(list, "sources", event.NewArray(sources))
-	} else {
-		list = setMember(list, "sources", event.Value{})
-	}
+	list = setMember(list, "sources", f.sourcesValue())
 	settings := membersOf(f.raw.Get("settings"))
 	for _, s := range f.Settings {
 		settings = setMember(settings, s.Field.Key, s.configValue())
@@ -115,6 +102,23 @@ func (f *setupForm) instanceValue() event.Value {
 		subs[i] = s.subscriptionValue()
 	}
 	return event.NewObject(setMember(list, "subscriptions", event.NewArray(subs)))
+}
+
+// sourcesValue returns the sources of the instance, absent if it has none.
+func (f *setupForm) sourcesValue() event.Value {
+	var sources []event.Value
+	for _, s := range f.Sources {
+		if s.On {
+			sources = append(sources, event.NewString(s.ID))
+		}
+	}
+	if f.Added.SourceID != "" {
+		sources = append(sources, event.NewString(f.Added.SourceID))
+	}
+	if len(sources) == 0 {
+		return event.Value{}
+	}
+	return event.NewArray(sources)
 }
 
 // setDefaultTrueFlag sets a flag whose default is true. It adds the flag only if it is off, or if the list already has it.

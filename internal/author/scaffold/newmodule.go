@@ -213,37 +213,9 @@ type moduleView struct {
 
 // writeFiles writes the files of the module outside of its destinations, and an empty registry.
 func (m Module) writeFiles() (made []string, err error) {
-	v := moduleView{
-		view: m.Destination.view(location{importPath: m.Path + "/destinations"}),
-		Path: m.Path, Program: m.Program(), Env: strings.ToUpper(strings.ReplaceAll(m.Destination.Slug, "-", "_")),
-	}
-	if m.Replace != "" {
-		if v.Replace, err = m.replacement(); err != nil {
-			return nil, err
-		}
-	}
-	mod, err := m.modFile()
+	contents, err := m.fileContents()
 	if err != nil {
 		return nil, err
-	}
-	contents := map[string][]byte{"go.mod": mod}
-	if m.Replace != "" {
-		if contents["go.sum"], err = os.ReadFile(filepath.Join(m.Replace, "go.sum")); err != nil {
-			return nil, err
-		}
-	}
-	for path, name := range map[string]string{
-		"main.go": "module-main.go.tmpl", "main_test.go": "module-main_test.go.tmpl", "README.md": "module-README.md.tmpl", ".gitignore": "module-gitignore.tmpl",
-		"landfall.yaml": "module-landfall.yaml.tmpl", "events.ndjson": "events.ndjson.tmpl", filepath.Join(".ci", "run"): "module-ci.tmpl",
-	} {
-		text, err := executeTemplate(name, v)
-		if err == nil && strings.HasSuffix(path, ".go") {
-			text, err = formatGo(path, text)
-		}
-		if err != nil {
-			return nil, err
-		}
-		contents[path] = text
 	}
 	for path, text := range contents {
 		whole, mode := filepath.Join(m.Dir, path), fs.FileMode(0o644)
@@ -263,4 +235,39 @@ func (m Module) writeFiles() (made []string, err error) {
 	}
 	_, err = generate.All(m.Destination.Dir, "destinations", m.Path+"/destinations")
 	return append(made, filepath.Join("destinations", registryFile)), err
+}
+
+// fileContents returns the files of the module outside of its destinations, by path.
+func (m Module) fileContents() (map[string][]byte, error) {
+	v := moduleView{
+		view: m.Destination.view(location{importPath: m.Path + "/destinations"}),
+		Path: m.Path, Program: m.Program(), Env: strings.ToUpper(strings.ReplaceAll(m.Destination.Slug, "-", "_")),
+	}
+	mod, err := m.modFile()
+	if err != nil {
+		return nil, err
+	}
+	contents := map[string][]byte{"go.mod": mod}
+	if m.Replace != "" {
+		if v.Replace, err = m.replacement(); err != nil {
+			return nil, err
+		}
+		if contents["go.sum"], err = os.ReadFile(filepath.Join(m.Replace, "go.sum")); err != nil {
+			return nil, err
+		}
+	}
+	for path, name := range map[string]string{
+		"main.go": "module-main.go.tmpl", "main_test.go": "module-main_test.go.tmpl", "README.md": "module-README.md.tmpl", ".gitignore": "module-gitignore.tmpl",
+		"landfall.yaml": "module-landfall.yaml.tmpl", "events.ndjson": "events.ndjson.tmpl", filepath.Join(".ci", "run"): "module-ci.tmpl",
+	} {
+		text, err := executeTemplate(name, v)
+		if err == nil && strings.HasSuffix(path, ".go") {
+			text, err = formatGo(path, text)
+		}
+		if err != nil {
+			return nil, err
+		}
+		contents[path] = text
+	}
+	return contents, nil
 }
