@@ -1,14 +1,18 @@
 package delivery
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 const (
 	minClockJump = time.Hour // by which the clock is not set while it is right
 	clockSettles = time.Hour // time to set a clock right that was set ahead
 )
 
-// clockJumps notices that the clock of the machine is set, by comparing it with one that only measures. It is not safe for concurrent use.
+// clockJumps notices that the clock of the machine is set, by comparing it with one that only measures. It is safe for concurrent use.
 type clockJumps struct {
+	mu    sync.Mutex    // guards the fields below
 	first time.Time     // the first look
 	ahead time.Duration // by which the clock has moved more since first than time has passed, at the latest look
 	until time.Duration // after first, until when the clock may be wrong
@@ -16,15 +20,17 @@ type clockJumps struct {
 
 // isDoubtful reports whether the clock was set ahead a short time ago, and by how much if this call notices it.
 func (c *clockJumps) isDoubtful(now time.Time) (doubtful bool, jump time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.first.IsZero() {
 		c.first = now
 	}
 	passed := now.Sub(c.first)
-	return c.look(passed, now.Round(0).Sub(c.first.Round(0))-passed)
+	return c.lookLocked(passed, now.Round(0).Sub(c.first.Round(0))-passed)
 }
 
-// look is isDoubtful for a time that has passed since the first look, by which the clock has moved, and ahead more.
-func (c *clockJumps) look(passed, ahead time.Duration) (doubtful bool, jump time.Duration) {
+// lookLocked is isDoubtful for a time that has passed since the first look, by which the clock has moved, and ahead more.
+func (c *clockJumps) lookLocked(passed, ahead time.Duration) (doubtful bool, jump time.Duration) {
 	switch moved := ahead - c.ahead; {
 	case moved > minClockJump:
 		c.until, jump = passed+clockSettles, moved
@@ -39,7 +45,7 @@ func (c *clockJumps) look(passed, ahead time.Duration) (doubtful bool, jump time
 func (r *Runner) mayDeleteByAge() bool {
 	doubtful, jump := r.clock.isDoubtful(time.Now())
 	if jump > 0 {
-		r.log.Warn("the clock was set ahead: events and dead letters are not deleted for their age in the next hour; if the clock is wrong, set it right", "ahead", jump.Round(time.Second))
+		r.log.Warn("the clock was set ahead, or the machine was suspended: events and dead letters are not deleted for their age in the next hour; if the clock is wrong, set it right", "ahead", jump.Round(time.Second))
 	}
 	return !doubtful
 }

@@ -119,7 +119,7 @@ type Runner struct {
 	memory       taskMemory
 	verdicts     verdictRing
 	limits       limits
-	clock        clockJumps // of runMaintenance
+	clock        clockJumps
 	survey       survey
 	checkCache   checkCache
 	ctx          context.Context

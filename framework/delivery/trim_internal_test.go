@@ -110,7 +110,7 @@ func TestClockThatIsSetAhead(t *testing.T) {
 		{3 * hour, 3*hour + 1, hour + 1, true}, {4*hour - 1, 3 * hour, 0, true}, {4 * hour, 3 * hour, 0, false},
 		{5 * hour, 90_000 * hour, 89_997 * hour, true}, {5*hour + 1, 3 * hour, 0, false}, {9 * hour, -90_000 * hour, 0, false}, {9 * hour, 0, 90_000 * hour, true},
 	} {
-		doubtful, jump := c.look(look.passed, look.ahead)
+		doubtful, jump := c.lookLocked(look.passed, look.ahead)
 		assert.Equal(t, []any{look.doubtful, look.jump}, []any{doubtful, jump}, "%+v", look)
 	}
 	var real clockJumps
@@ -130,7 +130,7 @@ func TestClockThatIsSetAhead(t *testing.T) {
 		require.NoError(t, err)
 		return info.Messages
 	}
-	r.clock = clockJumps{first: time.Now(), until: hour}
+	r.clock.first, r.clock.until = time.Now(), hour
 	_, left, _ := r.trim(t)
 	assert.Equal(t, []uint64{4, 1}, []uint64{left, letters()})
 	r.queue.config.MaxBytes = 1000
