@@ -215,6 +215,7 @@ func (e *Eraser) open(s state.Erasure, r Receipt) (*item, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.limitRequest(time.Now())
 	it := &item{Receipt: r}
 	if err := json.Unmarshal([]byte(text), &it.secret); err != nil {
 		return nil, err

@@ -222,6 +222,16 @@ type Receipt struct {
 	NextAttempt *time.Time `json:"nextAttempt,omitempty"`
 }
 
+// limitRequest sets the time of a request that was made while the clock was ahead to the present, and reports whether it did: otherwise no event of
+// the user would be kept until that time comes.
+func (r *Receipt) limitRequest(now time.Time) bool {
+	if r.RequestedAt.Sub(now) <= maxClockLead {
+		return false
+	}
+	r.RequestedAt = now.UTC()
+	return true
+}
+
 // maxWait is longer than an erasure waits for its next attempt. One that waits longer failed while the clock was ahead.
 const maxWait = 24 * time.Hour
 

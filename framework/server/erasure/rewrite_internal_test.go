@@ -147,6 +147,30 @@ func TestWatcherReadsAgain(t *testing.T) {
 	assert.True(t, w.HasEvent(event.MustParse(`{"userId":"u1","receivedAt":"2020-01-01T00:00:00Z"}`)), "who is known stays known")
 }
 
+// TestRequestsOfAWrongClock checks that a request which was made while the clock was ahead erases what was received until now, and no later events.
+func TestRequestsOfAWrongClock(t *testing.T) {
+	p := newTestPass(t, "u1")
+	it := p.items[0]
+	it.RequestedAt = time.Now().Add(90_000 * time.Hour)
+	require.NoError(t, p.save(t.Context(), it))
+	w, err := NewWatcher(t.Context(), p.Store, p.StateKey, p.Log)
+	require.NoError(t, err)
+	w.Close()
+	has := func(after time.Duration) bool {
+		return w.HasEvent(event.MustParse(`{"userId":"u1","receivedAt":"` + time.Now().Add(after).UTC().Format(time.RFC3339) + `"}`))
+	}
+	assert.Equal(t, []bool{true, false}, []bool{has(-time.Minute), has(time.Minute)})
+	due, err := p.dueErasures(t.Context())
+	require.NoError(t, err)
+	require.Len(t, due, 1)
+	assert.WithinDuration(t, time.Now(), due[0].RequestedAt, time.Minute)
+	done := time.Now()
+	it.DoneAt = &done
+	require.NoError(t, p.save(t.Context(), it))
+	require.NoError(t, w.refresh(t.Context()))
+	assert.False(t, has(-time.Minute), "it is done")
+}
+
 // TestIdentifiersThatAreCollected checks which other identifiers of a user's events are used to find requests with the user's data.
 func TestIdentifiersThatAreCollected(t *testing.T) {
 	s := secret{User: User{Identifiers: []string{"u1"}, AnonymousIDs: []string{"a1"}}}

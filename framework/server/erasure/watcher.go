@@ -95,12 +95,15 @@ func (w *Watcher) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	made := &users{latest: map[string]time.Time{}}
+	made, now := &users{latest: map[string]time.Time{}}, time.Now()
 	var hashes []string
 	for _, e := range stored {
 		r, err := receiptOf(e)
 		if err != nil || r.Key != key.ID() || secret == "" {
 			continue // the Eraser reports it
+		}
+		if r.limitRequest(now) && r.DoneAt != nil {
+			continue // what was received before it is not known any more, and is erased
 		}
 		for _, hash := range r.Identifiers {
 			hashes = append(hashes, hash)
