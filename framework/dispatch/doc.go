@@ -34,8 +34,8 @@
 //
 // A task is exhausted when it has failed for longer than Config.RetryFor, or Config.MaxAttempts times by itself, while the remote
 // accepted others. The host decides what to do with it and those behind it. A pending task is sent again, after a backoff, to poll
-// its operation. Pause sends nothing for a while, Resume ends pauses and waits, Suspend and a result NotSent without RetryAfter stop everything until
-// Unsuspend.
+// its operation. Pause sends nothing for a while, Resume ends pauses and waits, Suspend and a result NotSent without RetryAfter
+// stop everything until Unsuspend.
 //
 // # Fairness
 //
@@ -47,8 +47,9 @@
 // # Memory
 //
 // The dispatcher holds what it is given. A host bounds that: Wait waits until the number or size of the tasks that are held is low
-// enough, WaitLane until a lane that has a whole batch waiting has sent it. TakeBehindLocked takes the tasks that wait behind those of a hot key, TakeFailingLocked the tasks that wait for a retry,
-// for a host that keeps them elsewhere. It adds them again later, before newer ones of their keys.
+// enough, WaitLane until a lane that has a whole batch waiting has sent it. TakeBehindLocked takes the tasks that wait behind those
+// of a hot key, TakeFailingLocked the tasks that wait for a retry, for a host that keeps them elsewhere. It adds them again later,
+// before newer ones of their keys.
 //
 // # Owners
 //

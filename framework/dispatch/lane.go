@@ -137,7 +137,7 @@ func (d *Dispatcher[T]) dueAt(q *queue[T], now time.Time) (at time.Time, ever bo
 	return d.began.Add(t.arrived + d.config.Linger), d.config.Linger >= 0
 }
 
-// nextQueue returns the queue whose batch is due, the one first that has waited longest. If none is due, it returns when the
+// nextQueue returns the queue whose batch is due and has waited longest. If none is due, it returns when the
 // first one will be, if ever.
 func (d *Dispatcher[T]) nextQueue(l *lane[T], now time.Time) (next *queue[T], at time.Time, ever bool) {
 	for _, g := range l.groups {
@@ -292,7 +292,7 @@ func (q *queue[T]) count(t *Task[T]) {
 	q.countLimit(t, q.len() == 1)
 }
 
-// countLimit takes the MaxBatch of a task into account. first tells that there was none before.
+// countLimit takes the MaxBatch of a task into account. first says that there was none before.
 func (q *queue[T]) countLimit(t *Task[T], first bool) {
 	switch {
 	case first || t.MaxBatch < q.limit:
