@@ -11,9 +11,9 @@ import (
 // order is what this host delivers.
 type order struct{ user, item string }
 
-// shop sends orders to a remote that is busy at first. The dispatcher's lock guards its fields.
+// shop sends orders to a remote that is busy at first.
 type shop struct {
-	busy    bool
+	busy    bool // used by one batch at a time, because all orders have one lane
 	senders sync.WaitGroup
 }
 

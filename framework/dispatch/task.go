@@ -27,7 +27,7 @@ type Task[T any] struct {
 	Key      string
 	MaxBatch int // maximum number of tasks in its batch; less than 2 means that it is sent alone
 	MaxBytes int // maximum size of its batch; 0 for no limit
-	Bytes    int
+	Bytes    int // its size for MaxBytes, Wait and Stats; 0 if the host bounds none of them
 	// Together says that tasks of the key may share a request, in order, because the newest decides. It has no effect without a
 	// Key.
 	Together bool

@@ -15,15 +15,15 @@ type Verdict struct {
 	Instance     string
 	Subscription string
 	Outcome      Outcome
-	Status       int         // an HTTP status
-	Code         string      // set if it was not delivered
-	Reporter     string      // INTEGRATIONS or DESTINATION; set if it failed
-	Cause        fault.Cause // why it was not delivered, for programs; "" if it was
-	Reason       string      // the same for people; never holds a secret
-	RetryAfter   time.Duration
-	Operation    string      // the remote's operation; set if Outcome is Pending
-	Sent         event.Value // what was sent, redacted; by default the payload
-	Body         event.Value // the body of the response, redacted; absent if the handler returned none
+	Status       int           // an HTTP status
+	Code         string        // set if it was not delivered
+	Reporter     string        // INTEGRATIONS or DESTINATION; set if it failed
+	Cause        fault.Cause   // why it was not delivered, for programs; "" if it was
+	Reason       string        // the same for people; never holds a secret
+	RetryAfter   time.Duration // how long the remote or a limit asks to wait before a retry; 0 if neither does
+	Operation    string        // the remote's operation; set if Outcome is Pending
+	Sent         event.Value   // what was sent, redacted; by default the payload
+	Body         event.Value   // the body of the response, redacted; absent if the handler returned none
 	// Request is the failed request that contained the event. It is nil if there is none, or if the context of Deliver does not
 	// record exchanges.
 	Request *httpx.Exchange

@@ -31,7 +31,9 @@ func KeyOf(item runtime.Item) string {
 }
 
 // Describe sets what an item says about its task: lane, group, size and limits of its batch, and whether tasks of one key may share
-// a request. The host sets Key and Owner, and a larger size in Bytes if it wants to bound the memory of tasks.
+// a request. The Scope of the lane is the plan, so the tasks of a batch have one plan. Bytes is the size of the payload if the action limits the
+// size of batches, otherwise 0: a host that bounds the memory of tasks sets it, such as to the length of the event. The host also sets Key, and
+// Owner if it has owners.
 func Describe[T any](t *dispatch.Task[T], plan *runtime.Plan, item runtime.Item) {
 	t.Lane = dispatch.Lane{Scope: plan, Name: item.Lane}
 	t.Group = dispatch.Group{Scope: item.Subscription, Key: item.BatchKey}
