@@ -221,6 +221,12 @@ type recordingRemote struct {
 	largest int
 }
 
+func (m *recordingRemote) setAnswer(answer func(n int) string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.answer = answer
+}
+
 func always(answer string) func(int) string { return func(int) string { return answer } }
 
 func (m *recordingRemote) RoundTrip(r *http.Request) (*http.Response, error) {
