@@ -146,7 +146,7 @@ func checkFormat(begin []byte) error {
 		{"BZh", "compressed with bzip2", "pipe it in: bzcat FILE | landfall … -"},
 		{"\xfd7zXZ", "compressed with xz", "pipe it in: xzcat FILE | landfall … -"},
 		{gzipMagic, "compressed twice", "decompress it once"},
-		{"PAR1", "a Parquet file", "export it as CSV or NDJSON"},
+		{"PAR1", "a Parquet file", "export it as CSV or NDJSON; landfall sync and members read users from it if it is given by its path and not compressed"},
 		{"%PDF", "a PDF document", "export it as CSV or NDJSON"},
 		{"SQLite f", "an SQLite database", "export it as CSV or NDJSON"},
 	} {

@@ -34,6 +34,9 @@ func damaged(part string) error {
 	return &Error{"the Parquet file is damaged in its " + part + ": make or copy it again"}
 }
 
+// errUndecodable means that the library cannot decode a page. It refuses what some writers make of large unsigned integers in version 2.
+var errUndecodable = &Error{"the Parquet file is damaged in its rows, or encodes them in a way that cannot be read: copy it again, or make it with the encodings of version 1"}
+
 var errEncrypted = &Error{"the Parquet file is encrypted: export it without encryption"}
 
 // File is an open Parquet file. It is not safe for concurrent use.
@@ -262,7 +265,7 @@ func (c *chunkReader) fill() error {
 			if err == io.EOF {
 				return err
 			} else if err != nil {
-				return damaged("rows")
+				return errUndecodable
 			}
 			c.page, c.values = page, page.Values()
 		}
@@ -270,7 +273,7 @@ func (c *chunkReader) fill() error {
 		c.n, err = c.values.ReadValues(c.buffer[:])
 		switch {
 		case err != nil && err != io.EOF:
-			return damaged("rows")
+			return errUndecodable
 		case c.n == 0:
 			parquet.Release(c.page)
 			c.page = nil

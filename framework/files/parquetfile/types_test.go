@@ -211,7 +211,7 @@ func TestRowsBeforeADamageAreTrue(t *testing.T) {
 		for ; ; n++ {
 			record, err := f.Next()
 			if err != nil {
-				assert.EqualError(t, err, "the Parquet file is damaged in its rows: make or copy it again")
+				assert.EqualError(t, err, "the Parquet file is damaged in its rows, or encodes them in a way that cannot be read: copy it again, or make it with the encodings of version 1")
 				break
 			}
 			require.Equal(t, rows[n].ID, record[0])
