@@ -18,10 +18,10 @@ type ChoicesInput struct {
 	Deps
 	Settings event.Value
 	Action   string
-	Field    string      // field key; contains dots for a property of an object
+	Field    string      // field key; contains dots for a property of an object, and for an input of a hook
 	Query    string      // the search text; "" for all
 	Page     string      // Choices.NextPage of the previous page; "" for the first
-	Payload  event.Value // the payload as filled in so far; may be absent
+	Payload  event.Value // the payload, or the inputs of the hook, as filled in so far; may be absent
 }
 
 // Choices is one page of the values of a dynamic field.

@@ -52,7 +52,8 @@ type Plugin struct {
 	// subscriptions do not get them. If it is nil, these events are treated like any other. Its errors are like those of
 	// Perform.
 	OnDelete func(ctx context.Context, in DeleteInput) error
-	// Choices fetch the values of dynamic fields, by action key and field key. The key of a nested field contains dots.
+	// Choices fetch the values of dynamic fields, by action key and field key. The key of a nested field contains dots, and that of an input of a
+	// hook begins with the hook, such as onMappingSave.list_id.
 	Choices map[string]map[string]ChoicesFunc
 	// Hooks run when a subscription is saved, by action key and hook name. The definition declares them.
 	Hooks map[string]map[string]HookFunc
@@ -203,7 +204,7 @@ func (p Plugin) checkChoices(d *Definition) error {
 			if a.Choices[key] != nil {
 				return d.problemAt("/actions"+fault.PointerKey(action)+"/dynamicFields"+fault.PointerKey(key), "is not allowed: the plugin also has a handler for it")
 			}
-			if a.Fields.Find(key) == nil {
+			if a.Fields.Find(key) == nil && a.hookInputs(key) == nil {
 				return fmt.Errorf("%s: Plugin.Choices has the field %q of %s, which %s does not declare", d.Slug, key, action, DefinitionFile)
 			}
 		}
