@@ -139,10 +139,14 @@ func (c *suiteCommand) checkFolder(folder string) {
 	plugin := destination.InFolder(folder)
 	d, err := plugin.Load()
 	if err != nil {
-		if hasCode, other := generate.HasPlugin(folder); other == nil && hasCode {
-			err = fmt.Errorf("%w\n%s has code in Go, which this command does not run: use go test in its directory", err, folder)
+		var messages []string
+		for _, p := range fault.ProblemsOf(err) {
+			messages = append(messages, p.String())
 		}
-		c.printCheck(filepath.Base(folder), "the definition loads", []string{err.Error()})
+		if hasCode, other := generate.HasPlugin(folder); other == nil && hasCode {
+			messages = append(messages, folder+" has code in Go, which this command does not run: use go test in its directory")
+		}
+		c.printCheck(filepath.Base(folder), "the definition loads", messages)
 		return
 	}
 	if err := plugin.Sandbox.Mistakes(nil); err != nil {

@@ -142,6 +142,7 @@ func (p *parser) parseOAuth(authentication event.Value) {
 	for _, key := range []string{"clientId", "clientSecret"} {
 		p.checkCredential(d.OAuth.Get(key), place+"/"+key)
 	}
+	p.problems.AddUnder(place, oauth.CheckURLs(d.OAuth).Err())
 	p.problems.AddUnder(place, request.CheckMapping(d.OAuth, p.requestNames().Only(request.Settings)))
 }
 

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -92,13 +94,32 @@ func ParseSpec(v, settings event.Value) (*Spec, error) {
 	for _, scope := range v.Get("scopes").Items() {
 		s.Scopes = append(s.Scopes, scope.Text())
 	}
-	for _, key := range []string{"authorizeUrl", "deviceUrl", "tokenUrl", "revokeUrl"} {
+	for _, key := range urlKeys() {
 		if text := v.Get(key).Str(); text != "" && !isSafeURL(text) {
-			problems.Add("/"+key, "should be an https URL, or one of this machine, but is %q", text)
+			problems.Add("/"+key, unsafeURL, text)
 		}
 	}
 	return s, problems.Err()
 }
+
+const unsafeURL = "should be an https URL, or one of this machine, but is %q"
+
+func urlKeys() []string { return []string{"authorizeUrl", "deviceUrl", "tokenUrl", "revokeUrl"} }
+
+// CheckURLs returns a problem for each URL of a definition's spec that is not safe whatever {{…}} inserts. A URL that begins with {{…}} is only
+// known once it is resolved.
+func CheckURLs(v event.Value) (problems fault.Problems) {
+	for _, key := range urlKeys() {
+		text := v.Get(key).Str()
+		if text != "" && !strings.HasPrefix(text, "{{") && !isSafeURL(inserted.ReplaceAllString(text, "x")) {
+			problems.Add("/"+key, unsafeURL, text)
+		}
+	}
+	return problems
+}
+
+// inserted matches what a template inserts.
+var inserted = regexp.MustCompile(`\{\{[^}]*\}\}`)
 
 // isSafeURL reports whether secrets may be sent to a URL.
 func isSafeURL(text string) bool {

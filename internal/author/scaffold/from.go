@@ -15,6 +15,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
 	"github.com/landfall-dev/landfall/internal/author/generate"
+	"github.com/landfall-dev/landfall/internal/author/segment"
 	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
@@ -49,6 +50,9 @@ func readDefinition(file, slug string, declared bool) (text []byte, d *destinati
 		return nil, nil, nil, fmt.Errorf("%s: %s: give --from a destination.yaml, or Segment's metadata of a destination as JSON", file, fault.FileReason(err))
 	} else if err != nil {
 		return nil, nil, nil, fault.File(err)
+	}
+	if err := segment.RefuseCode(file); err != nil {
+		return nil, nil, nil, err
 	}
 	if isJSON(text) {
 		if text, notes, err = readMetadata(file, text, declared); err != nil {

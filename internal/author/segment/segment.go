@@ -6,6 +6,8 @@
 package segment
 
 import (
+	"path/filepath"
+
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/yamldoc"
@@ -29,6 +31,9 @@ func (r Result) YAML(comments ...string) []byte {
 
 // openEnvelope parses JSON and unwraps the envelopes of the Public API: {"data": {"…": …}}.
 func openEnvelope(file string, text []byte, keys ...string) (*yamldoc.Document, event.Value, string, error) {
+	if err := RefuseCode(file); err != nil {
+		return nil, event.Value{}, "", err
+	}
 	doc, err := yamldoc.Parse(file, text)
 	if err != nil {
 		return nil, event.Value{}, "", err
@@ -40,6 +45,15 @@ func openEnvelope(file string, text []byte, keys ...string) (*yamldoc.Document, 
 		}
 	}
 	return doc, v, pointer, nil
+}
+
+// RefuseCode returns an error if a file is the source of a destination in TypeScript or JavaScript, by its name.
+func RefuseCode(file string) error {
+	switch filepath.Ext(file) {
+	case ".ts", ".tsx", ".js", ".mjs", ".cjs":
+		return fault.Problems{{File: file, Message: "is source code, which is not read: give what Segment's Public API returns for the destination (GET /catalog/destinations/ID) or for its instance (GET /destinations/ID/subscriptions), as JSON"}}
+	}
+	return nil
 }
 
 // notExported says what is wrong with a file that is not the response of the Public API at path, and what to give instead.
