@@ -182,6 +182,7 @@ func TestSandboxKeepsLists(t *testing.T) {
 		{"PUT " + members + "/remove", `["2"]`, 200, `"recordIdsRemoved":["2"]`},
 		{"PUT " + members + "/add", `["5","1"]`, 200, `{"recordIdsMissing":["5"],"recordIdsRemoved":[],"recordsIdsAdded":[]}`},
 		{"PUT " + members + "/add-and-remove", `{"recordIdsToAdd":["2","6"],"recordIdsToRemove":["2","7"]}`, 200, `{"recordIdsMissing":["6","7"],"recordIdsRemoved":["2"],"recordsIdsAdded":["2"]}`},
+		{"PUT " + members + "/remove", `["2"]`, 200, `{"recordIdsMissing":[],"recordIdsRemoved":[],"recordsIdsAdded":[]}`},
 		{"PUT " + members + "/replace", `[]`, 404, "no such operation"},
 		{"PUT " + members + "/add", `[`, 400, "Invalid input JSON"},
 		{"GET " + members + "?limit=2", "", 200, `"paging":{"next":{"after":"3"}},"results":[{"membershipTimestamp":"2026-01-02T03:04:05Z","recordId":"1"},{"membershipTimestamp":"2026-01-02T03:04:05Z","recordId":"3"}],"total":3`},
