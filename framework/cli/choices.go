@@ -10,6 +10,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 )
 
@@ -45,7 +46,7 @@ func newChoices(s streams) *cobra.Command {
 	f.StringVar(&c.field, "field", "", "the `KEY` of the field; a dot separates an object and its property")
 	f.StringVar(&c.query, "query", "", "the `TEXT` to search for")
 	f.StringVar(&c.page, "page", "", "the `PAGE` to show, as the previous page names it")
-	f.StringVar(&c.payload, "payload", "{}", "the values of other fields, as a `JSON` object, if the choices depend on them")
+	f.StringVar(&c.payload, "payload", "{}", "the values of other fields, or of inputs of the hook, as a `JSON` object, if the choices depend on them; constants of the subscription's mapping by default")
 	return cmd
 }
 
@@ -57,6 +58,16 @@ func (c *choicesCommand) dynamicActions(in instances.Instance) (actions []string
 		}
 	}
 	return actions
+}
+
+// mappedConstants returns the constants of the mapping of the first subscription that has the action.
+func (c *choicesCommand) mappedConstants() event.Value {
+	for _, s := range c.chosen.Config.Subscriptions {
+		if s.Action == c.action {
+			return runtime.ConstantsOf(s.Mapping)
+		}
+	}
+	return event.Value{}
 }
 
 func (c *choicesCommand) run(ctx context.Context) error {
@@ -79,7 +90,7 @@ func (c *choicesCommand) run(ctx context.Context) error {
 		c.printFields(fields)
 		return nil
 	}
-	found, err := plan.Choices(ctx, c.action, c.field, c.query, c.page, payload)
+	found, err := plan.Choices(ctx, c.action, c.field, c.query, c.page, destination.Overlay(c.mappedConstants(), payload))
 	if err != nil {
 		return err
 	}
