@@ -233,20 +233,21 @@ func (c *component) deliverBatch(ctx context.Context, batch service.MessageBatch
 	results := make([]result, len(messages))
 	for i, m := range messages {
 		results[i] = m.result
-		c.recordResult(m.result)
+		c.recordResult(m)
 	}
 	return results
 }
 
-// recordResult counts the verdicts of a message, and logs a message that is dropped.
-func (c *component) recordResult(r result) {
-	if !r.decided {
+// recordResult counts the verdicts of a message, and logs a message that is dropped, with the messageId of its event.
+func (c *component) recordResult(m *message) {
+	if !m.decided {
 		return // it is recorded when the message comes again and is decided
 	}
-	for _, v := range r.verdicts {
+	for _, v := range m.verdicts {
 		c.counted.Incr(1, v.Instance, string(v.Outcome))
 		if v.Outcome == runtime.Refused && c.refused == "drop" {
-			c.log.With("instance", v.Instance, "subscription", v.Subscription, "reason", v.Reason).Warn("an event was refused and is dropped")
+			id := fault.Shorten(m.event.Value().Get("messageId").Text(), 100)
+			c.log.With("messageId", id, "instance", v.Instance, "subscription", v.Subscription, "reason", v.Reason).Warn("an event was refused and is dropped")
 		}
 	}
 }

@@ -1,12 +1,15 @@
 package connect_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -169,6 +172,48 @@ func TestMapMakesPayloads(t *testing.T) {
 	assert.Equal(t, "Audience events", metadata[0]["landfall_subscription"])
 	assert.Empty(t, errs[0])
 	assert.NotEmpty(t, errs[1], "a line that is not an event")
+}
+
+// lockedBuffer collects what is written to it, also concurrently.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// The log names the events that are refused and dropped.
+func TestDroppedEventsAreNamed(t *testing.T) {
+	file, logged := filepath.Join(t.TempDir(), "events.ndjson"), &lockedBuffer{}
+	require.NoError(t, os.WriteFile(file, []byte(two), 0o600))
+	builder := environment(t).NewStreamBuilder()
+	require.NoError(t, builder.SetYAML(`
+input: {file: {paths: [`+file+`], scanner: {lines: {}}}}
+output: {landfall: {config: ../../../fixtures/braze-cohorts/landfall.yaml, sandbox: true, batching: {count: 4, period: 50ms}}}`))
+	builder.SetLogger(slog.New(slog.NewTextHandler(logged, nil)))
+	stream, err := builder.Build()
+	require.NoError(t, err)
+	require.NoError(t, stream.Run(t.Context()))
+	var dropped []string
+	for line := range strings.Lines(logged.String()) {
+		if strings.Contains(line, "messageId=m") {
+			dropped = append(dropped, line)
+		}
+	}
+	require.Len(t, dropped, 1, logged.String())
+	assert.Contains(t, dropped[0], `msg="an event was refused and is dropped"`)
+	assert.Contains(t, dropped[0], "messageId=m3")
+	assert.Contains(t, dropped[0], "no identifier")
 }
 
 // Refused messages go to the fallback output.
