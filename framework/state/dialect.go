@@ -16,20 +16,20 @@ type dialect struct {
 	schema      *strings.Replacer                // expands placeholders in migrations
 	query       *strings.Replacer                // expands placeholders in statements
 	list        func(identities []string) string // returns the argument for {listed}
+	rowLock     string                           // locks selected rows for a transaction; empty for SQLite, whose write transactions lock the whole database
 
 	tuneBlobs    []string // statements after the creation of a table with the column changes
 	countColumns string   // counts the columns of the table $1 with the name $2
 }
 
-// In statements, {listed} is true for the identities of list in $2, {lock} locks the selected rows for the transaction, and {now} is the
-// time in milliseconds since 1970.
+// In statements, {listed} is true for the identities of list in $2, and {now} is the time in milliseconds since 1970.
 var (
 	sqlite = dialect{
 		isLocal: true, newest: filesVersion, connections: 4,
 		connect: func(file string) (*sql.DB, error) { return sql.OpenDB(sqliteConnector{file, sqliteSource(file)}), nil },
 		schema:  strings.NewReplacer("{serial}", "INTEGER PRIMARY KEY", "{bytes}", "", "{blob}", "BLOB", "{clustered}", "WITHOUT ROWID"),
-		query: strings.NewReplacer("{listed}", "IN (SELECT value FROM json_each($2))", "{lock}", "",
-			"{now}", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"), // {lock} is empty: a write transaction locks the whole database
+		query: strings.NewReplacer("{listed}", "IN (SELECT value FROM json_each($2))",
+			"{now}", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"),
 		list:         identityList,
 		countColumns: `SELECT COUNT(*) FROM pragma_table_info($1) WHERE name = $2`,
 	}
@@ -39,9 +39,9 @@ var (
 		lockSchema: []string{`SELECT pg_advisory_xact_lock(7236174)`},
 		schema: strings.NewReplacer("{serial}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "{bytes}", `COLLATE "C"`,
 			"{blob}", "BYTEA", "{clustered}", ""),
-		query: strings.NewReplacer("{listed}", "= ANY((string_to_array($2, "+textSeparatorSQL+"))[2:])", "{lock}", "FOR UPDATE",
+		query: strings.NewReplacer("{listed}", "= ANY((string_to_array($2, "+textSeparatorSQL+"))[2:])",
 			"{now}", "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"),
-		list:         listedTexts,
+		list: listedTexts, rowLock: "FOR UPDATE",
 		tuneBlobs:    []string{`ALTER TABLE {table} ALTER COLUMN changes SET STORAGE EXTERNAL`}, // compressing short-lived rows costs more than it saves
 		countColumns: `SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = $1 AND column_name = $2`,
 	}
@@ -66,4 +66,4 @@ var (
 const escapeByte = 1
 
 // rowLock returns the clause that locks selected rows for a transaction.
-func (s *Store) rowLock() string { return s.dialect.query.Replace("{lock}") }
+func (s *Store) rowLock() string { return s.dialect.rowLock }

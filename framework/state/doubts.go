@@ -20,8 +20,8 @@ const createDoubts = `CREATE TABLE doubts (
   PRIMARY KEY (audience, id)
 ) {clustered}`
 
-const saveDoubt = `INSERT INTO doubts (audience, id, changes)
-	SELECT $1, COALESCE(MAX(id), 0) + 1, $2 FROM doubts WHERE audience = $1`
+// saveDoubt has no query for the id, with which SQLite would prepare the statement again each time.
+const saveDoubt = `INSERT INTO doubts (audience, id, changes) VALUES ($1, $2, $3)`
 
 // maxDoubts is the number of requests of an audience in flight above which they move to the rows of their identities: a lookup reads
 // all of them.
@@ -60,29 +60,37 @@ func (l *Ledger) MarkUncertain(ctx context.Context, a destination.Audience, chan
 		if err := t.moveDoubts(ctx, doubts); err != nil {
 			return err
 		}
-		return t.mark(ctx, nil, sent)
+		return t.mark(ctx, idAfter(doubts), sent)
 	})
 }
 
-// tryMark adds a request in flight to those that there are, which are unchanged. It adds none if they have to move to the rows of their
-// identities first, or if the database may not have any.
+// tryMark adds a request in flight to those that there are, and removes those that it replaces. It adds none if they have to move to the
+// rows of their identities first, or if the database may not have any.
 func (t *lockedAudience) tryMark(ctx context.Context, doubts []doubtRow, sent []sentChange) (marked bool, err error) {
 	allowed, err := t.l.store.hasVersion(ctx, t.tx, doubtsVersion)
 	if err != nil || !allowed || len(doubts) >= maxDoubts {
 		return false, err
 	}
-	return true, t.mark(ctx, doubts, sent)
+	if err := removeReplaced(ctx, t.tx, doubts, sent); err != nil {
+		return false, err
+	}
+	return true, t.mark(ctx, idAfter(doubts), sent)
 }
 
-// mark adds a request in flight, and removes those that it replaces.
-func (t *lockedAudience) mark(ctx context.Context, doubts []doubtRow, sent []sentChange) error {
-	if err := removeReplaced(ctx, t.tx, doubts, sent); err != nil {
-		return err
+// idAfter returns the id of the next request in flight of a locked audience that has or had these, sorted by id.
+func idAfter(doubts []doubtRow) int64 {
+	if len(doubts) == 0 {
+		return 1
 	}
+	return doubts[len(doubts)-1].id + 1
+}
+
+// mark adds a request in flight.
+func (t *lockedAudience) mark(ctx context.Context, id int64, sent []sentChange) error {
 	if err := t.l.store.useVersion(ctx, t.tx, doubtsVersion); err != nil {
 		return err
 	}
-	_, err := t.tx.ExecContext(ctx, saveDoubt, t.row.id, encodeSent(sent))
+	_, err := t.tx.ExecContext(ctx, saveDoubt, t.row.id, id, encodeSent(sent))
 	return err
 }
 
