@@ -23,7 +23,7 @@ func checkActionsHaveCases(s *subject) {
 	}
 	for _, action := range s.definition.ActionKeys() {
 		if !slices.Contains(shown, action) {
-			s.addFinding(action, "no case in testdata/cases uses the action")
+			s.addFinding(action, "no case in testdata/cases uses the action%s", s.stray)
 		}
 	}
 }

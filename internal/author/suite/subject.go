@@ -24,6 +24,7 @@ type subject struct {
 	definition *destination.Definition
 	dir        string
 	cases      []harness.Case
+	stray      string // says where a case of another destination is; "" if there is none
 	samples    []sample
 	refusals   map[string]string // by action, why the sandbox did not accept an event of a case
 
@@ -67,8 +68,11 @@ func newSubject(p destination.Plugin, dir string) (*subject, error) {
 			return nil, err
 		}
 		for _, c := range cases {
-			if slices.Contains(d.Names(), c.Body().Get("destination").Str()) {
+			switch other := c.Body().Get("destination").Str(); {
+			case slices.Contains(d.Names(), other):
 				s.cases = append(s.cases, c)
+			case other != "" && s.stray == "":
+				s.stray = fmt.Sprintf("; %s:%d is a case of the destination %q%s", file, c.Line, other, fault.DidYouMean(other, d.Names()))
 			}
 		}
 	}
