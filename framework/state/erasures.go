@@ -77,6 +77,11 @@ func (s *Store) Erasures(ctx context.Context, since time.Time) ([]Erasure, error
 	return s.selectErasures(ctx, `(done = 0 OR done >= $1) ORDER BY at DESC, id`, since.UnixMicro())
 }
 
+// PendingErasures returns the erasures that are not done, the oldest first.
+func (s *Store) PendingErasures(ctx context.Context) ([]Erasure, error) {
+	return s.selectErasures(ctx, `done = 0 ORDER BY at, id`)
+}
+
 // LatestErasures returns some erasures: first those that are not done, then the newest others.
 func (s *Store) LatestErasures(ctx context.Context, limit int) ([]Erasure, error) {
 	return s.selectErasures(ctx, `done >= 0 ORDER BY CASE WHEN done = 0 THEN 0 ELSE 1 END, at DESC, id LIMIT $1`, limit)

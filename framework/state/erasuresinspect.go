@@ -21,7 +21,7 @@ func InspectErasures(ctx context.Context, location, sandbox string) (list []Eras
 	if err := s.db.QueryRowContext(ctx, s.dialect.countColumns, "erasures", "sealed").Scan(&n); err != nil || n == 0 {
 		return nil, err
 	}
-	return s.selectErasures(ctx, `done = 0 ORDER BY at, id`)
+	return s.PendingErasures(ctx)
 }
 
 // openUnchanged opens a state without creating or migrating it. It returns nil if its file does not exist.

@@ -147,18 +147,20 @@ type item struct {
 
 // dueErasures returns the erasures to carry out now.
 func (e *Eraser) dueErasures(ctx context.Context) ([]*item, error) {
-	stored, err := e.Store.Erasures(ctx, time.Now().Add(time.Hour)) // none of those that are done
+	stored, err := e.Store.PendingErasures(ctx)
 	if err != nil {
 		return nil, err
 	}
 	now, seen := time.Now(), map[string]time.Time{}
 	e.oldest.Set(0)
-	if n := len(stored); n > 0 {
-		e.oldest.Set(now.Sub(stored[n-1].At).Seconds())
+	if len(stored) > 0 {
+		e.oldest.Set(now.Sub(stored[0].At).Seconds())
 	}
 	var due []*item
-	for i := len(stored) - 1; i >= 0 && len(due) < maxAtOnce; i-- { // the earliest first
-		s := stored[i]
+	for _, s := range stored {
+		if len(due) == maxAtOnce {
+			break
+		}
 		if seen[s.ID] = e.seen[s.ID]; seen[s.ID].IsZero() {
 			seen[s.ID] = now
 		}

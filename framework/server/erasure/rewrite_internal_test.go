@@ -171,6 +171,21 @@ func TestRequestsOfAWrongClock(t *testing.T) {
 	assert.False(t, has(-time.Minute), "it is done")
 }
 
+// TestErasuresThatWereDoneByAWrongClock checks that an erasure which ended while the clock was ahead is not carried out again: its identifiers are gone.
+func TestErasuresThatWereDoneByAWrongClock(t *testing.T) {
+	p := newTestPass(t, "u1", "u2")
+	done := time.Now().Add(90_000 * time.Hour)
+	p.items[0].DoneAt = &done
+	require.NoError(t, p.save(t.Context(), p.items[0]))
+	var log strings.Builder
+	p.Log = slog.New(slog.NewTextHandler(&log, nil))
+	due, err := p.dueErasures(t.Context())
+	require.NoError(t, err)
+	require.Len(t, due, 1)
+	assert.Equal(t, p.items[1].ID, due[0].ID)
+	assert.Empty(t, log.String())
+}
+
 // TestIdentifiersThatAreCollected checks which other identifiers of a user's events are used to find requests with the user's data.
 func TestIdentifiersThatAreCollected(t *testing.T) {
 	s := secret{User: User{Identifiers: []string{"u1"}, AnonymousIDs: []string{"a1"}}}
