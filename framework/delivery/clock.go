@@ -15,6 +15,7 @@ type clockJumps struct {
 	mu    sync.Mutex    // guards the fields below
 	first time.Time     // the first look
 	ahead time.Duration // by which the clock has moved more since first than time has passed, at the latest look
+	right time.Duration // likewise, before it was set ahead
 	until time.Duration // after first, until when the clock may be wrong
 }
 
@@ -33,8 +34,11 @@ func (c *clockJumps) isDoubtful(now time.Time) (doubtful bool, jump time.Duratio
 func (c *clockJumps) lookLocked(passed, ahead time.Duration) (doubtful bool, jump time.Duration) {
 	switch moved := ahead - c.ahead; {
 	case moved > minClockJump:
+		if passed >= c.until {
+			c.right = c.ahead
+		}
 		c.until, jump = passed+clockSettles, moved
-	case moved < -minClockJump: // it was set right
+	case moved < -minClockJump && ahead-c.right <= minClockJump: // it was set right, and not only nearer to that
 		c.until = 0
 	}
 	c.ahead = ahead

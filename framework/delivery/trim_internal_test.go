@@ -109,6 +109,7 @@ func TestClockThatIsSetAhead(t *testing.T) {
 		{0, 0, 0, false}, {hour, hour, 0, false}, {2 * hour, 2 * hour, 0, false}, // it is set by an hour each time, as it can be
 		{3 * hour, 3*hour + 1, hour + 1, true}, {4*hour - 1, 3 * hour, 0, true}, {4 * hour, 3 * hour, 0, false},
 		{5 * hour, 90_000 * hour, 89_997 * hour, true}, {5*hour + 1, 3 * hour, 0, false}, {9 * hour, -90_000 * hour, 0, false}, {9 * hour, 0, 90_000 * hour, true},
+		{20 * hour, 0, 0, false}, {20 * hour, 90_000 * hour, 90_000 * hour, true}, {20*hour + 1, 80_000 * hour, 0, true}, {20*hour + 2, hour, 0, false}, // set right in two steps
 	} {
 		doubtful, jump := c.lookLocked(look.passed, look.ahead)
 		assert.Equal(t, []any{look.doubtful, look.jump}, []any{doubtful, jump}, "%+v", look)
