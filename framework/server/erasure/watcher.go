@@ -103,7 +103,7 @@ func (w *Watcher) refresh(ctx context.Context) error {
 			continue // the Eraser reports it
 		}
 		if r.limitRequest(now) && r.DoneAt != nil {
-			continue // what was received before it is not known any more, and is erased
+			continue // it is no longer known what was received before it, and that is erased
 		}
 		for _, hash := range r.Identifiers {
 			hashes = append(hashes, hash)
