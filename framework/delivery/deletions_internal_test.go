@@ -198,6 +198,25 @@ func TestReplaysNeedSpace(t *testing.T) {
 	assert.Empty(t, commandsOf(t, q, "i"))
 }
 
+// TestCopiesOfPagesOfAWrongClock checks that a rewritten page which was stored while the clock was ahead is deleted once its copy is too old, and lets
+// those behind it be deleted.
+func TestCopiesOfPagesOfAWrongClock(t *testing.T) {
+	q, _ := newMemoryQueue(t, Config{Partitions: 1, Retention: time.Nanosecond})
+	require.NoError(t, q.store.Prepare(t.Context(), []eventlog.StreamConfig{rewrittenConfig()}))
+	for seq, ahead := range map[uint64]time.Duration{1: 90_000 * time.Hour, 2: -time.Hour} {
+		page := eventlog.Message{Subject: "ev.web.0", Sequence: seq, Time: time.Now().Add(ahead)}
+		_, err := q.store.Append(t.Context(), rewrittenStream, []eventlog.Write{rewrittenWrite(page, []byte("{}"))})
+		require.NoError(t, err)
+	}
+	q.monitor.mu.Lock()
+	q.monitor.state.Trimmed = 2
+	q.monitor.mu.Unlock()
+	require.NoError(t, q.trimRewritten(t.Context()))
+	pages, err := q.rewrittenPages(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, pages)
+}
+
 // TestPagesAreTrimmedWithTheirCopies checks which rewritten pages are deleted: those that are before all pages of the log and too old,
 // unless a backup is being made.
 func TestPagesAreTrimmedWithTheirCopies(t *testing.T) {

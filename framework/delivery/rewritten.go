@@ -100,7 +100,11 @@ func (q *Queue) rewrittenPage(ctx context.Context, seq uint64) (eventlog.Message
 	if err != nil {
 		return m, err
 	}
-	return parseRewritten(m)
+	page, err := parseRewritten(m)
+	if time.Until(page.Time) > maxClockLead {
+		page.Time = m.Time // it was stored while the clock was ahead, and before its copy
+	}
+	return page, err
 }
 
 // storedPage returns a page of the log, or the one that replaces it.
