@@ -80,25 +80,7 @@ func (t *trace) reportExchange(start time.Time, req, sent *http.Request, respons
 	if t.observe == nil && observe == nil && !keep && !logged {
 		return nil
 	}
-	e := Exchange{Method: methodOf(req), Start: start, Duration: time.Since(start)}
-	if err != nil {
-		e.Err = err
-	}
-	if req.URL != nil {
-		e.URL = t.redactor.URL(req.URL)
-	}
-	most := t.maxShown
-	if t.observe == nil {
-		most = min(most, shownBytes(req.Context(), most))
-	}
-	e.Header = t.shownHeader(req, response)
-	if sent != nil {
-		e.Body = t.shownBody(req.Header, bytesOf(sent.Body), most)
-	}
-	if response != nil {
-		e.Status, e.ResponseHeader = response.StatusCode, t.redactor.Header(response.Header)
-		e.ResponseBody = t.shownBody(response.Header, bytesOf(response.Body), most)
-	}
+	e := t.exchangeOf(start, req, sent, response, err)
 	if t.observe != nil {
 		t.observe(e)
 	}
@@ -112,6 +94,29 @@ func (t *trace) reportExchange(start time.Time, req, sent *http.Request, respons
 		return &e
 	}
 	return nil
+}
+
+// exchangeOf returns an exchange without its secrets.
+func (t *trace) exchangeOf(start time.Time, req, sent *http.Request, response *http.Response, err *fault.Error) Exchange {
+	e := Exchange{Method: methodOf(req), Start: start, Duration: time.Since(start), Header: t.shownHeader(req, response)}
+	if err != nil {
+		e.Err = err
+	}
+	if req.URL != nil {
+		e.URL = t.redactor.URL(req.URL)
+	}
+	most := t.maxShown
+	if t.observe == nil {
+		most = min(most, shownBytes(req.Context(), most))
+	}
+	if sent != nil {
+		e.Body = t.shownBody(req.Header, bytesOf(sent.Body), most)
+	}
+	if response != nil {
+		e.Status, e.ResponseHeader = response.StatusCode, t.redactor.Header(response.Header)
+		e.ResponseBody = t.shownBody(response.Header, bytesOf(response.Body), most)
+	}
+	return e
 }
 
 func methodOf(req *http.Request) string {
