@@ -38,7 +38,7 @@ var flatnesses = []flatness{
 // TestFlatness measures how the CPU time of an event grows with the members of the ledger, the waiting events, and the subscriptions and
 // sources of the config, and draws a plot of each. LANDFALL_FLATNESS=3 measures the sizes of the plots in framework/performance, as
 // medians of three rounds, and replaces these; otherwise one small size of each is measured once. LANDFALL_WAITING=10000000 also measures that many
-// waiting events, once: that takes 10 GB of disk below TMPDIR.
+// waiting events, once.
 func TestFlatness(t *testing.T) {
 	rounds, events, dir := 1, 1_000, t.TempDir()
 	text := os.Getenv("LANDFALL_FLATNESS")
