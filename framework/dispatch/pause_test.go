@@ -65,18 +65,23 @@ func TestResumeEndsWaits(t *testing.T) {
 	})
 }
 
+// notSentWithout returns an answer by which nothing is sent until there is a login, which s.Lock guards.
+func notSentWithout(login *bool) func(values []string) []dispatch.Result {
+	return func(values []string) []dispatch.Result {
+		results := make([]dispatch.Result, len(values))
+		for i := range results {
+			if !*login {
+				results[i].Outcome = dispatch.NotSent
+			}
+		}
+		return results
+	}
+}
+
 func TestNothingIsSentWithoutLogin(t *testing.T) {
 	withHost(t, dispatch.Config{MaxAttempts: 1}, func(t *testing.T, s *scripted) {
 		login := false
-		s.answer = func(values []string) []dispatch.Result {
-			results := make([]dispatch.Result, len(values))
-			for i := range results {
-				if !login {
-					results[i].Outcome = dispatch.NotSent
-				}
-			}
-			return results
-		}
+		s.answer = notSentWithout(&login)
 		s.Add(in("lane", "a", "a", 10))
 		s.Add(in("lane", "b", "b", 10))
 		s.sleep(time.Hour)
@@ -92,21 +97,12 @@ func TestNothingIsSentWithoutLogin(t *testing.T) {
 	})
 }
 
-// Pending tasks are polled together, and those of their keys wait behind them.
 // A login that fails stops all requests, also if the owner of the tasks of that request has ended meanwhile.
 func TestNothingIsSentWithoutLoginAfterAnOwnerEnds(t *testing.T) {
 	withHost(t, dispatch.Config{Linger: time.Millisecond}, func(t *testing.T, s *scripted) {
 		s.latency = time.Second
 		login := false
-		s.answer = func(values []string) []dispatch.Result {
-			results := make([]dispatch.Result, len(values))
-			for i := range results {
-				if !login {
-					results[i].Outcome = dispatch.NotSent
-				}
-			}
-			return results
-		}
+		s.answer = notSentWithout(&login)
 		closed := s.NewOwner(nil)
 		for _, value := range []string{"1", "2"} {
 			one := together(in("lane", "a", value, 10))
@@ -128,6 +124,7 @@ func TestNothingIsSentWithoutLoginAfterAnOwnerEnds(t *testing.T) {
 	})
 }
 
+// Pending tasks are polled together, and those of their keys wait behind them.
 func TestPendingTasksArePolled(t *testing.T) {
 	withHost(t, dispatch.Config{PollFor: time.Hour}, func(t *testing.T, s *scripted) {
 		polls := 4
