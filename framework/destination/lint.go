@@ -41,9 +41,9 @@ type LintOptions struct {
 	Performs  func(action string) bool // reports whether Go code performs an action without a request
 }
 
-// Lint returns problems that parsing does not report, also of what ReadDefinition returns for a definition with mistakes: keys that need quotes in YAML, defaults that are invalid for their fields,
-// bounds that allow no value, secrets that are not passwords, fields whose conditions depend on each other, and actions that
-// nothing performs. Every destination of a registry must pass it, with or without code.
+// Lint returns problems that parsing does not report, also of what ReadDefinition returns for a definition with mistakes: keys that need quotes
+// in YAML, defaults that are invalid for their fields, bounds that allow no value, secrets that are not passwords, fields whose conditions
+// depend on each other, and actions that nothing performs. Every destination of a registry must pass it, with or without code.
 func (d *Definition) Lint(o LintOptions) []Finding {
 	l := linter{d: d}
 	l.checkNames(o.Directory)

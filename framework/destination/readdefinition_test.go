@@ -119,8 +119,8 @@ func variants(v event.Value, place string, f func(place string, variant event.Va
 	}
 }
 
-// TestMistakesDoNotHideOthers checks that a mistake is reported whatever else is wrong in a definition, and that what can be read of one with
-// mistakes can be checked.
+// TestMistakesDoNotHideOthers checks that a mistake is reported beside any other one in a definition, and that Lint accepts what can be read of
+// a definition with mistakes.
 func TestMistakesDoNotHideOthers(t *testing.T) {
 	d, problems := destination.ReadDefinition("d.yaml", []byte(wholeDefinition))
 	require.Len(t, problems, 1, problems.Error())

@@ -10,7 +10,7 @@ import (
 // choiceList locates the choices of a field.
 type choiceList struct {
 	list                      choicePart
-	where, unless             *event.Path
+	entries                   entryList // which entries of the list count; it has no path
 	label, value, description choicePart
 	next                      choicePart
 }
@@ -43,7 +43,7 @@ func (c *compiler) compileChoices(v event.Value, place string) *choiceList {
 		return choicePart{mapping: compiled}
 	}
 	return &choiceList{
-		list: part("path"), where: optionalPath(v.Get("where")), unless: optionalPath(v.Get("unless")),
+		list: part("path"), entries: entryList{where: optionalPath(v.Get("where")), unless: optionalPath(v.Get("unless"))},
 		label: part("label", Item), value: part("value", Item), description: part("description", Item), next: part("next"),
 	}
 }
@@ -81,9 +81,8 @@ func (r *Request) Choices(body event.Value, query string) (choices []Choice, nex
 	if err != nil {
 		return nil, "", err
 	}
-	counts := entryList{where: l.where, unless: l.unless}
 	for _, entry := range list.Items() {
-		if !counts.accepts(entry) {
+		if !l.entries.accepts(entry) {
 			continue
 		}
 		c, err := l.choice(entry, body)
