@@ -43,7 +43,7 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 // so the next event of each user must be sent even if the ledger says that it changes nothing.
 func (s *Store) MarkAllUncertain(ctx context.Context) error {
 	err := s.inTransaction(ctx, func(tx *sql.Tx) error {
-		audiences, err := listColumn[int64](ctx, tx, `SELECT id FROM audiences WHERE NOT EXISTS (SELECT 1 FROM member_files WHERE audience = audiences.id) ORDER BY id `+s.rowLock())
+		audiences, err := listColumn[int64](ctx, tx, `SELECT id FROM audiences WHERE NOT EXISTS (SELECT 1 FROM member_files WHERE audience = audiences.id) ORDER BY id `+s.dialect.rowLock)
 		if err != nil {
 			return err
 		}

@@ -16,7 +16,7 @@ type dialect struct {
 	schema      *strings.Replacer                // expands placeholders in migrations
 	query       *strings.Replacer                // expands placeholders in statements
 	list        func(identities []string) string // returns the argument for {listed}
-	rowLock     string                           // locks selected rows for a transaction; empty for SQLite, whose write transactions lock the whole database
+	rowLock     string                           // the clause that locks selected rows for a transaction; empty for SQLite, whose write transactions lock the whole database
 
 	tuneBlobs    []string // statements after the creation of a table with the column changes
 	countColumns string   // counts the columns of the table $1 with the name $2
@@ -64,6 +64,3 @@ var (
 
 // escapeByte begins what toSQL writes in place of other bytes.
 const escapeByte = 1
-
-// rowLock returns the clause that locks selected rows for a transaction.
-func (s *Store) rowLock() string { return s.dialect.rowLock }

@@ -103,7 +103,7 @@ func (s *Store) mergePortion(ctx context.Context, m *ledgerMerge, n int) (more b
 	recent, l := s.recentOf(m.key.instance, m.key.audience), &Ledger{s, m.key.instance}
 	valid := false
 	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
-		row, err := l.findAudience(ctx, tx, m.key.audience, s.rowLock())
+		row, err := l.findAudience(ctx, tx, m.key.audience, s.dialect.rowLock)
 		if err != nil || row.id != m.audience || row.merged != m.merged {
 			return ignoreMissing(err)
 		}

@@ -47,7 +47,7 @@ func (l *Ledger) deleteAll(ctx context.Context, tx *sql.Tx) error {
 
 // deleteFiles locks the audiences of the instance, and deletes their member files; those of a SQLite database are deleted by removeLeftOvers.
 func (l *Ledger) deleteFiles(ctx context.Context, tx *sql.Tx) error {
-	audiences, err := listColumn[int64](ctx, tx, `SELECT id FROM audiences WHERE instance = $1 ORDER BY id `+l.store.rowLock(), l.instance)
+	audiences, err := listColumn[int64](ctx, tx, `SELECT id FROM audiences WHERE instance = $1 ORDER BY id `+l.store.dialect.rowLock, l.instance)
 	for _, audience := range audiences {
 		if err == nil {
 			err = l.store.deleteFilesOf(ctx, tx, audience)
@@ -126,7 +126,7 @@ func (l *Ledger) moveAll(ctx context.Context, tx *sql.Tx, other *Ledger) error {
 // sharedAudiences locks the audiences of both instances, in the order in which all lock several, and returns those that both have, as pairs of row ids:
 // this instance's first, the other's second.
 func (l *Ledger) sharedAudiences(ctx context.Context, tx *sql.Tx, other *Ledger) (pairs [][2]int64, err error) {
-	if _, err := listColumn[int64](ctx, tx, `SELECT id FROM audiences WHERE instance IN ($1, $2) ORDER BY id `+l.store.rowLock(), l.instance, other.instance); err != nil {
+	if _, err := listColumn[int64](ctx, tx, `SELECT id FROM audiences WHERE instance IN ($1, $2) ORDER BY id `+l.store.dialect.rowLock, l.instance, other.instance); err != nil {
 		return nil, err
 	}
 	rows, err := tx.QueryContext(ctx, `SELECT o.id, n.id FROM audiences o JOIN audiences n ON n.audience = o.audience

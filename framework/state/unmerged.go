@@ -157,7 +157,7 @@ func (l *Ledger) trySettle(ctx context.Context, id string) (settled bool, err er
 	}
 	inFiles := false
 	err = l.store.inTransaction(ctx, func(tx *sql.Tx) error {
-		row, err := l.findAudience(ctx, tx, id, l.store.rowLock())
+		row, err := l.findAudience(ctx, tx, id, l.store.dialect.rowLock)
 		if err != nil {
 			return ignoreMissing(err)
 		}

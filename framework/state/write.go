@@ -189,7 +189,7 @@ func (t *lockedAudience) update(ctx context.Context, identities []string, f func
 
 // lockAudience locks and returns the row of an audience. It creates the row if needed, and updates its name.
 func (l *Ledger) lockAudience(ctx context.Context, tx *sql.Tx, a destination.Audience) (*audienceRow, error) {
-	lock := l.store.rowLock()
+	lock := l.store.dialect.rowLock
 	row, err := l.findAudience(ctx, tx, a.ID, lock)
 	if errors.Is(err, sql.ErrNoRows) {
 		_, err = tx.ExecContext(ctx, `INSERT INTO audiences (instance, audience, name, members, merged) VALUES ($1, $2, $3, 0, $4)
