@@ -15,7 +15,7 @@ const module = "github.com/landfall-dev/landfall/"
 var floors = [][]string{
 	{
 		"github.com/landfall-dev/landfall", "schemas", "fixtures", "framework/event", "framework/fault", "framework/dispatch/budget", "framework/runtime/ballast", "framework/language/reference",
-		"framework/language/yamldoc", "internal/textfile", "internal/diskspace", "internal/pool", "internal/pause", "internal/poller", "internal/loglines", "internal/testport", "internal/testsize", "internal/moduleproxy", "internal/chromium", "internal/buildinfo", "internal/memorylimit",
+		"framework/language/yamldoc", "internal/textfile", "internal/diskspace", "internal/pool", "internal/pause", "internal/poller", "internal/loglines", "internal/testport", "internal/testsize", "internal/moduleproxy", "internal/chromium", "internal/buildinfo", "internal/memorylimit", "internal/storedtime",
 	},
 	{
 		"framework/event/identifier", "framework/event/incoming", "framework/language/…", "framework/server/access", "framework/state/sortedfile", "framework/delivery/internal/…",

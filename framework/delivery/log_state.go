@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/internal/storedtime"
 )
 
 // logStateSubject is where the state of the log is stored, in the stream of checkpoints. Programs of earlier versions ignore it,
@@ -40,8 +41,7 @@ const maxHold = 24 * time.Hour
 
 // isHeld reports whether nothing may be trimmed.
 func (s *logState) isHeld(now time.Time) bool {
-	left := time.Unix(s.Hold, 0).Sub(now)
-	return left > 0 && left <= maxHold
+	return storedtime.Holds(time.Unix(s.Hold, 0), now, maxHold)
 }
 
 // LostRange is a range of pages that were written and are gone without having been trimmed.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/internal/storedtime"
 )
 
 // The pages of a cluster's log cannot be changed. A page with events to erase is replaced: a copy without these events is written to the stream of
@@ -101,7 +102,7 @@ func (q *Queue) rewrittenPage(ctx context.Context, seq uint64) (eventlog.Message
 		return m, err
 	}
 	page, err := parseRewritten(m)
-	if time.Until(page.Time) > maxClockLead {
+	if storedtime.WasAhead(page.Time, time.Now()) {
 		page.Time = m.Time // it was stored while the clock was ahead, and before its copy
 	}
 	return page, err

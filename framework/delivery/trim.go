@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
+	"github.com/landfall-dev/landfall/internal/storedtime"
 )
 
 // trimLog deletes events that every instance has finished: those older than the retention, and the oldest ones if the log is
@@ -148,18 +149,15 @@ func (r *Runner) lowestUnfinished(ctx context.Context, workers []*worker, last u
 	return low, failed
 }
 
-// maxClockLead is how far the time of a message may be ahead of the clock. One that is further ahead was stored while the clock was wrong.
-const maxClockLead = time.Hour
-
 // firstRetained returns the sequence of the first message of a stream that is not older than retention. The first messages may be from when the
 // clock was ahead: they are at least as old as the first one after them.
 func (q *Queue) firstRetained(ctx context.Context, stream string, state eventlog.Info, retention time.Duration) (uint64, error) {
 	now := time.Now()
-	cut, latest := now.Add(-retention), now.Add(maxClockLead)
-	if !state.FirstTime.After(latest) {
+	cut := now.Add(-retention)
+	if !storedtime.WasAhead(state.FirstTime, now) {
 		return q.firstMessageAfter(ctx, stream, state, cut)
 	}
-	first, err := q.findMessage(ctx, stream, state, func(at time.Time) bool { return !at.After(latest) })
+	first, err := q.findMessage(ctx, stream, state, func(at time.Time) bool { return !storedtime.WasAhead(at, now) })
 	if err != nil {
 		return 0, err
 	}

@@ -15,13 +15,13 @@ import (
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
+	"github.com/landfall-dev/landfall/internal/storedtime"
 )
 
 const (
 	audienceState = "landfall/audience/" // prefix of the state's keys; a value is the audience's external id, or the claim of the process that creates it
 	claimPrefix   = "claim "             // precedes the Unix time at which a claim expires
 	claimFor      = 2 * time.Minute      // longer than a request takes
-	maxClockSkew  = time.Hour            // between the clocks of two processes
 )
 
 // Audience is an audience that the destination creates.
@@ -237,8 +237,7 @@ func (a *audienceCreator) claim(ctx context.Context, audience, value string) (cl
 // process was ahead.
 func isClaimed(value string, now time.Time) bool {
 	ends, _ := strconv.ParseInt(strings.TrimPrefix(value, claimPrefix), 10, 64)
-	left := time.Unix(ends, 0).Sub(now)
-	return left > 0 && left <= claimFor+maxClockSkew
+	return storedtime.Holds(time.Unix(ends, 0), now, claimFor+storedtime.MaxLead)
 }
 
 // parseExternalID returns the external id in a value of the state. ok is false if the value is empty or a claim.

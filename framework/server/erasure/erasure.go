@@ -24,6 +24,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 	"github.com/landfall-dev/landfall/framework/state"
+	"github.com/landfall-dev/landfall/internal/storedtime"
 )
 
 // Limits of requests.
@@ -225,7 +226,7 @@ type Receipt struct {
 // limitRequest sets the time of a request that was made while the clock was ahead to the present, and reports whether it did: otherwise no event of
 // the user would be kept until that time comes.
 func (r *Receipt) limitRequest(now time.Time) bool {
-	if r.RequestedAt.Sub(now) <= maxClockLead {
+	if !storedtime.WasAhead(r.RequestedAt, now) {
 		return false
 	}
 	r.RequestedAt = now.UTC()
@@ -237,7 +238,7 @@ const maxWait = 24 * time.Hour
 
 // waits reports whether it is too early for the next attempt.
 func (r *Receipt) waits(now time.Time) bool {
-	return r.NextAttempt != nil && now.Before(*r.NextAttempt) && r.NextAttempt.Sub(now) <= maxWait
+	return r.NextAttempt != nil && storedtime.Holds(*r.NextAttempt, now, maxWait)
 }
 
 // Step is one part of an erasure.

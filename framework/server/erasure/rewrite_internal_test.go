@@ -18,6 +18,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event/identifier"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/state"
+	"github.com/landfall-dev/landfall/internal/storedtime"
 )
 
 const testKey = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -110,9 +111,9 @@ func TestOwnersOfEvents(t *testing.T) {
 	for _, text := range []string{`{"userId":"u3","anonymousId":"u1"}`, `{"userId":"u1","anonymousId":"u3"}`, `{"userId":"u3","context":{"device":{"id":"u1"}}}`} {
 		assert.Equal(t, []string{"u1"}, owners(text), "any identifier counts: %s", text)
 	}
-	later := time.Now().Add(maxClockLead - time.Minute).UTC().Format(time.RFC3339)
+	later := time.Now().Add(storedtime.MaxLead - time.Minute).UTC().Format(time.RFC3339)
 	assert.Empty(t, owners(`{"userId":"u1","receivedAt":"`+later+`"}`))
-	for _, ahead := range []time.Duration{maxClockLead + time.Minute, 90_000 * time.Hour} {
+	for _, ahead := range []time.Duration{storedtime.MaxLead + time.Minute, 90_000 * time.Hour} {
 		at := time.Now().Add(ahead).UTC().Format(time.RFC3339)
 		assert.Equal(t, []string{"u1"}, owners(`{"userId":"u1","receivedAt":"`+at+`"}`), "the clock of the server was ahead")
 	}

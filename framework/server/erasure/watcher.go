@@ -10,6 +10,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/event/identifier"
 	"github.com/landfall-dev/landfall/framework/state"
 	"github.com/landfall-dev/landfall/internal/poller"
+	"github.com/landfall-dev/landfall/internal/storedtime"
 )
 
 const (
@@ -50,14 +51,11 @@ func (u *users) has(v event.Value) (found bool) {
 	return found
 }
 
-// maxClockLead is how far the clocks of servers may differ.
-const maxClockLead = time.Hour
-
 // receivedAfter reports whether an event was received after a time. An event that does not say when counts as received before, and so does one whose
 // time is still to come: it is from a server whose clock was ahead.
 func receivedAfter(v event.Value, at time.Time) bool {
 	received, err := time.Parse(time.RFC3339Nano, v.Get("receivedAt").Str())
-	return err == nil && received.After(at) && time.Until(received) <= maxClockLead
+	return err == nil && received.After(at) && !storedtime.WasAhead(received, time.Now())
 }
 
 // NewWatcher reads the erasures, and follows changes until it is closed. stateKey returns the key of the config in effect.
