@@ -79,12 +79,12 @@ func TestRefusedPayloadDoesNotPenalizeTheBatch(t *testing.T) {
 	remote, down := newRemote(t), &atomic.Bool{}
 	down.Store(true)
 	remote.answer = func(changes []change) (*destination.MultiStatus, error) {
-		ms := destination.NewMultiStatus(len(changes))
+		ms, isDown := destination.NewMultiStatus(len(changes)), down.Load() // once, since events that fail where others are delivered are parked
 		for i, c := range changes {
 			switch {
 			case c.n < 0:
 				ms.Fail(i, fault.Invalid("there is no identifier"))
-			case down.Load():
+			case isDown:
 				ms.Fail(i, fault.FromStatus(500, "down"))
 			default:
 				ms.Deliver(i)
