@@ -1,7 +1,10 @@
 package testport
 
 import (
+	"fmt"
 	"net"
+	"os"
+	"os/exec"
 	"strconv"
 	"testing"
 	"time"
@@ -49,4 +52,22 @@ func TestHeldAddresses(t *testing.T) {
 	after, err := net.Listen("tcp", address)
 	require.NoError(t, err)
 	require.NoError(t, after.Close())
+}
+
+// TestPortsOfOtherProcesses checks that a port which one process has got is not free for another, also if nothing listens there.
+func TestPortsOfOtherProcesses(t *testing.T) {
+	const variable = "LANDFALL_TEST_PORT"
+	if port, err := strconv.Atoi(os.Getenv(variable)); err == nil { // the other process
+		fmt.Println("reserved:", reserve(t, port))
+		return
+	}
+	reservedByOther := func(port int) string {
+		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+		cmd.Env = append(os.Environ(), variable+"="+strconv.Itoa(port))
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, string(out))
+		return string(out)
+	}
+	assert.Contains(t, reservedByOther(Number(t)), "reserved: false")
+	assert.Contains(t, reservedByOther(last+1), "reserved: true", "one that no process has got")
 }
