@@ -90,3 +90,22 @@ func TestServeRunsCommandsAgain(t *testing.T) {
 	assert.Equal(t, 401, ask("/metrics", "the-first-admin-key"))
 	assert.Equal(t, started+1, runs())
 }
+
+// TestReloadsDuringTheStart checks that a SIGHUP that comes before the server is ready does not end it, and reloads the config once it is.
+func TestReloadsDuringTheStart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	script := writeFile(t, dir, "key.sh", "cd "+dir+"; echo x >>runs; while [ ! -e go ]; do sleep 0.05; done; cat key\n")
+	writeFile(t, dir, "key", "the-first-admin-key\n")
+	s := newServed(t, serveConfig+"admin: {key: \"exec:sh "+script+"\"}\n", "--sandbox")
+	runs := func() int {
+		text, _ := os.ReadFile(filepath.Join(dir, "runs"))
+		return strings.Count(string(text), "x")
+	}
+	s.launch()
+	require.Eventually(t, func() bool { return runs() == 1 }, time.Minute, 20*time.Millisecond)
+	require.NoError(t, s.cmd.Process.Signal(syscall.SIGHUP))
+	writeFile(t, dir, "go", "")
+	s.waitReady()
+	require.Eventually(t, func() bool { return runs() == 2 }, time.Minute, 20*time.Millisecond, "the config is read again")
+}

@@ -115,7 +115,14 @@ func newServed(t *testing.T, config string, args ...string) *served {
 	return s
 }
 
+// start starts the server and waits until it is ready.
 func (s *served) start() {
+	s.launch()
+	s.waitReady()
+}
+
+// launch starts the server.
+func (s *served) launch() {
 	file, err := binary()
 	require.NoError(s.t, err)
 	listen := cmp.Or(s.listen, testport.Free(s.t))
@@ -127,6 +134,10 @@ func (s *served) start() {
 	s.cmd = exec.Command(cmp.Or(s.earlier, s.program, file), append(args, s.args...)...)
 	s.cmd.Stderr = s.log
 	require.NoError(s.t, s.cmd.Start())
+}
+
+// waitReady waits until the server is ready, and reads its address.
+func (s *served) waitReady() {
 	for range 1200 {
 		if answer, err := s.client.Get(s.url + "/readyz"); err == nil {
 			_ = answer.Body.Close()

@@ -2,11 +2,8 @@ package server
 
 import (
 	"context"
-	"os"
-	"os/signal"
 	"reflect"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
@@ -113,9 +110,6 @@ func (v *server) loadConfigAgain(ctx context.Context) error {
 
 // watchConfig reloads the config and the TLS certificate on SIGHUP and whenever their files or those of secrets change, until ctx ends.
 func (v *server) watchConfig(ctx context.Context) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	seen := configSight{last: v.config.Load().LoadedFingerprint()}
@@ -129,7 +123,7 @@ func (v *server) watchConfig(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-hangup:
+		case <-v.hangup:
 			asked = true
 		case waiting = <-v.written:
 		case <-ticker.C:

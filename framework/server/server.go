@@ -10,7 +10,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"os/signal"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -81,6 +84,7 @@ type server struct {
 	config       atomic.Pointer[config.Config] // the config in effect
 	running      atomic.Pointer[[]instances.Instance]
 	refused      atomic.Pointer[refusal] // of the config in the file; nil if it is in effect
+	hangup       chan os.Signal          // gets SIGHUP
 	written      chan chan struct{}      // gets a channel to close when a config that was just written is in use
 	removed      removedCache
 	certificates certificates // of the ingest port; nil without TLS
@@ -96,17 +100,22 @@ func Run(ctx context.Context, o Options) error {
 	if err := refusePipe(o.Config); err != nil {
 		return err
 	}
-	catalog, err := o.Catalog.Load()
-	if err != nil {
+	v := &server{Options: o, token: NewToken(), commands: config.NewCommands(), hangup: make(chan os.Signal, 1), written: make(chan chan struct{})}
+	setUp := needsSetup(o.Config)
+	defer signal.Stop(v.hangup)
+	if !setUp {
+		v.expectHangups()
+	}
+	var err error
+	if v.Catalog, err = o.Catalog.Load(); err != nil {
 		return err
 	}
-	o.Catalog = catalog
-	v := &server{Options: o, token: NewToken(), commands: config.NewCommands(), written: make(chan chan struct{})}
-	if !needsSetup(o.Config) {
+	if !setUp {
 		return v.run(ctx)
 	}
 	err = v.serveSetup(ctx)
 	if err == nil && ctx.Err() == nil {
+		v.expectHangups()
 		err = v.run(ctx)
 	}
 	if v.keptAdmin != nil {
@@ -114,6 +123,10 @@ func Run(ctx context.Context, o Options) error {
 	}
 	return err
 }
+
+// expectHangups keeps SIGHUP until the config is watched. Otherwise one that came while the queue is being opened, or while the server stops, would
+// end the process.
+func (v *server) expectHangups() { signal.Notify(v.hangup, syscall.SIGHUP) }
 
 func (v *server) run(ctx context.Context) error {
 	cfg, problems := config.Load(v.Config, config.Env{Commands: v.commands})
