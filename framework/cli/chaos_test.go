@@ -142,9 +142,13 @@ func waitForMisbehaviors(t *testing.T, remote *chaoticRemote, load *load, s *ser
 		defer remote.mu.Unlock()
 		return len(remote.met)
 	}
-	for range 300 {
-		if met() == len(remote.all) {
+	for seen, since := 0, time.Now(); time.Since(since) < time.Minute; {
+		n := met()
+		if n == len(remote.all) {
 			return
+		}
+		if n > seen {
+			seen, since = n, time.Now()
 		}
 		load.send(s, 400, 4, func() {})
 		*sent += 400

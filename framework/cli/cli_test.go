@@ -74,44 +74,71 @@ func serveSandbox(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("SANDBOX_URL", server.URL)
 }
 
-// untilMatch runs a command until its output matches: until PATTERN COMMAND…
+// untilMatch runs a command until its output matches: until PATTERN COMMAND…. The output of fetch DIR PATH and post DIR PATH FILE, as below, is what the
+// server responds.
 func untilMatch(ts *testscript.TestScript, neg bool, args []string) {
-	pattern, command := regexp.MustCompile("(?m)"+args[0]), args[1:]
+	pattern, command, out := regexp.MustCompile("(?m)"+args[0]), args[1:], ""
 	for range 600 {
-		if err := ts.Exec(command[0], command[1:]...); err == nil && pattern.MatchString(ts.ReadFile("stdout")) {
+		ok := true
+		switch command[0] {
+		case "fetch":
+			out = fetchFrom(ts, command[1:])
+		case "post":
+			_, out = postTo(ts, command[1:])
+		default:
+			ok = ts.Exec(command[0], command[1:]...) == nil
+			out = ts.ReadFile("stdout")
+		}
+		if ok && pattern.MatchString(out) {
 			return
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	ts.Fatalf("%v does not print %s but %s", command, args[0], ts.ReadFile("stdout")+ts.ReadFile("stderr"))
+	ts.Fatalf("%v does not print %s but %s", command, args[0], out+ts.ReadFile("stderr"))
 }
 
 // fetchFile writes the response of the admin API of a data directory's server to a file: fetch DIR PATH FILE.
 func fetchFile(ts *testscript.TestScript, _ bool, args []string) {
-	var at server.Address
-	ts.Check(json.Unmarshal([]byte(ts.ReadFile(filepath.Join(args[0], server.AddressFile))), &at))
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(fetchFrom(ts, args)), 0o600))
+}
+
+// fetchFrom returns the response of the admin API.
+func fetchFrom(ts *testscript.TestScript, args []string) string {
+	at := addressIn(ts, args[0])
 	r, err := http.NewRequest(http.MethodGet, at.URL+args[1], nil)
 	ts.Check(err)
 	r.Header.Set("Authorization", "Bearer "+at.Token)
-	answer, err := http.DefaultClient.Do(r)
-	ts.Check(err)
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	ts.Check(err)
-	ts.Check(os.WriteFile(ts.MkAbs(args[2]), text, 0o600))
+	_, text := responseTo(ts, r)
+	return text
 }
 
 // postFile sends a file to the server of a data directory: post DIR PATH FILE.
 func postFile(ts *testscript.TestScript, neg bool, args []string) {
-	var at server.Address
-	ts.Check(json.Unmarshal([]byte(ts.ReadFile(filepath.Join(args[0], server.AddressFile))), &at))
-	r, err := http.NewRequest(http.MethodPost, at.Ingest+args[1], bytes.NewBufferString(ts.ReadFile(args[2])))
+	if status, text := postTo(ts, args); (status == http.StatusOK) == neg {
+		ts.Fatalf("the server responds with %d: %s", status, text)
+	}
+}
+
+// postTo sends a file to the tracking API.
+func postTo(ts *testscript.TestScript, args []string) (status int, text string) {
+	r, err := http.NewRequest(http.MethodPost, addressIn(ts, args[0]).Ingest+args[1], bytes.NewBufferString(ts.ReadFile(args[2])))
 	ts.Check(err)
 	r.SetBasicAuth("wk", "")
+	return responseTo(ts, r)
+}
+
+// addressIn returns the address of a data directory's server.
+func addressIn(ts *testscript.TestScript, dir string) (at server.Address) {
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(filepath.Join(dir, server.AddressFile))), &at))
+	return at
+}
+
+// responseTo returns the response to a request.
+func responseTo(ts *testscript.TestScript, r *http.Request) (status int, text string) {
 	answer, err := http.DefaultClient.Do(r)
 	ts.Check(err)
-	_ = answer.Body.Close()
-	if (answer.StatusCode == http.StatusOK) == neg {
-		ts.Fatalf("the server answers %s", answer.Status)
-	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	ts.Check(err)
+	return answer.StatusCode, string(body)
 }

@@ -92,11 +92,13 @@ func TestProgressOnTerminals(t *testing.T) {
 	terminal, person := openTerminal(t)
 	report := func(errs io.Writer) string {
 		var out bytes.Buffer
-		r := newReporter(streams{out: &out, err: errs}, false, newProgress(strings.NewReader(""), time.Now()))
-		for range 2*progressEvery + 1 {
-			require.NoError(t, r.addEvent(stream.Event{}))
-		}
-		r.printSummary(3, nil)
+		synctest.Test(t, func(t *testing.T) { // whose clock stands still, so that the second look at it is too soon
+			r := newReporter(streams{out: &out, err: errs}, false, newProgress(strings.NewReader(""), time.Now()))
+			for range 2*progressEvery + 1 {
+				require.NoError(t, r.addEvent(stream.Event{}))
+			}
+			r.printSummary(3, nil)
+		})
 		return out.String()
 	}
 	var errs bytes.Buffer
@@ -106,7 +108,7 @@ func TestProgressOnTerminals(t *testing.T) {
 	assert.Equal(t, plain, report(terminal))
 
 	k := &audienceCommand{instanceFlags: instanceFlags{streams: streams{err: terminal}}}
-	synctest.Test(t, func(*testing.T) { // whose clock stands still
+	synctest.Test(t, func(*testing.T) {
 		k.showProgress("1 change sent …")
 		k.showProgress("2 changes sent …") // too soon
 	})

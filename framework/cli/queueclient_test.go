@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/server"
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 // TestCommandsFindTheServerWithoutAConfig checks that local commands connect to a running server by its data directory, or by its
@@ -60,7 +61,7 @@ func TestCommandsFindTheServerWithoutAConfig(t *testing.T) {
 
 // TestCommandsWithoutAServer checks that the error without a running server says what to do.
 func TestCommandsWithoutAServer(t *testing.T) {
-	s := newServed(t, keyedConfig, "--sandbox")
+	s := newServed(t, keyedConfig, "--sandbox", "--admin-listen", testport.Free(t)) // a port that nothing else takes when the server is killed
 	config, none := filepath.Join(s.dir, "landfall.yaml"), filepath.Join(t.TempDir(), "landfall.yaml")
 	out, ok := landfall(t, nil, "status", "--config", config)
 	assert.False(t, ok)

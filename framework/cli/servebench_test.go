@@ -28,13 +28,13 @@ func sandboxProcess(t testing.TB) string {
 	cmd := exec.Command(file, "sandbox", "braze", "--listen", address)
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	for range 200 {
-		if answer, err := http.Get("http://" + address + "/__sandbox/state"); err == nil {
+	require.Eventually(t, func() bool {
+		answer, err := http.Get("http://" + address + "/__sandbox/state")
+		if err == nil {
 			_ = answer.Body.Close()
-			break
 		}
-		time.Sleep(20 * time.Millisecond)
-	}
+		return err == nil
+	}, time.Minute, 20*time.Millisecond, "the sandbox does not answer")
 	return "http://" + address
 }
 
