@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/dispatch/budget"
@@ -46,7 +45,7 @@ func (k *audienceCommand) releaseAudience(ctx context.Context, report *audiences
 	k.held = nil
 	run, err := held.Release(report, runErr)
 	if err == nil && run != nil {
-		err = audienceruns.SaveRun(context.WithoutCancel(ctx), k.store, run, time.Now())
+		err = audienceruns.SaveRun(context.WithoutCancel(ctx), k.store, run)
 	}
 	if err != nil {
 		k.warn("the record of this run cannot be written: " + err.Error())

@@ -146,7 +146,7 @@ func (r *Runner) expireDeadLetters(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.mayDeleteByAge() {
+	if r.settings.MayDeleteByAge() {
 		to, err := r.queue.firstRetained(ctx, deadStream, info, r.settings.DeadLetterRetention)
 		if err == nil {
 			err = r.purgeDeadLetters(ctx, "age", info, to)

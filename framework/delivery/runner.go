@@ -17,6 +17,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/runtime"
+	"github.com/landfall-dev/landfall/internal/storedtime"
 )
 
 // Settings configure a Runner. Zero fields have working defaults.
@@ -41,6 +42,10 @@ type Settings struct {
 	MaxParkedBytes      int64         // limit of parked events, at which no more are parked: 1 GB
 	StallAfter          time.Duration // how long a partition with events may make no progress: 3 leases, at least 2 min
 	Checks              []Check       // further checks of Health
+
+	// MayDeleteByAge reports whether the clock can be trusted with deleting events and dead letters for their age. By default it cannot for an hour
+	// after it was set ahead.
+	MayDeleteByAge func() bool
 
 	// Suppressed reports whether the user of an event is suppressed, so that the event is skipped unless it deletes the user. It is called
 	// for each event that is mapped. nil if no user is.
@@ -93,6 +98,9 @@ func (s Settings) withDefaults() Settings {
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
+	if s.MayDeleteByAge == nil {
+		s.MayDeleteByAge = storedtime.NewClock(s.Log, time.Time{}).MayDeleteByAge
+	}
 	return s
 }
 
@@ -119,7 +127,6 @@ type Runner struct {
 	memory       taskMemory
 	verdicts     verdictRing
 	limits       limits
-	clock        clockJumps
 	survey       survey
 	checkCache   checkCache
 	ctx          context.Context

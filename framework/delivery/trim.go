@@ -18,7 +18,7 @@ func (r *Runner) trimLog(ctx context.Context) (trimmed bool, err error) {
 	if !known || !r.queue.canDeleteSafely() {
 		return false, nil
 	}
-	byAge := r.mayDeleteByAge()
+	byAge := r.settings.MayDeleteByAge()
 	if byAge {
 		if err := r.queue.trimRewritten(ctx); err != nil {
 			return false, err

@@ -18,9 +18,10 @@ func (v *server) erasures() erasure.Desk { return erasure.Desk{Store: v.store, C
 func (v *server) startEraser(cfg *config.Config) *erasure.Eraser {
 	return erasure.Start(erasure.Config{
 		Store: v.store, Queue: v.queue, Runner: v.runner, Flush: v.history.Flush, StateKey: v.stateKey, Retention: cfg.Server.ErasureRetention, Log: v.Log,
-		Instances: v.runningInstances,
-		Metrics:   v.metrics,
-		HasConfig: func(id string) bool { return !isRemoved(v.config.Load())(id) },
+		Instances:      v.runningInstances,
+		Metrics:        v.metrics,
+		MayDeleteByAge: v.clock.MayDeleteByAge,
+		HasConfig:      func(id string) bool { return !isRemoved(v.config.Load())(id) },
 	})
 }
 

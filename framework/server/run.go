@@ -80,7 +80,8 @@ func (v *server) newRunner(ctx context.Context, cfg *config.Config) (*delivery.R
 	return delivery.NewRunner(ctx, v.queue, delivery.Settings{
 		Linger: cfg.Server.Linger, MaxBatches: cfg.Server.Parallel, RetryFor: cfg.Server.RetryFor, Lease: cfg.Server.Lease,
 		MaxPause: cfg.Server.MaxPause, DeadLetterRetention: cfg.Server.DeadLetterRetention, MaxDeadLetterBytes: cfg.Server.DeadLetterBytes,
-		MaxParkedBytes: cfg.Server.ParkedBytes, Checks: []delivery.Check{v.stateCheck(), v.configCheck()}, OnVerdict: v.history.AddVerdict, Suppressed: v.suppression.hasUserOf, Erased: v.erasing.HasEvent,
+		MaxParkedBytes: cfg.Server.ParkedBytes, Checks: []delivery.Check{v.stateCheck(), v.configCheck()}, OnVerdict: v.history.AddVerdict, MayDeleteByAge: v.clock.MayDeleteByAge,
+		Suppressed: v.suppression.hasUserOf, Erased: v.erasing.HasEvent,
 		Metrics: v.delivered, Log: v.Log, Tracer: v.tracer,
 	})
 }
@@ -88,7 +89,7 @@ func (v *server) newRunner(ctx context.Context, cfg *config.Config) (*delivery.R
 // newScheduler starts the syncs of audiences from queries.
 func (v *server) newScheduler() *audienceruns.Scheduler {
 	return audienceruns.New(audienceruns.Config{
-		Store: v.store, Log: v.Log, Metrics: v.metrics, Suppressed: v.suppression.set.Load,
+		Store: v.store, Log: v.Log, Metrics: v.metrics, Suppressed: v.suppression.set.Load, MayDeleteByAge: v.clock.MayDeleteByAge,
 		Syncs:     func() []config.AudienceSync { return v.config.Load().AudienceSyncs },
 		Instances: v.runningInstances,
 	})

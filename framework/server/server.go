@@ -29,6 +29,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/ingest"
 	"github.com/landfall-dev/landfall/framework/state"
 	"github.com/landfall-dev/landfall/internal/memorylimit"
+	"github.com/landfall-dev/landfall/internal/storedtime"
 )
 
 // The addresses of a server whose Options and config name none.
@@ -68,6 +69,7 @@ type server struct {
 	hosting      instances.Options
 	store        *state.Store
 	queue        *delivery.Queue
+	clock        *storedtime.Clock
 	history      *history.Recorder
 	suppression  *suppression
 	erasing      *erasure.Watcher
@@ -149,6 +151,11 @@ func (v *server) run(ctx context.Context) error {
 	}
 	defer v.store.Close()
 	v.prepareMetrics()
+	newest, err := v.store.NewestEntry(ctx)
+	if err != nil {
+		return err
+	}
+	v.clock = storedtime.NewClock(v.Log, newest)
 	v.history = v.newHistory(cfg)
 	defer v.history.Close()
 	v.hosting = v.newHosting(cfg)
@@ -173,7 +180,7 @@ func (v *server) run(ctx context.Context) error {
 func (v *server) newHistory(cfg *config.Config) *history.Recorder {
 	return history.New(history.Config{
 		Store: v.store, Log: v.Log, Retention: cfg.Server.HistoryRetention, MaxVerdictBytes: cfg.Server.HistoryBytes, LedgerRetention: cfg.Server.LedgerRetention,
-		Counts: v.eventCounts, Sizes: v.cohortSizes,
+		Counts: v.eventCounts, Sizes: v.cohortSizes, MayDeleteByAge: v.clock.MayDeleteByAge,
 	})
 }
 

@@ -3,11 +3,14 @@ package state
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/fault"
+	"github.com/landfall-dev/landfall/internal/storedtime"
 )
 
 // The journal holds what happened, for people: verdicts, rejected events, changes by operators. Programs of earlier versions ignore the
@@ -164,10 +167,30 @@ func scanJournal(rows *sql.Rows) (e JournalEntry, err error) {
 	return e, err
 }
 
-// TrimJournal deletes the entries of a kind from before a time, and the oldest ones beyond a number of bytes.
-func (s *Store) TrimJournal(ctx context.Context, kind string, before time.Time, maxBytes int64) error {
-	_, err := s.db.ExecContext(ctx, `DELETE FROM journal WHERE kind = $1 AND (at < $2 OR id <= (SELECT COALESCE(MAX(id), 0) FROM
-		(SELECT id, SUM(size) OVER (ORDER BY id DESC) AS total FROM journal WHERE kind = $1) AS sums WHERE total > $3))`, kind, before.UnixMicro(), maxBytes)
+// NewestEntry returns the time of the newest entry of the journal, zero if there is none.
+func (s *Store) NewestEntry(ctx context.Context) (time.Time, error) {
+	var at int64
+	err := s.db.QueryRowContext(ctx, `SELECT at FROM journal ORDER BY id DESC LIMIT 1`).Scan(&at)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return time.Time{}, nil
+	case err != nil:
+		return time.Time{}, fault.StateUnavailable("reading the journal", err)
+	}
+	return time.UnixMicro(at).UTC(), nil
+}
+
+// TrimJournal deletes the entries of a kind that are older than keep, unless that is 0, and the oldest ones beyond a number of bytes. Entries that were
+// written while the clock was ahead are deleted with those behind them.
+func (s *Store) TrimJournal(ctx context.Context, kind string, now time.Time, keep time.Duration, maxBytes int64) error {
+	before := int64(math.MinInt64)
+	if keep > 0 {
+		before = now.Add(-keep).UnixMicro()
+	}
+	_, err := s.db.ExecContext(ctx, `DELETE FROM journal WHERE kind = $1 AND (at < $2
+		OR at > $3 AND id < (SELECT COALESCE(MAX(id), 0) FROM journal WHERE kind = $1 AND at < $2)
+		OR id <= (SELECT COALESCE(MAX(id), 0) FROM (SELECT id, SUM(size) OVER (ORDER BY id DESC) AS total FROM journal WHERE kind = $1) AS sums WHERE total > $4))`,
+		kind, before, now.Add(storedtime.MaxLead).UnixMicro(), maxBytes)
 	if err != nil {
 		return fault.StateUnavailable("trimming the journal", err)
 	}

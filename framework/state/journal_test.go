@@ -49,10 +49,44 @@ func TestJournal(t *testing.T) {
 		} {
 			assert.Equal(t, c.want, journalOf(t, s, c.query), c.name)
 		}
-		require.NoError(t, s.TrimJournal(t.Context(), "a", at.Add(-3*time.Hour), 20))
+		require.NoError(t, s.TrimJournal(t.Context(), "a", at, 3*time.Hour, 20))
 		assert.Equal(t, []string{"abcdefghij", "0123456789"}, journalOf(t, s, all), "the oldest go first")
-		require.NoError(t, s.TrimJournal(t.Context(), "a", at.Add(time.Second), 20))
+		require.NoError(t, s.TrimJournal(t.Context(), "a", at.Add(100*time.Hour), 0, 20))
+		assert.Len(t, journalOf(t, s, all), 2, "the age does not count")
+		require.NoError(t, s.TrimJournal(t.Context(), "a", at.Add(time.Hour), time.Minute, 20))
 		assert.Empty(t, journalOf(t, s, all), "all are too old")
 		assert.Equal(t, []string{"other"}, journalOf(t, s, state.JournalQuery{Kinds: []string{"b"}}), "other kinds stay")
+	})
+}
+
+// TestJournalOfAWrongClock checks that entries which were written while the clock was ahead are deleted once entries behind them are too old, and not
+// before.
+func TestJournalOfAWrongClock(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, location string) {
+		s, err := state.Open(t.Context(), location)
+		require.NoError(t, err)
+		defer s.Close()
+		newest, err := s.NewestEntry(t.Context())
+		require.NoError(t, err)
+		assert.True(t, newest.IsZero())
+		at := time.Now().UTC().Truncate(time.Microsecond)
+		add := func(kind, data string, when time.Time) {
+			require.NoError(t, s.AppendJournal(t.Context(), []state.JournalEntry{{Kind: kind, At: when, Data: data}}))
+		}
+		add("a", "ahead", at.AddDate(5, 0, 0))
+		add("a", "behind", at)
+		add("a", "newer", at.Add(2*time.Hour))
+		add("b", "other", at.AddDate(5, 0, 0))
+		newest, err = s.NewestEntry(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, at.AddDate(5, 0, 0), newest)
+		kept := func(now time.Time) []string {
+			require.NoError(t, s.TrimJournal(t.Context(), "a", now, 3*time.Hour, 1<<20))
+			return journalOf(t, s, state.JournalQuery{Kinds: []string{"a"}})
+		}
+		assert.Equal(t, []string{"newer", "behind", "ahead"}, kept(at.Add(2*time.Hour)))
+		assert.Equal(t, []string{"newer", "behind", "ahead"}, kept(at.AddDate(-50, 0, 0)), "the clock was set back")
+		assert.Equal(t, []string{"newer"}, kept(at.Add(4*time.Hour)))
+		assert.Equal(t, []string{"other"}, journalOf(t, s, state.JournalQuery{Kinds: []string{"b"}}))
 	})
 }

@@ -25,7 +25,8 @@ func storeOperations(s *Store) map[string]func(context.Context) error {
 			_, err := s.RewriteJournal(ctx, func(e JournalEntry) (string, bool) { return "rewritten", !hasUser(e.Data) })
 			return err
 		},
-		"trim journal": func(ctx context.Context) error { return s.TrimJournal(ctx, "a", second(2), 1) },
+		"newest entry": func(ctx context.Context) error { _, err := s.NewestEntry(ctx); return err },
+		"trim journal": func(ctx context.Context) error { return s.TrimJournal(ctx, "a", second(2), time.Second, 1) },
 		"trim history": func(ctx context.Context) error { _, err := s.TrimHistory(ctx, second(1)); return err },
 		"suppress": func(ctx context.Context) error {
 			_, err := s.AddSuppressed(ctx, []Suppressed{{Hash: "h2", Key: "k", At: second(1)}})

@@ -8,3 +8,6 @@ func AcquireOnce(ctx context.Context, c Config) error {
 	_, err := s.acquire(ctx, s.jobs()[0])
 	return err
 }
+
+// Record writes the record of a run of the first sync that has ended.
+func (s *Scheduler) Record(ctx context.Context, r *Run) { s.saveRun(ctx, s.jobs()[0], r) }

@@ -153,14 +153,19 @@ func (h *Hold) Release(report *audiencesync.Report, runErr error) (*Run, error) 
 	return &run, err
 }
 
-// SaveRun writes the record of a run that has ended to the journal of the state.
-func SaveRun(ctx context.Context, store *state.Store, r *Run, now time.Time) error {
+// SaveRun writes the record of a run that has ended to the journal of the state. The oldest records beyond their limit in bytes are deleted.
+func SaveRun(ctx context.Context, store *state.Store, r *Run) error {
+	return saveRun(ctx, store, r, time.Time{}, 0)
+}
+
+// saveRun is SaveRun. It also deletes the records that are older than keep, unless that is 0.
+func saveRun(ctx context.Context, store *state.Store, r *Run, now time.Time, keep time.Duration) error {
 	text, err := json.Marshal(r)
 	if err == nil {
 		err = store.AppendJournal(ctx, []state.JournalEntry{{Kind: kindRun, At: r.At, Data: string(text)}})
 	}
 	if err == nil {
-		err = store.TrimJournal(ctx, kindRun, now.Add(-runRetention), maxRunBytes)
+		err = store.TrimJournal(ctx, kindRun, now, keep, maxRunBytes)
 	}
 	return err
 }

@@ -260,7 +260,11 @@ func (s *Scheduler) saveRun(ctx context.Context, j job, r *Run) {
 		log = s.Log.Warn
 	}
 	log("audience sync", "sync", r.Sync, "instance", r.Instance, "outcome", string(r.Outcome), "seconds", r.Seconds, "error", r.Error)
-	if err := SaveRun(ctx, s.Store, r, s.Now()); err != nil {
+	keep := runRetention
+	if !s.MayDeleteByAge() {
+		keep = 0
+	}
+	if err := saveRun(ctx, s.Store, r, s.Now(), keep); err != nil {
 		s.Log.Warn("the record of an audience sync cannot be written", "sync", j.sync.ID, "error", err)
 	}
 }

@@ -33,6 +33,8 @@ type Config struct {
 	Metrics    prometheus.Registerer
 	Now        func() time.Time // time.Now by default
 	Lease      time.Duration    // how long a run keeps its lease without renewing it; 30 seconds by default
+
+	MayDeleteByAge func() bool // reports whether the clock can be trusted with that; nil if always
 }
 
 // defaultLease is how long a run keeps its lease without renewing it.
@@ -86,6 +88,9 @@ func stateKey(sync string) string { return "audienceSync/" + sync }
 func New(c Config) *Scheduler {
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.MayDeleteByAge == nil {
+		c.MayDeleteByAge = func() bool { return true }
 	}
 	if c.Lease == 0 {
 		c.Lease = defaultLease

@@ -342,7 +342,7 @@ func TestCommandsTakeTheLease(t *testing.T) {
 	require.NoError(t, held.AllowRemovals(6))
 	run, err := held.Release(&audiencesync.Report{Audience: "vips", Exits: 6}, nil)
 	require.NoError(t, err)
-	require.NoError(t, audienceruns.SaveRun(t.Context(), r.store, run, r.currentTime()))
+	require.NoError(t, audienceruns.SaveRun(t.Context(), r.store, run))
 	require.NoError(t, <-second)
 	options.Audience = "gold"
 	held, _, err = audienceruns.HoldAudience(t.Context(), options)

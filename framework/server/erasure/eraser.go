@@ -44,6 +44,8 @@ type Config struct {
 	Backoff   func(attempt int) time.Duration // the wait after a failed attempt; by default from 2 s to 10 min
 	Metrics   prometheus.Registerer           // may be nil
 	Log       *slog.Logger
+
+	MayDeleteByAge func() bool // reports whether the clock can be trusted with that; nil if always
 }
 
 // Eraser carries out erasures while no other server does.
@@ -130,7 +132,7 @@ func (e *Eraser) keepLease(ctx context.Context, cancel context.CancelFunc) {
 
 // trim deletes old receipts, once an hour.
 func (e *Eraser) trim(ctx context.Context) {
-	if time.Since(e.trimmed) < trimInterval {
+	if time.Since(e.trimmed) < trimInterval || e.MayDeleteByAge != nil && !e.MayDeleteByAge() {
 		return
 	}
 	e.trimmed = time.Now()

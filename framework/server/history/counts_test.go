@@ -99,6 +99,22 @@ func TestCountsAreBounded(t *testing.T) {
 	assert.Empty(t, kinds(33*24*time.Hour))
 }
 
+// TestSizesAfterAWrongClock checks that sizes are written again after they were written while the clock was ahead, and that those are not shown.
+func TestSizesAfterAWrongClock(t *testing.T) {
+	start := time.Date(2026, 6, 1, 12, 1, 0, 0, time.UTC)
+	now, members := start, 10
+	r := history.NewIdle(history.Config{Store: openStore(t), Now: func() time.Time { return now }, MayDeleteByAge: func() bool { return false }, Sizes: func(context.Context) (history.Sizes, error) {
+		members++
+		return history.Sizes{"main": {"a": members}}, nil
+	}})
+	for _, now = range []time.Time{start, start.AddDate(5, 0, 0), start.Add(10 * time.Minute)} {
+		r.Tick(t.Context())
+	}
+	found, err := r.SizesSince(t.Context(), "main", "a", start.Add(-time.Hour))
+	require.NoError(t, err)
+	assert.Equal(t, []history.SizePoint{{At: start, Members: 11}, {At: now, Members: 13}}, found["a"])
+}
+
 // TestSizesOfCohorts checks that sizes are written when they change, once for all servers, and that the size at the beginning of a time is
 // known.
 func TestSizesOfCohorts(t *testing.T) {

@@ -78,6 +78,7 @@ type Config struct {
 	Sizes           func(ctx context.Context) (Sizes, error) // the current sizes of cohorts; nil to keep none
 
 	LedgerRetention time.Duration // how long the history of members is kept in the ledgers; 0 keeps the latest changes of each member
+	MayDeleteByAge  func() bool   // reports whether the clock can be trusted with that; nil if always
 }
 
 // Recorder writes to the journal of a state.
@@ -117,6 +118,9 @@ func newRecorder(c Config) *Recorder {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.MayDeleteByAge == nil {
+		c.MayDeleteByAge = func() bool { return true }
 	}
 	c.Retention = cmp.Or(c.Retention, DefaultRetention)
 	c.MaxVerdictBytes = cmp.Or(c.MaxVerdictBytes, DefaultMaxVerdictBytes)
@@ -217,8 +221,12 @@ func (r *Recorder) trim(ctx context.Context) {
 		return
 	}
 	r.trimmed = now
+	byAge := r.MayDeleteByAge()
 	for _, l := range r.limits() {
-		if err := r.Store.TrimJournal(ctx, l.kind, now.Add(-l.keep), l.bytes); err != nil {
+		if !byAge {
+			l.keep = 0
+		}
+		if err := r.Store.TrimJournal(ctx, l.kind, now, l.keep, l.bytes); err != nil {
 			r.Log.Warn("cannot trim the history", "kind", l.kind, "error", err)
 			return
 		}
@@ -228,7 +236,7 @@ func (r *Recorder) trim(ctx context.Context) {
 // trimLedgers deletes what is too old in the history of the ledgers, once an hour.
 func (r *Recorder) trimLedgers(ctx context.Context) {
 	now := r.Now()
-	if r.LedgerRetention <= 0 || now.Sub(r.ledgers) < ledgersInterval {
+	if r.LedgerRetention <= 0 || now.Sub(r.ledgers) < ledgersInterval || !r.MayDeleteByAge() {
 		return
 	}
 	r.ledgers = now

@@ -50,6 +50,37 @@ func TestRetentionIsASetting(t *testing.T) {
 	assert.Zero(t, changes())
 }
 
+// TestNothingExpiresByADoubtfulClock checks that entries and the history of members stay while the clock cannot be trusted, and expire afterwards.
+func TestNothingExpiresByADoubtfulClock(t *testing.T) {
+	store, now, trusted := openStore(t), time.Now(), true
+	ledger, a := store.Ledger("main"), destination.Audience{ID: "a", Name: "a"}
+	for i := range 3 {
+		change := destination.Change{Identity: "external_id:u1", Member: i%2 == 0, At: now.Add(time.Duration(i) * time.Millisecond)}
+		require.NoError(t, ledger.MarkUncertain(t.Context(), a, []destination.Change{change}))
+		require.NoError(t, ledger.Record(t.Context(), a, []destination.Change{change}))
+	}
+	r := history.NewIdle(history.Config{
+		Store: store, Now: func() time.Time { return now }, Retention: time.Hour, LedgerRetention: time.Hour, MayDeleteByAge: func() bool { return trusted },
+	})
+	kept := func() (n int, changes int) {
+		r.Tick(t.Context())
+		require.NoError(t, history.Rejections(t.Context(), store, func(history.Rejection) bool { n++; return true }))
+		_, list, _, err := ledger.Find(t.Context(), "a", "external_id:u1")
+		require.NoError(t, err)
+		return n, len(list)
+	}
+	r.AddRejection("web", event.MustParse(`{"userId":"u1"}`), "no type")
+	n, changes := kept()
+	assert.Equal(t, 1, n)
+	require.Positive(t, changes)
+	now, trusted = now.AddDate(20, 0, 0), false
+	n, left := kept()
+	assert.Equal(t, []int{1, changes}, []int{n, left})
+	now, trusted = now.Add(2*time.Minute), true
+	n, left = kept()
+	assert.Equal(t, []int{0, 0}, []int{n, left})
+}
+
 // TestRunningRecorderTrims checks that a Recorder deletes what is too old without being asked.
 func TestRunningRecorderTrims(t *testing.T) {
 	store, now := openStore(t), time.Now()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/landfall-dev/landfall/framework/state"
+	"github.com/landfall-dev/landfall/internal/storedtime"
 )
 
 // Sizes are the numbers of members by instance and by the id of the cohort.
@@ -88,7 +89,7 @@ func (r *Recorder) writeSizes(ctx context.Context, i int, at resolution, sizes S
 
 // hasEntrySince reports whether an entry of a kind was written after a time, by any server.
 func (r *Recorder) hasEntrySince(ctx context.Context, kind string, since time.Time) (found bool) {
-	_ = r.Store.Journal(ctx, state.JournalQuery{Kinds: []string{kind}, Since: since, Limit: 1}, func(state.JournalEntry) bool { // if it fails, the sizes are written twice
+	_ = r.Store.Journal(ctx, state.JournalQuery{Kinds: []string{kind}, Since: since, Until: r.Now().Add(storedtime.MaxLead), Limit: 1}, func(state.JournalEntry) bool { // if it fails, the sizes are written twice
 		found = true
 		return false
 	})
@@ -104,7 +105,7 @@ func (r *Recorder) SizesSince(ctx context.Context, instance, cohort string, sinc
 		at = sizeResolutions()[1]
 	}
 	points := map[string][]SizePoint{}
-	query := state.JournalQuery{Kinds: []string{at.kind}, Since: since.Add(-baseInterval - at.span)}
+	query := state.JournalQuery{Kinds: []string{at.kind}, Since: since.Add(-baseInterval - at.span), Until: r.Now().Add(storedtime.MaxLead)}
 	err := r.Store.Journal(ctx, query, func(e state.JournalEntry) bool {
 		var sizes Sizes
 		if json.Unmarshal([]byte(e.Data), &sizes) != nil {
