@@ -21,6 +21,9 @@ import (
 	"github.com/landfall-dev/landfall/internal/chromium"
 )
 
+// maxStep is how long a step on a page may take: the first page after a start is slow on a busy machine.
+const maxStep = 2 * time.Minute
+
 // browser is a headless Chromium process.
 type browser struct {
 	t     *testing.T
@@ -57,7 +60,7 @@ func newBrowser(t *testing.T) *browser {
 
 func (b *browser) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(b.ctx, maxStep)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		b.t.Logf("the page says: %s", b.words())
@@ -75,7 +78,7 @@ func (b *browser) press(words string) {
 	b.t.Helper()
 	selector := fmt.Sprintf(`//main//*[self::button or self::a][normalize-space(.)=%q]`, words)
 	b.do("pressing "+words, chromedp.WaitVisible(chromedp.Search(selector)))
-	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(b.ctx, maxStep)
 	defer cancel()
 	_, err := chromedp.RunResponse(ctx, chromedp.Click(chromedp.Search(selector)))
 	require.NoError(b.t, err, words)

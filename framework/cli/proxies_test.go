@@ -173,7 +173,7 @@ func TestProxiedRequestsNeedTheKey(t *testing.T) {
 			} {
 				address := testport.Free(t)
 				start(t, address, strings.TrimPrefix(port.to, "http://"))
-				s := &served{t: t, client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true},
+				s := &served{t: t, client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true},
 					CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 				for path, want := range map[string]int{
 					"/admin/status": port.admin, "/admin/letters": port.admin, "/metrics": port.admin, "/console/": port.console, "/console/setup": port.console, "/console/letters": port.console,
@@ -247,7 +247,7 @@ func (d *deployed) fragment(name string, replacements ...string) string {
 func (d *deployed) clientAs(from, name string) *http.Client {
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 	return &http.Client{
-		Timeout: 20 * time.Second,
+		Timeout: time.Minute,
 		Transport: &http.Transport{
 			DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: d.roots, ServerName: name},
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -98,7 +98,7 @@ destinations:
 
 // newServed prepares a server; start starts it.
 func newServed(t *testing.T, config string, args ...string) *served {
-	s := &served{t: t, dir: t.TempDir(), args: args, client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	s := &served{t: t, dir: t.TempDir(), args: args, client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "landfall.yaml"), []byte(config), 0o600))
 	var err error
 	s.log, err = os.Create(filepath.Join(s.dir, "log"))

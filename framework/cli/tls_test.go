@@ -35,7 +35,7 @@ func TestServeWithTLS(t *testing.T) {
 	d.listen, d.client = d.address, d.clientAs("127.0.0.1", eventsName)
 	d.start()
 	d.post(entered("u1", "vip"))
-	d.client = &http.Client{Timeout: 20 * time.Second}
+	d.client = &http.Client{Timeout: time.Minute}
 	assert.Equal(t, int64(1), d.waitSettled(1)["delivered"])
 	assert.True(t, strings.HasPrefix(d.served.admin.Ingest, "https://127.0.0.1:"), d.served.admin.Ingest)
 	assert.Contains(t, d.cli("status"), "delivered")
@@ -61,7 +61,7 @@ func TestServeWithACME(t *testing.T) {
 	d.scheme, d.listen, d.client = "https", d.address, d.clientAs("127.0.0.1", eventsName)
 	d.start()
 	d.post(entered("u1", "vip"))
-	d.client = &http.Client{Timeout: 20 * time.Second}
+	d.client = &http.Client{Timeout: time.Minute}
 	assert.Equal(t, int64(1), d.waitSettled(1)["delivered"])
 	_, metrics := d.ask("/metrics")
 	assert.Contains(t, metrics, "landfall_tls_expiry_timestamp_seconds 1.")

@@ -14,7 +14,7 @@ import (
 // How long a browser may take to start, and how long it lives at most.
 const (
 	maxStart = 2 * time.Minute
-	maxTime  = 8 * time.Minute
+	maxTime  = 15 * time.Minute
 )
 
 // Start starts a browser with an empty profile, and returns the context of its first tab for chromedp. The browser ends with the test. Start
