@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// Get looks up keys in portions. For each portion it first finds the blocks that may have the keys, in memory, and then reads these blocks; blocks that are
-// near each other with one system call, which costs about as much as reading 10 KB.
+// Get looks up keys in portions. For each portion it first finds the blocks that may have the keys, in memory, and then reads these blocks: from a mapping
+// of the file, or blocks that are near each other with one system call, which costs about as much as reading 10 KB.
 const (
 	portionSize = 1024     // keys
 	extentSize  = 64 << 10 // bytes that are read with one call, unless a block is larger
@@ -182,7 +182,7 @@ func (l *lookup) readBlocks(file BlockReader, visit func(i int, value string) er
 func (l *lookup) load(i int) error {
 	offsets := l.reader.index.offsets
 	block := l.candidates[i].block
-	if block > l.last {
+	if block > l.last && !l.copyBlock(block) {
 		if err := l.readExtent(block, l.extentEnd(i)); err != nil {
 			return err
 		}
@@ -195,6 +195,30 @@ func (l *lookup) load(i int) error {
 	l.block = block
 	l.cursor.reset(rows)
 	return nil
+}
+
+// copyBlock copies a block from the mapping of the file into buffer. It reports whether the file has one that can be used.
+func (l *lookup) copyBlock(block int) bool {
+	disk, ok := l.reader.file.(*diskFile)
+	if !ok {
+		return false
+	}
+	b := l.grow(block, block)
+	if ok = disk.mapping.copy(b, l.reader.index.offsets[block]); ok {
+		l.last = block
+	}
+	return ok
+}
+
+// grow makes the buffer ready for the blocks from first to last, and returns the part that they fill.
+func (l *lookup) grow(first, last int) []byte {
+	offsets := l.reader.index.offsets
+	size := int(offsets[last+1] - offsets[first])
+	if size > len(l.buffer) {
+		l.buffer = make([]byte, size)
+	}
+	l.first, l.last = first, -1
+	return l.buffer[:size]
 }
 
 // extentEnd returns the last block that is worth reading together with that of a candidate.
@@ -213,12 +237,7 @@ func (l *lookup) extentEnd(i int) int {
 // readExtent reads the blocks from first to last into buffer.
 func (l *lookup) readExtent(first, last int) error {
 	offsets := l.reader.index.offsets
-	size := int(offsets[last+1] - offsets[first])
-	if size > len(l.buffer) {
-		l.buffer = make([]byte, size)
-	}
-	l.first, l.last = first, -1
-	if err := readAt(l.reader.file, l.reader.name, l.buffer[:size], offsets[first]); err != nil {
+	if err := readAt(l.reader.file, l.reader.name, l.grow(first, last), offsets[first]); err != nil {
 		return err
 	}
 	l.last = last

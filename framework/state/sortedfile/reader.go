@@ -31,16 +31,25 @@ type BlockReader interface {
 	ReadBlocks(offsets []int64, visit func(block []byte) error) error
 }
 
-// diskFile is a File on disk.
-type diskFile struct{ *os.File }
+// diskFile is a File on disk. Lookups read it by its mapping where they can.
+type diskFile struct {
+	*os.File
+	mapping mapping
+}
 
 // Size implements File.
-func (f diskFile) Size() (int64, error) {
+func (f *diskFile) Size() (int64, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return 0, err
 	}
 	return info.Size(), nil
+}
+
+// Close implements File.
+func (f *diskFile) Close() error {
+	f.mapping.close()
+	return f.File.Close()
 }
 
 // Open opens a file on disk. It reads and checks the index, the filter and the footer; blocks are checked when they are read.
@@ -49,7 +58,9 @@ func Open(path string) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return NewReader(diskFile{f}, filepath.Base(path))
+	disk := &diskFile{File: f}
+	disk.mapping.open(f)
+	return NewReader(disk, filepath.Base(path))
 }
 
 // NewReader is Open for a file that is kept elsewhere; name names it in errors. It closes f if it fails.
