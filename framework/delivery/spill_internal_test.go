@@ -16,27 +16,37 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
 	"github.com/landfall-dev/landfall/framework/dispatch"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
 // addTasks starts tasks of a key for the partition, as if a page had been read.
 func (p *partition) addTasks(t *testing.T, key string, n, bytes int, independent bool) {
 	t.Helper()
-	w := p.worker
-	e := event.Event{}
 	for i := range n {
-		var err error
-		e, err = event.Parse([]byte(`{"type":"track","userId":"` + key + `"}`))
-		require.NoError(t, err)
-		s := w.instance.Plan.Subscriptions()[0]
-		item, refused := w.instance.Plan.Prepare(s, e, i)
-		require.Nil(t, refused)
+		item := p.prepareEvent(t, key, i)
 		item.Independent = independent
-		pg := &page{seq: p.nextPage, verdictsLeft: []uint16{1}, eventsLeft: 1, fullyRead: true}
-		w.mu.Lock()
-		p.openPages, p.nextPage = append(p.openPages, pg), p.nextPage+1
-		w.startTaskLocked(&task{item: item, partition: p, page: pg, key: key, bytes: bytes})
-		w.mu.Unlock()
+		p.worker.mu.Lock()
+		p.addTaskLocked(item, key, bytes)
+		p.worker.mu.Unlock()
 	}
+}
+
+// prepareEvent prepares an event of a key, which is a user, for the first subscription.
+func (p *partition) prepareEvent(t *testing.T, key string, i int) runtime.Item {
+	t.Helper()
+	e, err := event.Parse([]byte(`{"type":"track","userId":"` + key + `"}`))
+	require.NoError(t, err)
+	plan := p.worker.instance.Plan
+	item, refused := plan.Prepare(plan.Subscriptions()[0], e, i)
+	require.Nil(t, refused)
+	return item
+}
+
+// addTaskLocked starts a task whose event is alone in its page.
+func (p *partition) addTaskLocked(item runtime.Item, key string, bytes int) {
+	pg := &page{seq: p.nextPage, verdictsLeft: []uint16{1}, eventsLeft: 1, fullyRead: true}
+	p.openPages, p.nextPage = append(p.openPages, pg), p.nextPage+1
+	p.worker.startTaskLocked(&task{item: item, partition: p, page: pg, key: key, bytes: bytes})
 }
 
 // TestHotKeysAreSpilled checks which keys of a full partition are hot: those with many events or bytes, with fewer if it stays full, and

@@ -108,8 +108,11 @@ func (w *worker) startTaskLocked(t *task) {
 	w.dispatcher.AddLocked(&t.Task)
 }
 
-// Send implements dispatch.Handler.
-func (w *worker) Send(b *dispatch.Batch[*task]) { w.goroutines.Go(func() { w.deliverBatch(b) }) }
+// Send implements dispatch.Handler. The limit of the batch counts from now on, however late the goroutine runs: the leases of its tasks end then.
+func (w *worker) Send(b *dispatch.Batch[*task]) {
+	deadline := time.Now().Add(b.Limit)
+	w.goroutines.Go(func() { w.deliverBatch(b, deadline) })
+}
 
 // failureStatus says why a request failed without its URL and texts of the remote, which may name users.
 func failureStatus(x *httpx.Exchange) string {
@@ -119,12 +122,12 @@ func failureStatus(x *httpx.Exchange) string {
 	return http.StatusText(x.Status)
 }
 
-// deliverBatch sends a batch, within its limit, and reports its results.
-func (w *worker) deliverBatch(b *dispatch.Batch[*task]) {
+// deliverBatch sends a batch until a deadline, and reports its results.
+func (w *worker) deliverBatch(b *dispatch.Batch[*task], deadline time.Time) {
 	w.mu.Lock()
 	w.sending[b] = struct{}{}
 	w.mu.Unlock()
-	ctx, cancel := context.WithTimeout(w.ctx, b.Limit)
+	ctx, cancel := context.WithDeadline(w.ctx, deadline)
 	defer cancel()
 	ctx, span := w.runner.settings.Tracer.Start(ctx, "deliver", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
 		attribute.String("landfall.instance", w.id), attribute.String("landfall.subscription", b.Tasks[0].Value.item.Subscription.Name()), attribute.Int("landfall.events", len(b.Tasks))))

@@ -9,7 +9,7 @@ import (
 // Batch is tasks that are sent together.
 type Batch[T any] struct {
 	Tasks []*Task[T] // of one lane and group, in order
-	// Limit is how long the request may take, at most, because of the owners of its tasks; 0 for no limit.
+	// Limit is how long the request may take from Send on, at most, because of the owners of its tasks; 0 for no limit.
 	Limit time.Duration
 
 	dispatcher *Dispatcher[T]
