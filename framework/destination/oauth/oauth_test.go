@@ -76,9 +76,11 @@ func newWorld(t *testing.T, spec string) *world {
 const codeSpec = `{"authorizeUrl":"{{settings.host}}/auth","tokenUrl":"{{settings.host}}/oauth/token","revokeUrl":"{{settings.host}}/revoke","scopes":["openid","offline_access"]}`
 
 func (w *world) login(t *testing.T) oauth.Token {
+	var browser sync.WaitGroup
 	token, err := w.remote.LoginInBrowser(t.Context(), w.port, func(a oauth.Prompt) {
-		go func() { _, _ = w.ApproveInBrowser(t, a.URL, true) }()
+		browser.Go(func() { _, _ = w.ApproveInBrowser(t, a.URL, true) })
 	})
+	browser.Wait()
 	require.NoError(t, err)
 	require.NoError(t, w.keeper.Put(t.Context(), "crm", token))
 	return token
@@ -174,11 +176,13 @@ func TestTheTokenEndpointFails(t *testing.T) {
 func TestTheTokenEndpointIsSlow(t *testing.T) {
 	w, source, token := loggedIn(t)
 	w.pass(6 * time.Minute)
-	w.SetBehavior(300*time.Millisecond, 0)
+	base, answers := w.remote.Base, make(chan struct{})
+	w.remote.Base = through(func(r *http.Request) (*http.Response, error) { <-answers; return base.RoundTrip(r) })
 	hasty, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
 	_, err := source.Token(hasty, "")
 	assert.ErrorIs(t, err, context.DeadlineExceeded)
+	close(answers)
 	assert.NotEqual(t, token.Access, get(t, source, ""))
 	assert.Equal(t, 1, w.Refreshes())
 }
