@@ -2,7 +2,6 @@ package natslog
 
 import (
 	"context"
-	"net"
 	"testing"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog"
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/eventlogtest"
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/natslog/logfiles"
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 func TestSuiteEmbedded(t *testing.T) {
@@ -34,7 +34,7 @@ func TestSuiteOnServer(t *testing.T) {
 // TestWritesResumeAfterAnOutage checks that a server outside the process which does not answer for a while accepts writes again when it
 // is back, without a write in the meantime, and that the test writes are not stored.
 func TestWritesResumeAfterAnOutage(t *testing.T) {
-	options := &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true}
+	options := &server.Options{Host: "127.0.0.1", Port: testport.Number(t), JetStream: true, StoreDir: t.TempDir(), NoSigs: true}
 	start := func() *server.Server {
 		s, err := server.NewServer(options)
 		require.NoError(t, err)
@@ -43,7 +43,6 @@ func TestWritesResumeAfterAnOutage(t *testing.T) {
 		return s
 	}
 	s := start()
-	options.Port = s.Addr().(*net.TCPAddr).Port
 	log := openLog(t, Config{URL: s.ClientURL(), Replicas: 1})
 	require.NoError(t, log.Prepare(t.Context(), []eventlog.StreamConfig{{Name: "S", Subjects: []string{"s.*.x", "t.>"}}}))
 	write := []eventlog.Write{{Subject: "s.a.x"}}

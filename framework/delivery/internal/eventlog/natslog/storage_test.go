@@ -78,9 +78,13 @@ func TestStreamsThatDoNotAnswerAreReopened(t *testing.T) {
 	_, err := log.WriteFailure("GONE")
 	assert.ErrorIs(t, err, eventlog.ErrUnwritable)
 	assert.ErrorContains(t, err, "the stream GONE does not answer")
-	_, err = log.Append(t.Context(), "S", []eventlog.Write{{Subject: "s.x"}})
-	require.NoError(t, err, "the others accept writes again")
 	require.Eventually(t, func() bool { return strings.Contains(out.text(), "the reopened log accepts no writes: trying again") }, time.Minute, 10*time.Millisecond)
+	log.storage.close() // which would soon restart the server again
+	log.storage.ctx, log.storage.cancel = context.WithCancel(t.Context())
+	require.Eventually(t, func() bool {
+		_, err := log.Append(t.Context(), "S", []eventlog.Write{{Subject: "s.x"}})
+		return err == nil
+	}, time.Minute, 10*time.Millisecond, "the others accept writes again")
 
 	log.storage.reopenServer([]string{"S"})
 	assert.Contains(t, out.text(), "the log accepts writes again")
