@@ -34,10 +34,10 @@ func switchableRemote(t *testing.T, status int64) (*remote, *atomic.Int64) {
 	remote, now := newRemote(t), &atomic.Int64{}
 	now.Store(status)
 	remote.answer = func(changes []change) (*destination.MultiStatus, error) {
-		ms := destination.NewMultiStatus(len(changes))
+		ms, code := destination.NewMultiStatus(len(changes)), now.Load()
 		for i, c := range changes {
 			ms.Deliver(i)
-			if code := now.Load(); code != 0 && c.id == "bad" {
+			if code != 0 && c.id == "bad" {
 				ms.Fail(i, fault.FromStatus(int(code), "not this one"))
 			}
 		}

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
+	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
@@ -133,8 +134,18 @@ func openQueue(t *testing.T, dir string) *delivery.Queue {
 	return q
 }
 
+// memoryQueue opens a queue whose log is in memory, for tests in a bubble: there no machine is too slow for their times.
+func memoryQueue(t *testing.T, partitions int) *delivery.Queue {
+	q, err := delivery.Open(t.Context(), delivery.Config{Partitions: partitions}.On(memlog.New(memlog.Options{}).Connect()))
+	require.NoError(t, err)
+	t.Cleanup(q.Close)
+	return q
+}
+
+// quick are settings with short waits. The leases are long, so that on a slow disk, too, SetInstances acquires all partitions and none is lost.
 var quick = delivery.Settings{
 	Linger: 10 * time.Millisecond, MinBackoff: time.Millisecond, MaxBackoff: 20 * time.Millisecond, MaxAttempts: 5, EvictAfter: 50 * time.Millisecond,
+	Lease: 10 * time.Minute,
 }
 
 func startRunner(t *testing.T, q *delivery.Queue, s delivery.Settings, instances ...delivery.Instance) *delivery.Runner {

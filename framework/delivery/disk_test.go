@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -60,9 +61,8 @@ func TestDeliveredEventsAreDeletedOnAShortDisk(t *testing.T) {
 	events := testsize.Of(1500, 800) // of 100 kB
 	refusals := 0
 	for n := range events {
-		for q.Append(t.Context(), []delivery.NewEvent{largeEvent("u", n)}) != nil {
-			refusals++
-			require.Less(t, refusals, 1500, "delivered events make room at once")
+		for since := time.Now(); q.Append(t.Context(), []delivery.NewEvent{largeEvent("u", n)}) != nil; refusals++ {
+			require.Less(t, time.Since(since), waiting, "delivered events make room")
 			time.Sleep(20 * time.Millisecond)
 		}
 	}
@@ -200,8 +200,7 @@ func TestParkedEventsLimit(t *testing.T) {
 				}
 				time.Sleep(10 * time.Millisecond)
 			}
-			require.Eventually(t, func() bool { return len(findingCodes(runner)) == 1 }, time.Minute, 20*time.Millisecond)
-			require.Equal(t, []delivery.Code{delivery.CodeParkedFull}, findingCodes(runner))
+			require.Eventually(t, func() bool { return slices.Equal(findingCodes(runner), []delivery.Code{delivery.CodeParkedFull}) }, time.Minute, 20*time.Millisecond)
 			parked := int64(-1)
 			require.Eventually(t, func() bool { // what was being parked when the limit was reached still is
 				earlier := parked
@@ -210,11 +209,11 @@ func TestParkedEventsLimit(t *testing.T) {
 			}, time.Minute, 300*time.Millisecond, "no more is parked")
 			assert.Less(t, parked, int64(events))
 			assert.True(t, runner.Health(t.Context()).Ready, "it is an operator's business")
-			require.NoError(t, act(q, remote))
 			require.Eventually(t, func() bool {
+				require.NoError(t, act(q, remote)) // again, since some events may just be being parked
 				c := countsOf(runner)
 				return c["events"] == 2*events && c["parked"] == 0 || name == "dropped" && c["dropped"] >= parked
-			}, time.Minute, 20*time.Millisecond)
+			}, time.Minute, 500*time.Millisecond)
 			if name == "replayed" {
 				requireInOrder(t, "bad", remote.taken["bad"])
 				assert.Len(t, remote.taken["bad"], events, "none is lost")

@@ -25,10 +25,10 @@ func TestErasedEventsAreGone(t *testing.T) {
 	remote := newRemote(t)
 	var works, erasing atomic.Bool
 	remote.answer = func(changes []change) (*destination.MultiStatus, error) {
-		ms := destination.NewMultiStatus(len(changes))
+		ms, working := destination.NewMultiStatus(len(changes)), works.Load()
 		for i, c := range changes {
 			switch {
-			case works.Load() || c.n == 0:
+			case working || c.n == 0:
 				ms.Deliver(i)
 			case c.n == 1:
 				ms.Fail(i, fault.FromStatus(400, "never"))

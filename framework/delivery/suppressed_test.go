@@ -20,9 +20,9 @@ func TestSuppressedUsersAreSkipped(t *testing.T) {
 	remote := newRemote(t)
 	var works, suppressed atomic.Bool
 	remote.answer = func(changes []change) (*destination.MultiStatus, error) {
-		ms := destination.NewMultiStatus(len(changes))
+		ms, working := destination.NewMultiStatus(len(changes)), works.Load()
 		for i, c := range changes {
-			if c.id == "gone" && !works.Load() {
+			if c.id == "gone" && !working {
 				ms.Fail(i, fault.FromStatus(400, "never"))
 				continue
 			}
