@@ -2,6 +2,7 @@ package audienceruns
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -98,6 +99,57 @@ func TestCommandsThatTakeALease(t *testing.T) {
 	d = document{Run: &Run{ID: "dead", Command: true}, Requested: "ana"}
 	d.takeForCommand("me", command)
 	assert.Equal(t, document{Holder: "me", Beat: 1, Slot: noon, Run: command, Requested: "ana"}, d, "a command is not repeated")
+}
+
+// lossyDocuments has one document. It loses the answer to a write on demand.
+type lossyDocuments struct {
+	text  string
+	loses bool
+}
+
+func (d *lossyDocuments) Get(context.Context, string) (string, bool, error) { return d.text, true, nil }
+
+func (d *lossyDocuments) Swap(_ context.Context, _, old, value string) (bool, error) {
+	if old != d.text {
+		return false, nil
+	}
+	d.text = value
+	if d.loses {
+		d.loses = false
+		return false, context.DeadlineExceeded
+	}
+	return true, nil
+}
+
+// TestWritesWhoseAnswerIsLost checks that a run keeps its lease if a renewal was stored although it seemed to fail, and that a holder who still renews
+// its lease keeps it.
+func TestWritesWhoseAnswerIsLost(t *testing.T) {
+	ctx, beat, take := t.Context(), func(d *document) { d.Beat++ }, func(d *document) { d.takeForCommand("another", &Run{ID: "b"}) }
+	d := &lossyDocuments{text: `{"holder":"me","beat":3,"run":{"id":"a"}}`}
+	leaseOf := func() *lease {
+		l := &lease{ledger: d}
+		var err error
+		l.doc, l.text, err = readDocument(ctx, d, "")
+		require.NoError(t, err)
+		return l
+	}
+	mine, other := leaseOf(), leaseOf()
+	for range 2 {
+		d.loses = true
+		require.ErrorIs(t, mine.update(ctx, beat), context.DeadlineExceeded)
+	}
+	require.NoError(t, mine.update(ctx, beat))
+	assert.EqualValues(t, 6, mine.doc.Beat)
+	require.ErrorIs(t, other.update(ctx, take), errLeaseLost, "it was seen before")
+	require.NoError(t, mine.update(ctx, beat))
+	d.loses = true
+	require.Error(t, mine.update(ctx, beat))
+	require.NoError(t, mine.update(ctx, func(d *document) { d.end(&Run{ID: "a", Outcome: Failed}, &reading{}) }))
+	assert.Empty(t, leaseOf().doc.Holder)
+	assert.Equal(t, "a", leaseOf().doc.Last.ID)
+
+	require.NoError(t, leaseOf().update(ctx, take))
+	require.ErrorIs(t, mine.update(ctx, beat), errLeaseLost)
 }
 
 // TestSightings checks when a lease is abandoned: it has to be seen without a change for its length.

@@ -1,6 +1,9 @@
 package audienceruns
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // AcquireOnce takes the lease of the first sync if it is due, as a running Scheduler does from time to time.
 func AcquireOnce(ctx context.Context, c Config) error {
@@ -11,3 +14,6 @@ func AcquireOnce(ctx context.Context, c Config) error {
 
 // Record writes the record of a run of the first sync that has ended.
 func (s *Scheduler) Record(ctx context.Context, r *Run) { s.saveRun(ctx, s.jobs()[0], r) }
+
+// SetPoll sets the time between two looks at what is due.
+func (c *Config) SetPoll(d time.Duration) { c.poll = d }

@@ -49,7 +49,7 @@ func TestCommandsThatWait(t *testing.T) {
 	require.NoError(t, r.list[0].Ledger.Put(t.Context(), "audienceSync/vips", `{"holder":"a dead process","beat":1,"run":{"id":"dead","startedBy":"an operator"}}`))
 	var told []string
 	held, ctx, err := audienceruns.HoldAudience(t.Context(), audienceruns.HoldOptions{
-		Ledger: r.list[0].Ledger, Instance: "braze", Audience: "vips", Syncs: r.currentSyncs(), By: "landfall sync", Lease: 3 * time.Second, Now: r.currentTime,
+		Ledger: r.list[0].Ledger, Instance: "braze", Audience: "vips", Syncs: r.currentSyncs(), By: "landfall sync", Lease: 8 * time.Second, Now: r.currentTime,
 		OnWait: func(by string) { told = append(told, by) },
 	})
 	require.NoError(t, err)

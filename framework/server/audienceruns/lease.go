@@ -6,8 +6,6 @@ import (
 	"errors"
 	"sync"
 	"time"
-
-	"github.com/landfall-dev/landfall/framework/state"
 )
 
 // document is the state of a job in the ledger of its instance. It is replaced as a whole, by compare and swap.
@@ -94,19 +92,26 @@ func (r *removal) isRecent(now time.Time) bool { return now.Sub(r.At).Abs() < da
 // errLeaseLost means that another process has changed the document of a run, because it took over its lease.
 var errLeaseLost = errors.New("another server has taken over this run")
 
+// documents stores the documents of an instance: its ledger.
+type documents interface {
+	Get(ctx context.Context, key string) (value string, ok bool, err error)
+	Swap(ctx context.Context, key, old, value string) (ok bool, err error)
+}
+
 // lease is the document of a run that this process holds.
 type lease struct {
-	ledger *state.Ledger
+	ledger documents
 	key    string
 	due    time.Time // the time of the schedule at which the run should begin; zero if something else starts it
 
-	mu   sync.Mutex
-	text string
-	doc  document
+	mu    sync.Mutex
+	text  string
+	doc   document
+	tried uint64 // the highest Beat that the holder may have stored: a write may succeed although it was canceled, or its answer was lost
 }
 
 // readDocument returns the document at a key and its text.
-func readDocument(ctx context.Context, ledger *state.Ledger, key string) (doc document, text string, err error) {
+func readDocument(ctx context.Context, ledger documents, key string) (doc document, text string, err error) {
 	text, _, err = ledger.Get(ctx, key)
 	if err == nil && text != "" {
 		err = json.Unmarshal([]byte(text), &doc)
@@ -216,6 +221,9 @@ func (l *lease) update(ctx context.Context, change func(*document)) error {
 		if err != nil {
 			return err
 		}
+		if doc.Holder == l.doc.Holder {
+			l.tried = max(l.tried, doc.Beat)
+		}
 		ok, err := l.ledger.Swap(ctx, l.key, l.text, string(text))
 		if err != nil {
 			return err
@@ -229,11 +237,16 @@ func (l *lease) update(ctx context.Context, change func(*document)) error {
 			return err
 		}
 		var other document
-		if err := json.Unmarshal([]byte(current), &other); err != nil || other.Holder != l.doc.Holder || other.Holder == "" || other.Beat != l.doc.Beat {
+		if err := json.Unmarshal([]byte(current), &other); err != nil || !l.isOwnLocked(&other) {
 			return errLeaseLost
 		}
-		l.text, doc, l.doc = current, other, other // a run was asked for or approved
+		l.text, doc, l.doc = current, other, other // a run was asked for or approved, or an earlier write of this process has succeeded
 	}
+}
+
+// isOwnLocked reports whether the document is still that of the lease: no other process has written its holder's part.
+func (l *lease) isOwnLocked(d *document) bool {
+	return d.Holder != "" && d.Holder == l.doc.Holder && (d.Beat == l.doc.Beat || d.Beat > l.doc.Beat && d.Beat <= l.tried)
 }
 
 // startRenewals renews the lease, which has a length, in the background. The returned context ends with the cause errLeaseLost if that

@@ -33,6 +33,7 @@ type Config struct {
 	Metrics    prometheus.Registerer
 	Now        func() time.Time // time.Now by default
 	Lease      time.Duration    // how long a run keeps its lease without renewing it; 30 seconds by default
+	poll       time.Duration    // between two looks at what is due; a tenth of Lease by default
 
 	MayDeleteByAge func() bool // reports whether the clock can be trusted with that; nil if always
 }
@@ -111,7 +112,7 @@ func (s *Scheduler) Close() {
 
 // loop starts the runs that are due.
 func (s *Scheduler) loop(ctx context.Context) {
-	ticker := time.NewTicker(s.Lease / 10)
+	ticker := time.NewTicker(cmp.Or(s.poll, s.Lease/10))
 	defer ticker.Stop()
 	for {
 		s.results.drop(time.Now().Add(-keepResult))
