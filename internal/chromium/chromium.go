@@ -11,10 +11,11 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// How long a browser may take to start, and how long it lives at most.
+// How long a browser may take to start and to answer on a busy machine, and how long it lives at most.
 const (
-	maxStart = 2 * time.Minute
-	maxTime  = 15 * time.Minute
+	maxAnswer = 4 * time.Minute
+	maxStart  = 4 * time.Minute
+	maxTime   = 20 * time.Minute
 )
 
 // Start starts a browser with an empty profile, and returns the context of its first tab for chromedp. The browser ends with the test. Start
@@ -87,7 +88,7 @@ func findProgram() string {
 // Ask evaluates an expression on the page and returns its value. A promise is awaited.
 func Ask[T any](t *testing.T, ctx context.Context, expression string) T {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, maxAnswer)
 	defer cancel()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 	if err != nil {

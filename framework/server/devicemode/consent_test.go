@@ -61,7 +61,7 @@ func testOptOut(t *testing.T, browser context.Context) {
 	p.run(wrapConsent + `window.banner = {ads: false, mail: true}; loadWith("opt-out"); await wrapped.track("A")`)
 	p.eventually(`[]`, "track A")
 	p.run(`setConsent({ads: true, mail: true}); await wrapped.track("B")`)
-	require.Eventually(t, func() bool { return len(p.server.received()) == 3 }, time.Minute, 20*time.Millisecond, p.logs())
+	require.Eventually(t, func() bool { return len(p.server.received()) == 3 }, patience, 20*time.Millisecond, p.logs())
 	assert.ElementsMatch(t, []string{"track A", "track Segment Consent Preference Updated", "track B"}, p.server.received())
 	p.recordedNames("Segment Consent Preference Updated B")
 	p.run(`setConsent({ads: false, mail: false}); await wrapped.track("C"); setConsent({ads: true, mail: false}); await wrapped.track("D")`)

@@ -2,6 +2,8 @@ package devicemode_test
 
 import (
 	"context"
+	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -83,6 +85,8 @@ type landfall struct {
 	*httptest.Server
 	handler *devicemode.Handler
 
+	hookTime string // replaces the limit of that name in the scripts of destinations; "" for theirs
+
 	mu     sync.Mutex
 	events []ingest.Event // that were sent to the tracking API
 	down   bool           // every request is refused with 503
@@ -133,10 +137,33 @@ func startLandfall(t testing.TB) *landfall {
 			http.Error(w, "down", http.StatusServiceUnavailable)
 			return
 		}
+		if s.hookTime != "" && strings.HasPrefix(r.URL.Path, "/device/") {
+			s.servePatient(w, r)
+			return
+		}
 		mux.ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.Close)
 	return s
+}
+
+// servePatient serves the script of a destination with longer limits of time.
+func (s *landfall) servePatient(w http.ResponseWriter, r *http.Request) {
+	r.Header.Del("Accept-Encoding")
+	served := httptest.NewRecorder()
+	s.handler.ServeHTTP(served, r)
+	text := served.Body.String()
+	for limit, longer := range map[string]string{"const hookTime = 1000;": "const hookTime = " + s.hookTime + ";", "const requestTime = 15000;": "const requestTime = 60000;"} {
+		if served.Code == http.StatusOK && !strings.Contains(text, limit) {
+			http.Error(w, "the script has no "+limit, http.StatusInternalServerError)
+			return
+		}
+		text = strings.Replace(text, limit, longer, 1)
+	}
+	maps.Copy(w.Header(), served.Header())
+	w.Header().Del("Content-Length")
+	w.WriteHeader(served.Code)
+	_, _ = io.WriteString(w, text)
 }
 
 func (s *landfall) setDown(down bool) {
