@@ -233,6 +233,7 @@ func TestDataOfRemovedInstances(t *testing.T) {
 	}
 	require.NoError(t, v.forgetInstance(t.Context(), "older"))
 	assert.Equal(t, []string{"old"}, removed(), "the list is current after a change")
+	v.removed.at = v.removed.at.Add(time.Hour) // however long the test takes
 	members, err := RemovedMembers(t.Context(), v.config.Load(), v.store)
 	require.NoError(t, err)
 	assert.Equal(t, map[string]int{"old": 1}, members)

@@ -169,6 +169,17 @@ func (s *served) shows(text, part, place string) {
 	assert.True(s, strings.Contains(text, part), "%s does not show %s", place, part)
 }
 
+// eventuallyShows waits until a path of the admin listener shows all parts.
+func (s *served) eventuallyShows(path string, parts ...string) {
+	s.Helper()
+	require.EventuallyWithT(s, func(c *assert.CollectT) {
+		text := s.get(path)
+		for _, part := range parts {
+			assert.True(c, strings.Contains(text, part), "%s does not show %s", path, part)
+		}
+	}, time.Minute, 20*time.Millisecond)
+}
+
 // TestServesEvents follows events from the tracking API to the remote, and checks that each part of the server shows them.
 func TestServesEvents(t *testing.T) {
 	t.Parallel()
@@ -185,15 +196,12 @@ func TestServesEvents(t *testing.T) {
 	assert.Equal(t, http.StatusNotFound, status)
 	assert.Equal(t, "Events are not accepted on this port, which has the admin API and the console. Send them to "+s.at.Ingest+".\n", text)
 
-	metrics := s.get("/metrics")
-	for _, line := range []string{
+	s.eventuallyShows("/metrics", // the instance has one of its partitions, and need not have all yet
 		`landfall_events_total{outcome="accepted",source="web"} 1`, `landfall_events_total{outcome="rejected",source="web"} 1`, `landfall_delivering{instance="cohorts"} 1`, `landfall_stopped{instance="cohorts"} 0`,
 		`landfall_unowned_partitions{instance="cohorts"} 0`, `landfall_paused_seconds{instance="cohorts"} 0`, `landfall_waiting{instance="cohorts"} 0`,
 		`landfall_lag_events{instance="cohorts"} 0`, `landfall_lag_seconds{instance="cohorts"} 0`, `landfall_concurrency_limit{instance="cohorts"}`, `landfall_down_seconds{instance="cohorts"} 0`, `landfall_remaining_seconds{instance="cohorts"} 0`, `landfall_parked_keys{instance="cohorts"} 0`, `landfall_durable_verdicts{instance="cohorts",outcome="delivered"} 1`,
 		"landfall_ready 1", "landfall_build_info{", `landfall_queue_bytes{stream="events"}`, "landfall_erasure_oldest_seconds 0", "landfall_ledger_bytes ", "landfall_ledger_member_files 0", `landfall_partitions{instance="cohorts"} 16`,
-	} {
-		s.shows(metrics, line, "metrics")
-	}
+	)
 	for path, want := range map[string]string{
 		"/admin/why?user=u-ana":       `"reason":"member"`,
 		"/admin/why?user=never-kept":  `"reason":"rejected"`,
@@ -261,6 +269,10 @@ func TestEverythingOnOnePort(t *testing.T) {
 	t.Parallel()
 	s := startServed(t, servedConfig+"admin: {key: a-long-admin-key}", func(o *Options) { o.AdminListen = "ingest" })
 	assert.Equal(t, s.at.Ingest, s.at.URL)
+	s.eventually(func() bool {
+		status, _ := s.call(http.MethodGet, s.at.URL+"/readyz", "")
+		return status == http.StatusOK
+	})
 	for path, want := range map[string]string{"/healthz": "ok", "/readyz": "ready", "/metrics": "landfall_ready", "/admin/status": "cohorts"} {
 		s.shows(s.get(path), want, path)
 		if strings.HasPrefix(path, "/admin") || path == "/metrics" {

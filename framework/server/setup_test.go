@@ -18,6 +18,7 @@ import (
 	"github.com/landfall-dev/landfall/destinations"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
+	"github.com/landfall-dev/landfall/internal/testport"
 )
 
 const firstConfig = `
@@ -83,7 +84,7 @@ func TestLinkSignsIn(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- Run(ctx, Options{
-			Config: filepath.Join(t.TempDir(), "landfall.yaml"), AdminListen: "127.0.0.1:0", Target: instances.Target{Sandbox: true}, Grace: time.Second,
+			Config: filepath.Join(t.TempDir(), "landfall.yaml"), AdminListen: testport.Free(t), Target: instances.Target{Sandbox: true}, Grace: time.Second,
 			Catalog: instances.Catalog{Plugins: destinations.All()}, Log: slog.New(slog.DiscardHandler), Started: func(_, link string) { links <- link },
 		})
 	}()

@@ -2,6 +2,7 @@
 package acmetest
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/letsencrypt/challtestsrv"
 	"github.com/letsencrypt/pebble/v2/ca"
@@ -76,7 +78,25 @@ func (a *Authority) serveNames() string {
 	require.NoError(a.t, err)
 	names.SetDefaultDNSIPv4("127.0.0.1")
 	names.SetDefaultDNSIPv6("")
-	go names.Run()
+	names.Run() // starts its servers in the background
 	a.t.Cleanup(names.Shutdown)
+	require.Eventually(a.t, func() bool { return answersNames(address) }, time.Minute, 10*time.Millisecond)
 	return address
+}
+
+// answersNames reports whether a DNS server listens at an address. A client whose domain is not found waits for a minute.
+func answersNames(address string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}}
+	if _, err := resolver.LookupHost(ctx, "any.example.test"); err != nil {
+		return false
+	}
+	conn, err := net.Dial("tcp", address)
+	if err == nil {
+		_ = conn.Close()
+	}
+	return err == nil
 }

@@ -21,7 +21,7 @@ import (
 func guarded(t *testing.T, b ingest.ConnectionLimits) string {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
-	mux.Handle("/", handler(&sink{}, func(c *ingest.Config) { c.Now = nil }))
+	mux.Handle("/", handler(&sink{}, func(c *ingest.Config) { c.Now, c.BodyGrace = nil, time.Hour })) // bodies are held as long as a slow machine needs
 	server := httptest.NewUnstartedServer(mux)
 	limits := ingest.NewConnections(b)
 	limits.Guard(server.Config)
