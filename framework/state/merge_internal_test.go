@@ -7,6 +7,7 @@ import (
 	"math"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -89,7 +90,7 @@ func TestWritesThatWaitShareACommit(t *testing.T) {
 			s.groups.mu.Lock()
 			defer s.groups.mu.Unlock()
 			return s.groups.leading && len(s.groups.waiting) == i
-		}, 10e9, 1e6)
+		}, time.Minute, time.Millisecond)
 	}
 	cancel()
 	require.NoError(t, tx.Rollback())
@@ -129,7 +130,7 @@ func TestPanicOfAWriteHoldsUpNoOther(t *testing.T) {
 			s.groups.mu.Lock()
 			defer s.groups.mu.Unlock()
 			return s.groups.leading && len(s.groups.waiting) == i
-		}, 10e9, 1e6)
+		}, time.Minute, time.Millisecond)
 	}
 	require.NoError(t, tx.Rollback())
 	all.Wait()

@@ -167,14 +167,14 @@ func TestRenameMergesLedgers(t *testing.T) {
 func TestTimesAheadOfTheClockAreClamped(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, place string) {
 		s := open(t, place)
-		ahead := func(identity string, by time.Duration, member bool) destination.Change {
-			return destination.Change{Identity: identity, Member: member, At: time.Now().Add(by).UTC()}
+		change := func(identity string, at time.Time, member bool) destination.Change {
+			return destination.Change{Identity: identity, Member: member, At: at.UTC()}
 		}
-		old, renamed := s.Ledger("old"), s.Ledger("new")
-		write(t, old, ahead("u1", 1000*time.Hour, true), ahead("u2", 30*time.Second, true))
+		old, renamed, began := s.Ledger("old"), s.Ledger("new"), time.Now()
+		write(t, old, change("u1", began.Add(1000*time.Hour), true), change("u2", began.Add(30*time.Second), true))
 		time.Sleep(20 * time.Millisecond)
-		write(t, old, ahead("u4", 2*time.Minute, true))
-		write(t, renamed, ahead("u1", 0, false), ahead("u2", 0, false), ahead("u4", 30*time.Second, false))
+		write(t, old, change("u4", time.Now().Add(2*time.Minute), true))
+		write(t, renamed, change("u1", time.Now(), false), change("u2", began, false), change("u4", began.Add(30*time.Second), false))
 		assert.WithinDuration(t, time.Now(), look(t, old, "u1")[0].At, time.Minute)
 		require.NoError(t, old.Rename(t.Context(), "new"))
 		records := look(t, renamed, "u1", "u2")
@@ -183,7 +183,7 @@ func TestTimesAheadOfTheClockAreClamped(t *testing.T) {
 		assert.True(t, look(t, renamed, "u4")[0].Member, "beyond it, it counts as the tolerance ahead")
 
 		s.WithMaxFuture(2000 * time.Hour)
-		write(t, old, ahead("u3", 1000*time.Hour, true))
+		write(t, old, change("u3", time.Now().Add(1000*time.Hour), true))
 		assert.True(t, look(t, old, "u3")[0].At.After(time.Now().Add(900*time.Hour)), "the tolerance is configured")
 	})
 }

@@ -33,7 +33,6 @@ func TestTimeFarAheadDoesNotBlockLaterEvents(t *testing.T) {
 
 // TestOperationsTakeEffectFromTheirStart checks that an operator's command counts from the time at which it began.
 func TestOperationsTakeEffectFromTheirStart(t *testing.T) {
-	start := time.Now().UTC().Truncate(time.Microsecond)
 	for name, act := range map[string]func(*audiencesync.Syncer) error{
 		"sync": func(k *audiencesync.Syncer) error {
 			_, err := k.Sync(t.Context(), vip, users(t, k, 1, 1), audiencesync.Mirror, 1)
@@ -55,7 +54,7 @@ func TestOperationsTakeEffectFromTheirStart(t *testing.T) {
 			identity := ""
 			require.NoError(t, eachIdentity(t, k, &identity))
 			calls := 0
-			begun := start.Add(time.Minute / 2)
+			begun := time.Now().UTC().Truncate(time.Microsecond).Add(time.Minute / 2) // after the sync
 			k.Now = func() time.Time { calls++; return begun.Add(time.Duration(calls-1) * time.Second) }
 			require.NoError(t, act(k))
 			look := func() destination.Record {

@@ -57,7 +57,7 @@ func mariaDB(t *testing.T) (address string, db *sql.DB) {
 	require.NoError(t, err)
 	db = sql.OpenDB(connector)
 	t.Cleanup(func() { _ = db.Close() })
-	require.Eventually(t, func() bool { return db.Ping() == nil }, time.Minute, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return db.Ping() == nil }, 3*time.Minute, 50*time.Millisecond)
 	_, err = db.Exec("CREATE DATABASE shop CHARACTER SET latin1")
 	require.NoError(t, err)
 	return "mysql://root@localhost/shop?" + url.Values{"socket": {socket}}.Encode(), db

@@ -77,5 +77,5 @@ func TestGlobIsNotExponential(t *testing.T) {
 	for _, pattern := range []string{strings.Repeat("*a", 400) + "b", strings.Repeat("*?", 400) + "b", strings.Repeat("a*", 300) + "b*", "*" + strings.Repeat("[ab]", 200) + "b*"} {
 		assert.False(t, newGlob(pattern).matches(text), pattern)
 	}
-	assert.Less(t, time.Since(start), 5*time.Second)
+	assert.Less(t, time.Since(start), time.Minute, "it takes a part of a second on an idle machine")
 }

@@ -173,7 +173,7 @@ func (p *process) readLog() string {
 // waitForServer waits until the server accepts connections.
 func waitForServer(tb testing.TB, url string, server *process) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	for {
 		conn, err := pgx.Connect(ctx, url)
