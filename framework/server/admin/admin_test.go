@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -18,8 +19,9 @@ import (
 // handler returns a server's routes behind a guard with a key, or without one.
 func handler(key string, log *bytes.Buffer) http.Handler {
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "landfall_up 1\n") })
+	began := time.Now() // wrong keys stay blocked however long a test takes
 	guard := access.NewGuard(access.Config{
-		Key: func() string { return key }, Token: "the-token", AllowLocal: true, Log: slog.New(slog.NewTextHandler(log, nil)),
+		Key: func() string { return key }, Token: "the-token", AllowLocal: true, Log: slog.New(slog.NewTextHandler(log, nil)), Now: func() time.Time { return began },
 	})
 	return (&admin.Server{
 		Metrics: metrics, Guard: guard,

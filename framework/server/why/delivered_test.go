@@ -2,6 +2,7 @@ package why_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -43,7 +44,7 @@ func (r *records) deliver(text string) {
 		Target: &instances.Target{SandboxURL: remote.URL}, Catalog: instances.Catalog{Plugins: []destination.Plugin{brazecohorts.Plugin()}}, Members: r.ledger,
 	})
 	require.NoError(r.t, err)
-	runner, err := delivery.NewRunner(r.t.Context(), r.queue, delivery.Settings{Linger: time.Millisecond})
+	runner, err := delivery.NewRunner(r.t.Context(), r.queue, delivery.Settings{Linger: cmp.Or(r.linger, time.Millisecond)})
 	require.NoError(r.t, err)
 	require.NoError(r.t, runner.SetInstances(r.t.Context(), []delivery.Instance{{Plan: list[0].Plan}}))
 	require.Eventually(r.t, func() bool {
@@ -74,6 +75,7 @@ func TestDeliveredEventsWithoutVerdicts(t *testing.T) {
 	r.accept(entry{user: "unmatched", name: "Order Completed", at: at(0)})
 	broken := fmt.Sprintf(`{"type":"track","messageId":"b","userId":"broken","event":%q,"timestamp":"2026-01-02T03:04:05Z","properties":{"audience_key":"vip","vip":"perhaps"},"context":{"personas":{"computation_class":"audience","computation_id":"aud_vip","computation_key":"vip"}}}`, enters)
 	require.NoError(t, r.queue.Append(t.Context(), []delivery.NewEvent{{Source: "web", Key: "u:broken", Raw: []byte(broken)}}))
+	r.linger = 3 * time.Second // so that both events of left are in one batch
 	r.deliver(configText)
 	for user, c := range map[string]struct {
 		reason why.Reason

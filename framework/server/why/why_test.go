@@ -42,6 +42,7 @@ var vip = destination.Audience{ID: "aud_vip", Name: "vip"}
 
 // records is what a server has recorded about its users.
 type records struct {
+	linger time.Duration // how long deliver waits for more events of a batch; a millisecond if it is 0
 	t      *testing.T
 	source why.Source
 	queue  *delivery.Queue
