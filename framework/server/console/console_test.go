@@ -79,11 +79,11 @@ func newPageOf(t *testing.T, text, key string, change func(*console.Config)) *pa
 	}
 	registry, err := builtIn()
 	require.NoError(t, err)
-	log := &bytes.Buffer{}
+	log, began := &bytes.Buffer{}, time.Now() // wrong keys stay blocked however long the test takes
 	p := &page{t: t, file: file, log: log}
 	settings := console.Config{
 		Registry: func() (*destination.Registry, error) { return registry, nil }, File: file, BuildPlans: p.planBuilder(registry), Running: func() ([]console.Instance, error) { return nil, nil },
-		Guard: access.NewGuard(access.Config{Key: func() string { return key }, AllowLocal: true, Log: slog.New(slog.NewTextHandler(log, nil))}),
+		Guard: access.NewGuard(access.Config{Key: func() string { return key }, AllowLocal: true, Log: slog.New(slog.NewTextHandler(log, nil)), Now: func() time.Time { return began }}),
 		Lookup: func(name string) (string, bool) {
 			v, ok := map[string]string{"PARTNER": "partner-value", "ADMIN_KEY": adminKey, "SECRET": "secret-value", "WRITE_KEY": "wk"}[name]
 			return v, ok

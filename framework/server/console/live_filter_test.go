@@ -61,7 +61,7 @@ func TestLiveEvents(t *testing.T) {
 
 // TestVerdictsOfOtherServersAreShown checks that an event has the verdicts of the history, too, each once.
 func TestVerdictsOfOtherServersAreShown(t *testing.T) {
-	asked := 0
+	asked, began := 0, time.Now()
 	q := newQueuePageOf(t, 2, func(s *console.Config) {
 		s.History.Events = func(_ context.Context, events []history.Position) (map[history.Position][]delivery.VerdictRecord, error) {
 			asked += len(events)
@@ -78,7 +78,9 @@ func TestVerdictsOfOtherServersAreShown(t *testing.T) {
 		assert.Contains(t, body, "main › All")
 		assert.NotContains(t, body, "a second time", "this server remembers it")
 	}
-	assert.Equal(t, 2, asked, "the history is not asked for the same events again at once")
+	if time.Since(began) < rereadAfter {
+		assert.Equal(t, 2, asked, "the history is not asked for the same events again at once")
+	}
 	assert.Contains(t, q.get("events?user=u1"), "elsewhere › Other")
 	assert.Contains(t, q.get("live?outcome=no+verdict"), "None of the latest 2 events is selected.")
 }

@@ -250,9 +250,12 @@ func TestClosedQueueIsShownAsAnError(t *testing.T) {
 	assert.Contains(t, q.get("events?user=u1"), "closed", "the log is not called empty")
 }
 
+// rereadAfter is how old verdicts of the history may be.
+const rereadAfter = 10 * time.Second
+
 // TestVerdictsOfOtherServers checks that an event shows the verdicts that another server has recorded, and none of its own twice.
 func TestVerdictsOfOtherServers(t *testing.T) {
-	reads := 0
+	reads, began := 0, time.Now()
 	q := newQueuePageOf(t, 1, func(s *console.Config) {
 		s.History.Events = func(_ context.Context, positions []history.Position) (map[history.Position][]delivery.VerdictRecord, error) {
 			found := map[history.Position][]delivery.VerdictRecord{}
@@ -274,5 +277,7 @@ func TestVerdictsOfOtherServers(t *testing.T) {
 	assert.Regexp(t, "(?s)A later attempt.*An earlier attempt", body)
 	assert.NotContains(t, body, "Known already")
 	assert.Contains(t, q.get("events?user=u1"), "elsewhere › First")
-	assert.Equal(t, 1, reads, "what was read a moment ago is not read again")
+	if time.Since(began) < rereadAfter {
+		assert.Equal(t, 1, reads, "what was read a moment ago is not read again")
+	}
 }

@@ -212,10 +212,8 @@ func newNATSWorld(t *testing.T) (*natsCluster, *world) {
 func TestErasedOnOneServer(t *testing.T) {
 	c, w := newNATSWorld(t)
 	w.fill("gone-1", "stays-1", "stays-2")
-	id := w.request(gone)[0].ID
-	require.NoError(t, erasure.RunOnce(t.Context(), w.config()))
-	require.Equal(t, "done", w.receipt(id).State(), "%+v", w.receipt(id).Steps)
-	assert.Equal(t, map[string]int{"servers": 1}, step(t, w.receipt(id), erasure.StepLog, "").Counts)
+	r := w.eraseOnCluster(w.request(gone)[0].ID)
+	assert.Equal(t, map[string]int{"servers": 1}, step(t, r, erasure.StepLog, "").Counts)
 	c.checkGone("gone-1")
 	w.checkErased()
 	watcher, err := erasure.NewWatcher(t.Context(), w.store, func() string { return key }, w.config().Log)
@@ -230,8 +228,7 @@ func TestBackupOfRewrittenPages(t *testing.T) {
 	w.fill("stays-0", "stays-1")
 	w.fill("gone-1", "stays-2")
 	w.fill("stays-3")
-	w.request(gone)
-	require.NoError(t, erasure.RunOnce(t.Context(), w.config()))
+	w.eraseOnCluster(w.request(gone)[0].ID)
 	parts := map[string]*bytes.Buffer{}
 	list, err := w.queue.Snapshots(t.Context(), func(stream string) (io.Writer, error) {
 		parts[stream] = &bytes.Buffer{}
