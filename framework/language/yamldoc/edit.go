@@ -40,9 +40,16 @@ func editLines(name string, text []byte, to event.Value) ([]byte, error) {
 	if text, err = event.WithoutBOM(text); err != nil { // positions refer to the text without the mark
 		return nil, err
 	}
+	depths := []int{100, 6, 5, 4, 3, 2, 1}
+	if at := bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")); bytes.IndexByte(at, '\r') >= 0 { // a line ends there, too
+		if at = bytes.ReplaceAll(at, []byte("\r"), []byte("\n")); hasValue(name, at, doc.Value()) {
+			return editLines(name, at, to)
+		}
+		depths = nil // positions do not refer to the lines below
+	}
 	// If an edit would also change another value, through an alias, or if the result does not parse as expected, retry with a
 	// smaller depth, which replaces larger parts.
-	for _, depth := range []int{100, 6, 5, 4, 3, 2, 1} {
+	for _, depth := range depths {
 		e := editor{doc: doc, lines: strings.Split(string(text), "\n"), depth: depth}
 		if e.editValue("", doc.Value(), to, 0) {
 			if edited := e.applyEdits(); hasValue(name, edited, to) {

@@ -91,6 +91,7 @@ func FuzzEdit(f *testing.F) {
 	f.Add("k: |\n  # text\n  more\nl: 'it''s' # c\n", `{"k":"other\n","l":"x"}`)
 	f.Add("a: &x {b: 1}\nc: *x\n", `{"a":{"b":2},"c":{"b":1}}`)
 	f.Add(`{"a": 1}`, `{"a":2}`)
+	f.Add("# c\ra: 1\rb: [2]\n\rc: x", `{"a":2,"b":[3],"c":"x"}`)
 	f.Fuzz(func(t *testing.T, text, to string) {
 		v, err := event.ParseString(to)
 		if err != nil || !strings.HasPrefix(v.JSON(), "{") && !strings.HasPrefix(v.JSON(), "[") {

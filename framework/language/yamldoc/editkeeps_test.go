@@ -84,6 +84,24 @@ func TestEditChangesOnlyTheLinesOfTheChange(t *testing.T) {
 	}
 }
 
+// TestEditOfLinesThatEndWithACarriageReturn checks that a carriage return ends a line, as for the parser, also one that is not followed by a line feed.
+func TestEditOfLinesThatEndWithACarriageReturn(t *testing.T) {
+	for text, want := range map[string]string{
+		"\r{\"a\": 1}":                      "\na: 2\n",
+		"# kept\ra: 1 # kept\rb: 3\r":       "# kept\na: 2 # kept\nb: 3\n",
+		"# kept\rb: 3\n\ra: 1 # kept\nc: 4": "# kept\nb: 3\n\na: 2 # kept\nc: 4\n",
+		"b: 3\r\n\ra: 1\r\nc: 4\r\n":        "b: 3\r\n\r\na: 2\r\nc: 4\r\n",
+		"a: 1\nb: \"x\ry\"\n":               "a: 2\nb: \"x\ny\"\n",
+	} {
+		doc, err := yamldoc.Parse("f", []byte(text))
+		require.NoError(t, err, "%q", text)
+		to := event.MustParse(strings.Replace(doc.Value().JSON(), `"a":1`, `"a":2`, 1))
+		out, err := yamldoc.Edit("f", []byte(text), to)
+		require.NoError(t, err, "%q", text)
+		assert.Equal(t, want, string(out), "%q", text)
+	}
+}
+
 // TestEditOfJSONStaysJSON checks that the text of a file whose name ends in .json is JSON afterwards.
 func TestEditOfJSONStaysJSON(t *testing.T) {
 	out, err := yamldoc.Edit("f.json", []byte("{\"a\": 1,\n \"b\": \"x\"}\n"), event.MustParse(`{"a":1,"b":"y","c":[2]}`))
