@@ -13,7 +13,7 @@ import (
 
 // Failures are described in words of the expression, not of Go, and without values of the event.
 func TestFailuresAreInWordsOfTheExpression(t *testing.T) {
-	input := event.MustParse(`{"count":3,"a":{"b":1},"l":[1,2],"s":"secret","n":null,"big":123456789012345678901234567890,"d":"2026-01-02T03:04:05Z"}`)
+	input := event.MustParse(`{"count":3,"a":{"b":1},"l":[1,2],"s":"secret","n":null,"big":123456789012345678901234567890,"d":"2026-01-02T03:04:05Z","multiline":"a\nb"}`)
 	for text, want := range map[string]string{
 		`not s`: "has a text where true or false is needed", `s ? 1 : 2`: "has a text where true or false is needed", `upper(count)`: "has a number where a text is needed",
 		`filter(l, #)`: "has a number where true or false is needed", `join(l, ",")`: "has a number where a text is needed", `count matches "3"`: "has a number where a text is needed",
@@ -29,6 +29,10 @@ func TestFailuresAreInWordsOfTheExpression(t *testing.T) {
 		`flatten(s)`: "flatten cannot be used on a text", `fromPairs(l)`: "fromPairs needs lists of a key and a value", `reduce([], # + #acc)`: "reduce needs an initial value for an empty list",
 		`date(s)`: "the text is not a date", `duration(s)`: "the text is not a duration, such as 1h30m", `timezone(s)`: "the text is not a time zone, such as Europe/Berlin",
 		`fromJSON(s)`: "the text is not JSON", `fromJSON("")`: "the text is not JSON", `fromBase64("%%")`: "the text is not base64", `1..10000000`: "memory budget exceeded: makes too many values",
+		`n[s]`: "a key cannot be read from null", `mean(k[s])`: "a key cannot be read from null", `a.b?.[s]`: "a key cannot be read from a number", `n[ 'b' ]`: `"b" cannot be read from null`, `n[multiline]`: "a key cannot be read from null",
+		`l[count]`: "there is no such item in a list of 2", `sort(l, s)`: "the order is neither asc nor desc", `fromPairs(s)`: "fromPairs needs lists of a key and a value",
+		`fromPairs([s])`: "fromPairs needs lists of a key and a value", `count[0:1]`: "only a part of a text or a list can be taken", `bitshl(1, -count)`: "the shift count is negative",
+		`"é" + n["b"]`: `"b" cannot be read from null`, `"[" + n[s]`: "a key cannot be read from null",
 		`count / 0`: "produces +Inf, which is not a number in JSON",
 	} {
 		p, err := expression.Compile(text)
@@ -40,7 +44,7 @@ func TestFailuresAreInWordsOfTheExpression(t *testing.T) {
 
 // FuzzFailures applies functions and operators to values of all kinds.
 func FuzzFailures(f *testing.F) {
-	for _, text := range []string{"sortBy(l, #.x)", "groupBy(s, #)", "mean([s])", "max(l, s)", "date(d, s)", "s[count:]", "a[l]", "l | map(#.x.y)", "concat(l, s)", "split(s, n)", "round(a)"} {
+	for _, text := range []string{"sortBy(l, #.x)", "mean(k[s])", "n[s]", "sort(l, s)", "fromPairs(s)", "groupBy(s, #)", "mean([s])", "max(l, s)", "date(d, s)", "s[count:]", "a[l]", "l | map(#.x.y)", "concat(l, s)", "split(s, n)", "round(a)"} {
 		f.Add(text)
 	}
 	input := event.MustParse(`{"count":3,"a":{"b":1},"l":[1,2],"s":"secret","n":null,"t":true,"d":"2026-01-02T03:04:05Z"}`)

@@ -308,7 +308,7 @@ func (p *Program) Eval(v event.Value) (result event.Value, err error) {
 	}
 	out, err := e.machine.Run(program.program, e.env)
 	if err != nil {
-		err = evalError(err)
+		err = evalError(err, program.program.Source().String())
 	} else if _, err = deepSize(out, 0, maxBytes); err == nil {
 		result, err = toValue(out, 0)
 	}
