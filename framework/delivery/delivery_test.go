@@ -18,6 +18,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/delivery"
 	"github.com/landfall-dev/landfall/framework/delivery/internal/eventlog/memlog"
 	"github.com/landfall-dev/landfall/framework/destination"
+	"github.com/landfall-dev/landfall/framework/dispatch/budget"
 	"github.com/landfall-dev/landfall/framework/event"
 	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/runtime"
@@ -58,20 +59,26 @@ func (c *change) Decode(v event.Value) {
 type remote struct {
 	t      *testing.T
 	mu     sync.Mutex
-	taken  map[string][]int // by user, in order of arrival
-	busy   map[string]bool  // groups with a request in flight
+	taken  map[string][]int    // by user, in order of arrival
+	busy   map[remoteLane]bool // lanes with a request in flight
 	answer func(changes []change) (*destination.MultiStatus, error)
 }
 
-func newRemote(t *testing.T) *remote {
-	return &remote{t: t, taken: map[string][]int{}, busy: map[string]bool{}}
+// remoteLane is a lane as a remote sees it. Replayed events and letters have a lane of their own.
+type remoteLane struct {
+	group string
+	class budget.Class
 }
 
-func (r *remote) perform(_ context.Context, call destination.BatchCall[change, change]) (*destination.MultiStatus, error) {
-	group, users := call.Payloads[0].group, map[string]bool{}
+func newRemote(t *testing.T) *remote {
+	return &remote{t: t, taken: map[string][]int{}, busy: map[remoteLane]bool{}}
+}
+
+func (r *remote) perform(ctx context.Context, call destination.BatchCall[change, change]) (*destination.MultiStatus, error) {
+	lane, users := remoteLane{call.Payloads[0].group, budget.ClassOf(ctx)}, map[string]bool{}
 	r.mu.Lock()
-	assert.False(r.t, r.busy[group], "two requests at once for the group %q", group)
-	r.busy[group] = true
+	assert.False(r.t, r.busy[lane], "two requests at once for the lane %v", lane)
+	r.busy[lane] = true
 	for _, c := range call.Payloads {
 		assert.False(r.t, users[c.id], "%s is twice in a request", c.id)
 		users[c.id] = true
@@ -85,7 +92,7 @@ func (r *remote) perform(_ context.Context, call destination.BatchCall[change, c
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.busy[group] = false
+	r.busy[lane] = false
 	if err == nil {
 		for i, c := range call.Payloads {
 			if ms == nil || ms.Decided(i) && ms.Result(i).Outcome == destination.Delivered {
