@@ -29,7 +29,7 @@ func collectionValue(x any, depth int) (event.Value, error) {
 				return event.Value{}, err
 			}
 			if _, twice := members[name]; twice {
-				return event.Value{}, fmt.Errorf("produces an object with the duplicate key %q", name)
+				return event.Value{}, errors.New("produces an object with a duplicate key")
 			}
 			members[name] = v.MapIndex(key).Interface()
 		}
@@ -58,5 +58,5 @@ func keyText(key any) (string, error) {
 	case wholeNumber:
 		return string(key), nil
 	}
-	return "", fmt.Errorf("produces an object with a key that is not text: %v", key)
+	return "", fmt.Errorf("produces an object with a key that is not text but %s", typeInWords(fmt.Sprintf("%T", key)))
 }

@@ -1,6 +1,7 @@
 package expression
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"time"
@@ -27,7 +28,7 @@ func convertDates(args []any) (any, error) {
 	case "utc":
 		c.convert = func(t time.Time) any { return t.UTC().Format("2006-01-02 15:04:05 -07:00") }
 	default:
-		return nil, fmt.Errorf(`the form of dates should be "seconds" or "utc", but is %v`, args[2])
+		return nil, errors.New(`the form of dates should be "seconds" or "utc"`)
 	}
 	if c.inLists, ok = args[3].(bool); !ok {
 		return nil, fmt.Errorf("inLists should be true or false, not %T", args[3])

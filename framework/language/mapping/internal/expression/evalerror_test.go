@@ -32,6 +32,7 @@ func TestFailuresAreInWordsOfTheExpression(t *testing.T) {
 		`n[s]`: "a key cannot be read from null", `mean(k[s])`: "a key cannot be read from null", `a.b?.[s]`: "a key cannot be read from a number", `n[ 'b' ]`: `"b" cannot be read from null`, `n[multiline]`: "a key cannot be read from null",
 		`l[count]`: "there is no such item in a list of 2", `sort(l, s)`: "the order is neither asc nor desc", `fromPairs(s)`: "fromPairs needs lists of a key and a value",
 		`fromPairs([s])`: "fromPairs needs lists of a key and a value", `count[0:1]`: "only a part of a text or a list can be taken", `bitshl(1, -count)`: "the shift count is negative",
+		`groupBy([1, "1"], #)`: "produces an object with a duplicate key", `groupBy([date(d)], #)`: "produces an object with a key that is not text but a time",
 		`"é" + n["b"]`: `"b" cannot be read from null`, `"[" + n[s]`: "a key cannot be read from null",
 		`count / 0`: "produces +Inf, which is not a number in JSON",
 	} {

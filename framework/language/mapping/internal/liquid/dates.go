@@ -1,6 +1,7 @@
 package liquid
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -85,7 +86,7 @@ func parseZone(v event.Value) (*time.Location, error) {
 	name := printText(v)
 	zone, err := time.LoadLocation(name)
 	if err != nil || name == "" || name == "Local" {
-		return nil, fmt.Errorf("does not know the time zone %q", truncateSource(name))
+		return nil, errors.New(`does not know the time zone: it should be a name such as "Europe/Berlin"`)
 	}
 	return zone, nil
 }

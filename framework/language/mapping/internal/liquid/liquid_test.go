@@ -180,7 +180,7 @@ func TestRenderErrors(t *testing.T) {
 		"{{ n | append }}": `filter "append" needs an argument in {{ n | append }}`,
 		"{% if t %}{{ '%zz' | url_decode }}{% endif %}": `filter "url_decode" needs URL-encoded text in {{ '%zz' | url_decode }}`,
 		"{% assign a = '!' | base64_decode %}":          `filter "base64_decode" needs base64 text in {% assign a = '!' | base64_decode %}`,
-		"{{ when | date: '%H', 'Mars/Phobos' }}":        `filter "date" does not know the time zone "Mars/Phobos"`,
+		"{{ when | date: '%H', 'Mars/Phobos' }}":        `filter "date" does not know the time zone: it should be a name such as "Europe/Berlin"`,
 		"{{ when | date: '%H', '../../etc/passwd' }}":   "does not know the time zone",
 	}
 	for text, want := range cases {
