@@ -23,7 +23,7 @@ func newConsole(s streams) *cobra.Command {
 		Short: "Serve the console, to set up destinations and test events, without a queue",
 		Long: "Serves the console on this machine: the catalog of destinations, their setup, and a tester that runs one event through\n" +
 			"the config. The config need not exist yet. landfall serve has the same console at /console/, which also shows its\n" +
-			"deliveries, dead letters and cohorts.",
+			"deliveries, dead letters and audiences.",
 		Example: "  landfall console --config landfall.yaml\n  landfall console --sandbox",
 		Args:    exactArgs(0, "flags only"),
 		RunE: func(cmd *cobra.Command, _ []string) error {

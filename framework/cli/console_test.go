@@ -20,7 +20,7 @@ import (
 	"github.com/landfall-dev/landfall/internal/testport"
 )
 
-// TestConsole uses the console like a new user: a destination is set up, a user enters a cohort and leaves
+// TestConsole uses the console like a new user: a destination is set up, a user enters an audience and leaves
 // it, credentials break and are fixed, and a dead letter is replayed.
 func TestConsole(t *testing.T) {
 	b := newBrowser(t)
@@ -44,12 +44,12 @@ func TestConsole(t *testing.T) {
 
 	s.start()
 	b.url = s.admin.URL
-	b.checkPage("/console/cohorts", "cohorts-empty", script)
+	b.checkPage("/console/audiences", "audiences-empty", script)
 	s.post(membership("m1", "ana", "Audience Entered", true))
-	b.waitFor("/console/cohorts?user=ana", "member")
+	b.waitFor("/console/audiences?user=ana", "member")
 	assert.True(t, members(t, sandbox)["aud_vip"]["ana"])
 	s.post(membership("m2", "ana", "Audience Exited", false))
-	b.waitFor("/console/cohorts?user=ana", "not in cohort")
+	b.waitFor("/console/audiences?user=ana", "not in audience")
 	b.waitFor("/console/events?user=ana", "Audience Exited of ana")
 
 	tryMistakes(b)
@@ -63,9 +63,9 @@ func TestConsole(t *testing.T) {
 	b.open("/console/letters")
 	b.press("Replay this event")
 	b.waitFor("", "1 dead letter is being replayed")
-	b.waitFor("/console/cohorts?user=bob", "member")
+	b.waitFor("/console/audiences?user=bob", "member")
 	assert.True(t, members(t, sandbox)["aud_vip"]["bob"])
-	emptyCohort(b, script)
+	emptyAudience(b, script)
 	assert.False(t, members(t, sandbox)["aud_vip"]["bob"])
 }
 
@@ -207,8 +207,8 @@ func (s *served) waitReloaded(n int) {
 func visitPages(b *browser, script string) {
 	b.t.Helper()
 	for _, page := range []struct{ path, name string }{
-		{"deliveries", "deliveries"}, {"history", "history"}, {"verdicts", "verdicts"}, {"changes", "changes"}, {"changes/config", "changes-config"}, {"events", "events"}, {"events?user=ana", "events-user"}, {"letters", "letters"}, {"cohorts", "cohorts"}, {"cohorts?user=ana", "cohorts-user"},
-		{"cohorts/braze-main/aud_vip", "cohort"}, {"test", "tester"}, {"setup", "setup"}, {"setup/edit/braze-main", "edit"}, {"login", "login"},
+		{"deliveries", "deliveries"}, {"history", "history"}, {"verdicts", "verdicts"}, {"changes", "changes"}, {"changes/config", "changes-config"}, {"events", "events"}, {"events?user=ana", "events-user"}, {"letters", "letters"}, {"cohorts", "audiences"}, {"audiences?user=ana", "audiences-user"},
+		{"audiences/braze-main/aud_vip", "audience"}, {"test", "tester"}, {"setup", "setup"}, {"setup/edit/braze-main", "edit"}, {"login", "login"},
 	} {
 		b.checkPage("/console/"+page.path, page.name, script)
 	}
@@ -237,18 +237,18 @@ func visitPages(b *browser, script string) {
 	b.press("Discard changes")
 }
 
-// emptyCohort empties the cohort, which requires typing its name.
-func emptyCohort(b *browser, script string) {
+// emptyAudience empties the audience, which requires typing its name.
+func emptyAudience(b *browser, script string) {
 	b.t.Helper()
-	b.open("/console/cohorts/braze-main/aud_vip")
+	b.open("/console/audiences/braze-main/aud_vip")
 	b.fill("#users", "bob\ncarl")
 	b.press("Compare")
-	b.waitFor("", "1 in both, 0 only in the cohort, 1 only in the list")
+	b.waitFor("", "1 in both, 0 only in the audience, 1 only in the list")
 	b.fill("#confirm", "gold")
-	b.press("Empty the cohort")
+	b.press("Empty the audience")
 	b.waitFor("", "the name you typed does not match")
 	b.fill("#confirm", "vip")
-	b.press("Empty the cohort")
+	b.press("Empty the audience")
 	b.waitFor("", "Done in")
 	b.saveScreenshot("work")
 	if script != "" {

@@ -40,8 +40,8 @@ audienceSyncs:
 	b.press("Run now")
 	b.waitFor("", "1\u202f200")
 	b.checkPage("/console/syncs", "syncs", script)
-	b.open("/console/cohorts/braze-main/aud_vip")
-	b.waitFor("", "This cohort is read from a query")
+	b.open("/console/audiences/braze-main/aud_vip")
+	b.waitFor("", "This audience is read from a query")
 	b.press("vips")
 
 	_, err = shop.Exec("DELETE FROM vips WHERE id <= 300; INSERT INTO vips VALUES (5001)")
@@ -57,5 +57,5 @@ audienceSyncs:
 	b.open("/console/syncs/braze-main/vips")
 	b.press("Approve 300 removals")
 	b.waitFor("", "approval by")
-	b.waitFor("/console/cohorts/braze-main/aud_vip", "901 members")
+	b.waitFor("/console/audiences/braze-main/aud_vip", "901 members")
 }

@@ -34,7 +34,7 @@ func newExplain(s streams) *cobra.Command {
 		Short: "Show how one event is processed, and why",
 		Long: "Runs one event through every subscription of a config. It shows which conditions matched, where the value of each field\n" +
 			"came from, how cleaning and coercion changed it, the batch that the event would join, and the requests that would be\n" +
-			"sent. It sends nothing: the destination's sandbox in this process answers. It does not know earlier events, so every cohort\n" +
+			"sent. It sends nothing: the destination's sandbox in this process answers. It does not know earlier events, so every audience\n" +
 			"counts as new. Like the server, it adds type, messageId, timestamp and receivedAt if the event lacks them.",
 		Example: "  landfall explain --config landfall.yaml --event event.json\n" +
 			"  sed -n 12p events.ndjson | landfall explain --config landfall.yaml --event -",

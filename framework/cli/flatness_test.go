@@ -29,7 +29,7 @@ type flatness struct {
 }
 
 var flatnesses = []flatness{
-	{"members", "An update of the ledger", "members in 20 cohorts", []int{10_000, 100_000, 1_000_000, 10_000_000}, []int{4_000}, costWithMembers, ""},
+	{"members", "An update of the ledger", "members in 20 audiences", []int{10_000, 100_000, 1_000_000, 10_000_000}, []int{4_000}, costWithMembers, ""},
 	{"waiting", "An event that waits for the end of a pause", "waiting events", []int{10_000, 100_000, 1_000_000}, []int{10_000}, costWithWaiting, "LANDFALL_WAITING"},
 	{"subscriptions", "A served event", "subscriptions", []int{1, 5, 20, 50}, []int{2}, costWithSubscriptions, ""},
 	{"sources", "A served event", "sources", []int{1, 10, 100, 1_000}, []int{2}, costWithSources, ""},
@@ -80,20 +80,20 @@ func TestFlatness(t *testing.T) {
 	}
 }
 
-// ledgerCohorts is the number of audiences of costWithMembers.
-const ledgerCohorts = 20
+// ledgerAudiences is the number of audiences of costWithMembers.
+const ledgerAudiences = 20
 
 // costWithMembers returns the CPU time of an identity that is looked up, marked and recorded, including its share of the merge when the ledger
 // is closed. Random identities are updated in batches of 1,000, or of all members of an audience.
 func costWithMembers(t *testing.T, members, events int) time.Duration {
 	dir, random := t.TempDir(), rand.New(rand.NewPCG(1, 2))
-	each, updates := members/ledgerCohorts, 4*events
+	each, updates := members/ledgerAudiences, 4*events
 	batch := min(each, 1000)
 	s, err := state.Open(t.Context(), dir)
 	require.NoError(t, err)
-	for i := range ledgerCohorts {
+	for i := range ledgerAudiences {
 		for at := 0; at < each; at += batch {
-			require.NoError(t, s.Ledger("main").Record(t.Context(), ledgerCohort(i), memberChanges(batch, func(n int) int { return at + n })))
+			require.NoError(t, s.Ledger("main").Record(t.Context(), ledgerAudience(i), memberChanges(batch, func(n int) int { return at + n })))
 		}
 	}
 	require.NoError(t, s.Close())
@@ -101,13 +101,15 @@ func costWithMembers(t *testing.T, members, events int) time.Duration {
 	require.NoError(t, err)
 	before := processTime(t)
 	for i := range updates / batch {
-		updateLedger(t, s.Ledger("main"), ledgerCohort(i%ledgerCohorts), memberChanges(batch, func(int) int { return random.IntN(each) }))
+		updateLedger(t, s.Ledger("main"), ledgerAudience(i%ledgerAudiences), memberChanges(batch, func(int) int { return random.IntN(each) }))
 	}
 	require.NoError(t, s.Close())
 	return (processTime(t) - before) / time.Duration(updates/batch*batch)
 }
 
-func ledgerCohort(i int) destination.Audience { return destination.Audience{ID: fmt.Sprint("aud_", i)} }
+func ledgerAudience(i int) destination.Audience {
+	return destination.Audience{ID: fmt.Sprint("aud_", i)}
+}
 
 // memberChanges returns entries of users, whose ids do not sort in the order of their numbers.
 func memberChanges(n int, user func(int) int) []destination.Change {

@@ -17,20 +17,20 @@ func verdicts(c map[string]int64) int64 {
 	return c["delivered"] + c["skipped"] + c["dead"] + c["parked"] + c["unmatched"] + c["unreadable"]
 }
 
-// load is random entries and exits of users, and the expected members of each cohort.
+// load is random entries and exits of users, and the expected members of each audience.
 type load struct {
-	users, cohorts int
-	context        string // further members of each event's context
-	mu             sync.Mutex
-	want           map[string]map[string]bool // by cohort
-	changes        map[string]int             // how often the membership of a user in a cohort changes, by both
-	sent           int
-	random         *rand.Rand
-	began          time.Time
+	users, audiences int
+	context          string // further members of each event's context
+	mu               sync.Mutex
+	want             map[string]map[string]bool // by audience
+	changes          map[string]int             // how often the membership of a user in an audience changes, by both
+	sent             int
+	random           *rand.Rand
+	began            time.Time
 }
 
-func newLoad(users, cohorts int) *load {
-	return &load{users: users, cohorts: cohorts, want: map[string]map[string]bool{}, changes: map[string]int{}, random: rand.New(rand.NewPCG(1, 2)), began: time.Now().Add(-time.Hour)}
+func newLoad(users, audiences int) *load {
+	return &load{users: users, audiences: audiences, want: map[string]map[string]bool{}, changes: map[string]int{}, random: rand.New(rand.NewPCG(1, 2)), began: time.Now().Add(-time.Hour)}
 }
 
 // batch returns n events of the users of one of several senders.
@@ -44,21 +44,21 @@ func (l *load) batch(n, sender, senders int) []byte {
 			b.WriteByte(',')
 		}
 		user := fmt.Sprintf("u%d", l.random.IntN(l.users/senders)*senders+sender)
-		cohort := fmt.Sprintf("c%d", l.random.IntN(l.cohorts))
+		audience := fmt.Sprintf("c%d", l.random.IntN(l.audiences))
 		member, name := l.random.IntN(2) == 0, "Audience Exited"
 		if member {
 			name = "Audience Entered"
 		}
 		l.sent++
 		fmt.Fprintf(&b, `{"type":"track","messageId":"m%d","userId":%q,"event":%q,"timestamp":%q,"properties":{"audience_key":%q,%q:%v},"context":{"personas":{"computation_class":"audience","computation_id":%q,"computation_key":%q}%s}}`,
-			l.sent, user, name, l.began.Add(time.Duration(l.sent)*time.Millisecond).UTC().Format("2006-01-02T15:04:05.000Z"), cohort, cohort, member, "aud_"+cohort, cohort, l.context)
-		if l.want["aud_"+cohort] == nil {
-			l.want["aud_"+cohort] = map[string]bool{}
+			l.sent, user, name, l.began.Add(time.Duration(l.sent)*time.Millisecond).UTC().Format("2006-01-02T15:04:05.000Z"), audience, audience, member, "aud_"+audience, audience, l.context)
+		if l.want["aud_"+audience] == nil {
+			l.want["aud_"+audience] = map[string]bool{}
 		}
-		if was, known := l.want["aud_"+cohort][user]; !known || was != member {
-			l.changes["aud_"+cohort+" "+user]++
+		if was, known := l.want["aud_"+audience][user]; !known || was != member {
+			l.changes["aud_"+audience+" "+user]++
 		}
-		l.want["aud_"+cohort][user] = member
+		l.want["aud_"+audience][user] = member
 	}
 	b.WriteString(`]}`)
 	return b.Bytes()
@@ -87,23 +87,23 @@ func (l *load) send(s *served, events, senders int, after func()) {
 	all.Wait()
 }
 
-// check compares the sandbox with the newest event of each user in each cohort.
+// check compares the sandbox with the newest event of each user in each audience.
 func (l *load) check(t *testing.T, sandbox string) {
 	require.Empty(t, l.misplacedUsers(t, sandbox), "users who are not where their newest event says")
 }
 
-// misplacedUsers returns the users whose membership differs from their newest event, each with the cohort.
+// misplacedUsers returns the users whose membership differs from their newest event, each with the audience.
 func (l *load) misplacedUsers(t *testing.T, sandbox string) (list []string) {
 	got := members(t, sandbox)
-	for cohort, users := range l.want {
+	for audience, users := range l.want {
 		for user, member := range users {
-			if got[cohort][user] != member {
-				list = append(list, fmt.Sprintf("%s %s: should be a member: %v", cohort, user, member))
+			if got[audience][user] != member {
+				list = append(list, fmt.Sprintf("%s %s: should be a member: %v", audience, user, member))
 			}
 		}
-		for user := range got[cohort] {
+		for user := range got[audience] {
 			if _, ok := users[user]; !ok { // require.Contains walks through all keys
-				require.Fail(t, "unexpected member", "%s of %s", user, cohort)
+				require.Fail(t, "unexpected member", "%s of %s", user, audience)
 			}
 		}
 	}

@@ -19,8 +19,8 @@ import (
 func newMembers(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "members",
-		Short: "Show and correct which users are in which cohort",
-		Long: "Works on the ledger, which records which users were sent to which cohort, when, and by which event. Braze cannot list the\n" +
+		Short: "Show and correct which users are in which audience",
+		Long: "Works on the ledger, which records which users were sent to which audience, when, and by which event. Braze cannot list the\n" +
 			"users of a cohort, so the ledger is the only record; some other remotes can, see landfall members diff.",
 		RunE: chooseCommand,
 		Args: cobra.ArbitraryArgs,
@@ -47,7 +47,7 @@ func newReadCommand(s streams, cmd *cobra.Command, run func(ctx context.Context,
 
 func newMembersList(s streams) *cobra.Command {
 	cmd, _ := newReadCommand(s, &cobra.Command{
-		Use: "list", Short: "Show the cohorts and the number of their members", Args: exactArgs(0, "no arguments"),
+		Use: "list", Short: "Show the audiences and the number of their members", Args: exactArgs(0, "no arguments"),
 		Example: "  landfall members list --config landfall.yaml",
 	}, func(ctx context.Context, k *audienceCommand, _ []string) error {
 		sizes, err := k.chosen.Ledger.Sizes(ctx)
@@ -56,7 +56,7 @@ func newMembersList(s streams) *cobra.Command {
 		}
 		for _, size := range sizes {
 			if k.json {
-				k.printJSON(cohortJSON{size.ID, size.Name, size.Members, jsonTime(size.Purged)})
+				k.printJSON(audienceJSON{size.ID, size.Name, size.Members, jsonTime(size.Purged)})
 			}
 		}
 		if k.json {
@@ -66,20 +66,20 @@ func newMembersList(s streams) *cobra.Command {
 			fmt.Fprintln(k.out, "no users have been sent yet")
 			return nil
 		}
-		list := make([]cohortSize, len(sizes))
+		list := make([]audienceSize, len(sizes))
 		for i, size := range sizes {
-			list[i] = cohortSize{ID: size.ID, Name: size.Name, Members: size.Members}
+			list[i] = audienceSize{ID: size.ID, Name: size.Name, Members: size.Members}
 			if !size.Purged.IsZero() {
 				list[i].Name += " (purged " + size.Purged.Format(time.DateTime) + ")"
 			}
 		}
-		printCohorts(k.out, list)
+		printAudiences(k.out, list)
 		return nil
 	})
 	return cmd
 }
 
-type cohortJSON struct {
+type audienceJSON struct {
 	ID      string  `json:"id"`
 	Name    string  `json:"name"`
 	Members int     `json:"members"`
@@ -98,9 +98,9 @@ func jsonTime(t time.Time) *string {
 func newMembersDiff(s streams) *cobra.Command {
 	var against string
 	cmd := &cobra.Command{
-		Use: "diff COHORT {--against FILE | --from URL --query SQL | --from remote}", Short: "Compare a file, a query of users or the remote with a cohort", Args: exactArgs(1, "one cohort, by id or name"),
-		Long: "Shows the users who are in the ledger's cohort but not in the file (missing), and the users who are in the file but not\n" +
-			"in the cohort (extra). The exit code is 1 if there is a difference or if a row cannot be read.\n\n" +
+		Use: "diff AUDIENCE {--against FILE | --from URL --query SQL | --from remote}", Short: "Compare a file, a query of users or the remote with an audience", Args: exactArgs(1, "one audience, by id or name"),
+		Long: "Shows the users who are in the ledger's audience but not in the file (missing), and the users who are in the file but not\n" +
+			"in the audience (extra). The exit code is 1 if there is a difference or if a row cannot be read.\n\n" +
 			"With --from remote, it asks the remote for the members. Users to whom nothing was ever sent are unknown; they are shown,\n" +
 			"but do not count as a difference. Users whose state is recorded meanwhile, or whose first change has no result yet, are\n" +
 			"not compared.",
@@ -119,11 +119,11 @@ func newMembersDiff(s streams) *cobra.Command {
 	return cmd
 }
 
-func (k *audienceCommand) runDiff(ctx context.Context, cohort, against string) error {
+func (k *audienceCommand) runDiff(ctx context.Context, audience, against string) error {
 	if against == "" && !k.query.isUsed() {
 		return usageErrorf("say which file or query: --against FILE, --from URL --query SQL, or --from remote")
 	}
-	a, err := k.findAudience(ctx, cohort)
+	a, err := k.findAudience(ctx, audience)
 	if err != nil {
 		return err
 	}
@@ -170,12 +170,12 @@ func (k *audienceCommand) printDiff(report audiencesync.Report, missing, extra i
 	}
 }
 
-// newSendCommand completes a command that sends changes of a cohort.
-func newSendCommand(s streams, cmd *cobra.Command, run func(ctx context.Context, k *audienceCommand, cohort string) error) (*cobra.Command, *audienceCommand) {
+// newSendCommand completes a command that sends changes of an audience.
+func newSendCommand(s streams, cmd *cobra.Command, run func(ctx context.Context, k *audienceCommand, audience string) error) (*cobra.Command, *audienceCommand) {
 	k := &audienceCommand{instanceFlags: instanceFlags{streams: s, needsLedger: true}}
 	k.addFlags(cmd)
 	k.target.addFlags(cmd)
-	cmd.Args = exactArgs(1, "one cohort, by id or name")
+	cmd.Args = exactArgs(1, "one audience, by id or name")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := k.target.check(); err != nil {
 			return err
@@ -193,16 +193,16 @@ func newMembersResync(s streams) *cobra.Command {
 	var against string
 	var restart, removeUnknown bool
 	cmd, k := newSendCommand(s, &cobra.Command{
-		Use: "resync COHORT", Short: "Send the members of a cohort again, as the ledger has them",
-		Long: "Sends every entry and exit of a cohort that the ledger has. With --against, or --from and --query, it sends only the\n" +
+		Use: "resync AUDIENCE", Short: "Send the members of an audience again, as the ledger has them",
+		Long: "Sends every entry and exit of an audience that the ledger has. With --against, or --from and --query, it sends only the\n" +
 			"difference to a file or a query of the actual members. An interrupted resync continues where it stopped.\n\n" +
 			"With --from remote, it asks the remote for the members, and sends what the ledger has of those in whom it differs:\n" +
 			"entries of the missing ones, and exits of those who should have left. Users to whom nothing was ever sent stay, unless\n" +
 			"--remove-unknown is given.",
 		Example: "  landfall members resync vip_gold --live\n  landfall members resync vip_gold --against braze-export.csv --dry-run\n" +
 			"  landfall members resync vip_gold --from remote --live",
-	}, func(ctx context.Context, k *audienceCommand, cohort string) error {
-		a, err := k.findAudience(ctx, cohort)
+	}, func(ctx context.Context, k *audienceCommand, audience string) error {
+		a, err := k.findAudience(ctx, audience)
 		if err != nil {
 			return err
 		}
@@ -226,7 +226,7 @@ func newMembersResync(s streams) *cobra.Command {
 	k.addFileFlags(cmd)
 	k.addAllowFlag(cmd)
 	cmd.Flags().BoolVar(&removeUnknown, "remove-unknown", false, "with --from remote: also remove users to whom nothing was ever sent")
-	cmd.Flags().StringVar(&against, "against", "", "a `FILE` of the users who are in the cohort; only the difference is sent")
+	cmd.Flags().StringVar(&against, "against", "", "a `FILE` of the users who are in the audience; only the difference is sent")
 	cmd.MarkFlagsMutuallyExclusive("against", "from")
 	cmd.Flags().BoolVar(&restart, "restart", false, "start from the beginning, even if an earlier resync was interrupted")
 	return cmd
@@ -250,12 +250,12 @@ func (k *audienceCommand) resync(ctx context.Context, a destination.Audience, ag
 func newMembersPurge(s streams) *cobra.Command {
 	var yes bool
 	cmd, k := newSendCommand(s, &cobra.Command{
-		Use: "purge COHORT --yes", Short: "Remove all members of a cohort",
-		Long: "Sends an exit for every member that the ledger has, and marks the cohort as purged: events from before the purge are\n" +
+		Use: "purge AUDIENCE --yes", Short: "Remove all members of an audience",
+		Long: "Sends an exit for every member that the ledger has, and marks the audience as purged: events from before the purge are\n" +
 			"skipped, newer ones are sent as usual. Braze cannot delete a cohort, so the empty cohort stays.",
 		Example: "  landfall members purge vip_gold --dry-run\n  landfall members purge vip_gold --live --yes",
-	}, func(ctx context.Context, k *audienceCommand, cohort string) error {
-		a, err := k.findAudience(ctx, cohort)
+	}, func(ctx context.Context, k *audienceCommand, audience string) error {
+		a, err := k.findAudience(ctx, audience)
 		if err != nil {
 			return err
 		}
@@ -279,7 +279,7 @@ func newMembersPurge(s streams) *cobra.Command {
 
 func newMembersExport(s streams) *cobra.Command {
 	cmd, _ := newReadCommand(s, &cobra.Command{
-		Use: "export COHORT", Short: "Print the members of a cohort as CSV, or NDJSON with --json", Args: exactArgs(1, "one cohort, by id or name"),
+		Use: "export AUDIENCE", Short: "Print the members of an audience as CSV, or NDJSON with --json", Args: exactArgs(1, "one audience, by id or name"),
 		Example: "  landfall members export vip_gold > members.csv",
 	}, func(ctx context.Context, k *audienceCommand, args []string) error {
 		a, err := k.findAudience(ctx, args[0])

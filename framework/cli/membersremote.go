@@ -10,7 +10,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/history"
 )
 
-// targetRemote checks the flags of a command that asks the remote for the members of a cohort. Such a command sends requests, so it needs a target
+// targetRemote checks the flags of a command that asks the remote for the members of an audience. Such a command sends requests, so it needs a target
 // even if it changes nothing.
 func (k *audienceCommand) targetRemote() error {
 	switch {
@@ -19,7 +19,7 @@ func (k *audienceCommand) targetRemote() error {
 	case k.only.Column != "" || len(k.columns) > 0 || k.encoding != "":
 		return usageErrorf("--from remote reads no columns: leave --column, --audience-column and --encoding out")
 	case !k.reads && k.target.DryRun:
-		return usageErrorf("a dry run sends no requests, so it cannot ask the remote: use landfall members diff COHORT --from remote, which only reads")
+		return usageErrorf("a dry run sends no requests, so it cannot ask the remote: use landfall members diff AUDIENCE --from remote, which only reads")
 	case k.reads && !k.target.Live && !k.target.Sandbox && k.target.SandboxURL == "":
 		return usageErrorf("say which remote to ask: --live, --sandbox or --sandbox-url URL")
 	}
@@ -32,7 +32,7 @@ func (k *audienceCommand) checkLists() error {
 	if k.chosen.Plan.ListsMembers() {
 		return nil
 	}
-	return fmt.Errorf("%s cannot list the members of a cohort, or its definition does not say how: compare with a file of the members (--against FILE)", k.chosen.Plan.Definition().Name)
+	return fmt.Errorf("%s cannot list the members of an audience, or its definition does not say how: compare with a file of the members (--against FILE)", k.chosen.Plan.Definition().Name)
 }
 
 // diffRemote prints how the ledger and the remote differ.

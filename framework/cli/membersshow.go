@@ -13,8 +13,8 @@ import (
 
 func newMembersShow(s streams) *cobra.Command {
 	cmd, _ := newReadCommand(s, &cobra.Command{
-		Use: "show USER", Short: "Show one user in all cohorts, with the history", Args: exactArgs(1, "one user"),
-		Long: "Shows what the ledger has about a user in every cohort. Name the user by an external id, a device id, or an identity in\n" +
+		Use: "show USER", Short: "Show one user in all audiences, with the history", Args: exactArgs(1, "one user"),
+		Long: "Shows what the ledger has about a user in every audience. Name the user by an external id, a device id, or an identity in\n" +
 			"the form of the ledger, such as user_alias:email:a@example.com.",
 		Example: "  landfall members show u_1042\n  landfall members show user_alias:email:a@example.com --json",
 	}, func(ctx context.Context, k *audienceCommand, args []string) error { return k.showUser(ctx, args[0]) })
@@ -55,7 +55,7 @@ func (k *audienceCommand) showUser(ctx context.Context, user string) error {
 		}
 	}
 	if len(list) == 0 {
-		return fmt.Errorf("the ledger of %s does not know %s: no event of this user has reached a cohort; landfall explain shows why", k.chosen.Plan.ID(), user)
+		return fmt.Errorf("the ledger of %s does not know %s: no event of this user has reached an audience; landfall explain shows why", k.chosen.Plan.ID(), user)
 	}
 	return nil
 }

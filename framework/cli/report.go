@@ -21,7 +21,7 @@ type reporter interface {
 	printHeader(target string, all []instances.Instance)
 	addEvent(stream.Event) error
 	printRequest(httpx.Exchange) // only in a dry run
-	printSummary(requests int, cohorts []cohortSize) stream.Summary
+	printSummary(requests int, audiences []audienceSize) stream.Summary
 }
 
 func newReporter(s streams, asJSON bool, progress *progress) reporter {
@@ -65,18 +65,18 @@ func (r *jsonReporter) printRequest(x httpx.Exchange) {
 	_ = r.out.Encode(map[string]any{"request": explain.RequestOf(x)})
 }
 
-func (r *jsonReporter) printSummary(requests int, cohorts []cohortSize) stream.Summary {
+func (r *jsonReporter) printSummary(requests int, audiences []audienceSize) stream.Summary {
 	s := r.summary
 	_ = r.out.Encode(map[string]any{"summary": struct {
-		Events    int          `json:"events"`
-		Matched   int          `json:"matched"`
-		Delivered int          `json:"delivered"`
-		Skipped   int          `json:"skipped"`
-		Refused   int          `json:"refused"`
-		Failed    int          `json:"failed"`
-		Requests  int          `json:"requests"`
-		Cohorts   []cohortSize `json:"cohorts"`
-	}{s.Events, s.Matched, s.Delivered, s.Skipped, s.Refused, s.Failed, requests, cohorts}})
+		Events    int            `json:"events"`
+		Matched   int            `json:"matched"`
+		Delivered int            `json:"delivered"`
+		Skipped   int            `json:"skipped"`
+		Refused   int            `json:"refused"`
+		Failed    int            `json:"failed"`
+		Requests  int            `json:"requests"`
+		Audiences []audienceSize `json:"cohorts"` // the key of earlier versions
+	}{s.Events, s.Matched, s.Delivered, s.Skipped, s.Refused, s.Failed, requests, audiences}})
 	return s
 }
 
@@ -116,7 +116,7 @@ func (r *textReporter) printRequest(x httpx.Exchange) {
 	}
 }
 
-func (r *textReporter) printSummary(requests int, cohorts []cohortSize) stream.Summary {
+func (r *textReporter) printSummary(requests int, audiences []audienceSize) stream.Summary {
 	if r.terminal {
 		fmt.Fprint(r.err, "\r\033[K")
 	}
@@ -129,9 +129,9 @@ func (r *textReporter) printSummary(requests int, cohorts []cohortSize) stream.S
 		fmt.Fprintf(r.out, "%-10s %9d\n", row[0], row[1])
 	}
 	r.printReasons(s)
-	if len(cohorts) > 0 {
+	if len(audiences) > 0 {
 		fmt.Fprintln(r.out)
-		printCohorts(r.out, cohorts)
+		printAudiences(r.out, audiences)
 	}
 	return s
 }
@@ -155,17 +155,17 @@ func outcomeWord(o runtime.Outcome) string {
 	return string(o)
 }
 
-// printCohorts prints cohorts as a table.
-func printCohorts(out io.Writer, cohorts []cohortSize) {
-	width, names := len("cohort"), len("name")
-	for _, c := range cohorts {
+// printAudiences prints audiences as a table.
+func printAudiences(out io.Writer, audiences []audienceSize) {
+	width, names := len("audience"), len("name")
+	for _, c := range audiences {
 		width, names = max(width, len(c.ID)), max(names, len(c.Name))
 	}
-	fmt.Fprintf(out, "%-*s  %-*s  %7s\n", width, "cohort", names, "name", "members")
-	for _, c := range cohorts {
+	fmt.Fprintf(out, "%-*s  %-*s  %7s\n", width, "audience", names, "name", "members")
+	for _, c := range audiences {
 		fmt.Fprintf(out, "%-*s  %-*s  %7d\n", width, c.ID, names, c.Name, c.Members)
 	}
-	for _, c := range cohorts {
+	for _, c := range audiences {
 		if u := c.Unknown; u != nil {
 			more := ""
 			if u.Count > len(u.First) {
@@ -173,7 +173,7 @@ func printCohorts(out io.Writer, cohorts []cohortSize) {
 			}
 			does := fault.Plural(u.Count, "does not exist at the remote, so it is", "do not exist at the remote, so they are")
 			again := fault.Plural(u.Count, "create this user first, then send it again", "create these users first, then send them again")
-			fmt.Fprintf(out, "\nunknown: %d of the users sent to %s (%s) %s not in the cohort: %s%s\n", u.Count, c.Name, c.ID, does, strings.Join(u.First, ", "), more)
+			fmt.Fprintf(out, "\nunknown: %d of the users sent to %s (%s) %s not in the audience: %s%s\n", u.Count, c.Name, c.ID, does, strings.Join(u.First, ", "), more)
 			fmt.Fprintf(out, "         %s (landfall members resync %s)\n", again, c.ID)
 		}
 	}

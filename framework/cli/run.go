@@ -191,11 +191,11 @@ func (c *runCommand) openSuppressed(ctx context.Context, cfg *config.Config, sto
 }
 
 func (c *runCommand) reportResult(ctx context.Context, list []instances.Instance) error {
-	cohorts, err := cohortsOf(ctx, list, &c.target)
+	audiences, err := audiencesOf(ctx, list, &c.target)
 	if err != nil {
 		return err
 	}
-	summary := c.report.printSummary(c.requests, cohorts)
+	summary := c.report.printSummary(c.requests, audiences)
 	if summary.Events > 0 && summary.Unreadable == summary.Events {
 		return errors.New("no line of the input is an event: it should have one JSON object per line")
 	}

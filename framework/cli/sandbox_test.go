@@ -69,7 +69,7 @@ func TestSandboxURL(t *testing.T) {
 
 type runSummary struct {
 	Events, Matched, Delivered, Skipped, Refused, Requests int
-	Cohorts                                                []cohortSize
+	Cohorts                                                []audienceSize
 }
 
 // run runs the command line and reads its summary. No output may contain a secret.

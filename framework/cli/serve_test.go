@@ -30,10 +30,10 @@ func (s *served) cli(args ...string) string {
 	return string(out)
 }
 
-// entered returns an event of a user who enters a cohort.
-func entered(user, cohort string) []byte {
+// entered returns an event of a user who enters an audience.
+func entered(user, audience string) []byte {
 	return fmt.Appendf(nil, `{"batch":[{"type":"track","userId":%q,"event":"Audience Entered","properties":{"audience_key":%q,%q:true},"context":{"personas":{"computation_class":"audience","computation_id":%q,"computation_key":%q}}}]}`,
-		user, cohort, cohort, "aud_"+cohort, cohort)
+		user, audience, audience, "aud_"+audience, audience)
 }
 
 func (s *served) rewrite(old, new string) {

@@ -46,9 +46,9 @@ func otherUsers(batch []byte) []byte {
 // checkUsers compares the sandbox with the newest event of each of the load's users. It ignores other users.
 func (l *load) checkUsers(t *testing.T, sandbox string) (wrong int) {
 	got := members(t, sandbox)
-	for cohort, users := range l.want {
+	for audience, users := range l.want {
 		for user, member := range users {
-			if got[cohort][user] != member {
+			if got[audience][user] != member {
 				wrong++
 			}
 		}

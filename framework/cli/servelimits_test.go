@@ -58,11 +58,11 @@ func (r *countingRemote) requests() []time.Time {
 	return r.arrived
 }
 
-// enter accepts an event of a user who enters a cohort of its own, which takes two requests.
-func (s *served) enter(writeKey, cohort string) {
+// enter accepts an event of a user who enters an audience of its own, which takes two requests.
+func (s *served) enter(writeKey, audience string) {
 	s.t.Helper()
 	event := fmt.Sprintf(`{"type":"track","event":"Audience Entered","userId":"u1","messageId":"%s","properties":{"%s":true},
-		"context":{"personas":{"computation_class":"audience","computation_id":"%s","computation_key":"%s"}}}`, cohort, cohort, cohort, cohort)
+		"context":{"personas":{"computation_class":"audience","computation_id":"%s","computation_key":"%s"}}}`, audience, audience, audience, audience)
 	r, err := http.NewRequest(http.MethodPost, s.url+"/v1/track", strings.NewReader(event))
 	require.NoError(s.t, err)
 	r.SetBasicAuth(writeKey, "")
@@ -129,18 +129,18 @@ func testSharedWithCommands(t *testing.T, config string, elsewhere bool) {
 	program, err := binary()
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "users.csv"), []byte("external_id\nu1\n"), 0o600))
-	sync := func(cohort string, most time.Duration) (string, error) {
+	sync := func(audience string, most time.Duration) (string, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), most)
 		defer cancel()
 		var out bytes.Buffer
-		c := exec.CommandContext(ctx, program, "sync", "--sandbox-url", remote.URL, "--config", file, "--instance", "one", "--audience", cohort, filepath.Join(s.dir, "users.csv"))
+		c := exec.CommandContext(ctx, program, "sync", "--sandbox-url", remote.URL, "--config", file, "--instance", "one", "--audience", audience, filepath.Join(s.dir, "users.csv"))
 		c.Stdout, c.Stderr = &out, &out
 		err := c.Run()
 		return out.String(), err
 	}
 	out, err := sync("command", time.Minute)
 	require.NoError(t, err, out)
-	require.Len(t, remote.requests(), 2, "the cohort and its user")
+	require.Len(t, remote.requests(), 2, "the audience and its user")
 	for i := range 6 {
 		s.enter("wk", fmt.Sprintf("aud_%d", i))
 	}

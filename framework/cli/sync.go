@@ -68,11 +68,11 @@ func newSync(s streams) *cobra.Command {
 
 func (c *syncCommand) addSyncFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&c.id, "audience", "", "the `ID` of the cohort (required)")
-	f.StringVar(&c.name, "name", "", "the `NAME` of the cohort; by default its name in the ledger, otherwise its id")
-	f.BoolVar(&c.mirror, "mirror", false, "users who are not in the file leave the cohort (the default)")
-	f.BoolVar(&c.add, "add", false, "the users of the file enter the cohort, and no user leaves it")
-	f.BoolVar(&c.remove, "remove", false, "the users of the file leave the cohort")
+	f.StringVar(&c.id, "audience", "", "the `ID` of the audience (required)")
+	f.StringVar(&c.name, "name", "", "the `NAME` of the audience; by default its name in the ledger, otherwise its id")
+	f.BoolVar(&c.mirror, "mirror", false, "users who are not in the file leave the audience (the default)")
+	f.BoolVar(&c.add, "add", false, "the users of the file enter the audience, and no user leaves it")
+	f.BoolVar(&c.remove, "remove", false, "the users of the file leave the audience")
 	f.Float64Var(&c.share, "max-remove", 10, "the largest `PERCENT` of the members that may leave without --yes")
 	f.BoolVar(&c.yes, "yes", false, "let any number of members leave, even if rows of the file cannot be read")
 	f.StringSliceVar(&c.properties, "properties", nil, "send the other `COLUMNS` as properties of the change: all, or those of --properties=COLUMN,COLUMN")
@@ -85,7 +85,7 @@ func (c *syncCommand) run(ctx context.Context, files []string) error {
 	case err != nil:
 		return err
 	case c.id == "":
-		return usageErrorf("say which cohort: --audience ID")
+		return usageErrorf("say which audience: --audience ID")
 	case c.share < 0 || c.share > 100:
 		return usageErrorf("--max-remove should be a percentage from 0 to 100")
 	}

@@ -60,7 +60,7 @@ func trustedBraze(t *testing.T, sandbox string) *httptest.Server {
 	return server
 }
 
-// membersOf returns the members of each cohort of a simulated real Braze.
+// membersOf returns the members of each audience of a simulated real Braze.
 func membersOf(t *testing.T, server *httptest.Server) map[string]map[string]bool {
 	inner := httptest.NewServer(server.Config.Handler)
 	defer inner.Close()

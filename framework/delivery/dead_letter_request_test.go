@@ -107,8 +107,8 @@ func TestLetterShowsItsOwnRequest(t *testing.T) {
 	}
 }
 
-// cohortPlan returns a plan of Braze Cohorts that uses a transport.
-func cohortPlan(t *testing.T, transport http.RoundTripper) *runtime.Plan {
+// audiencePlan returns a plan of Braze Cohorts that uses a transport.
+func audiencePlan(t *testing.T, transport http.RoundTripper) *runtime.Plan {
 	plugin := brazecohorts.Plugin()
 	d, err := plugin.Load()
 	require.NoError(t, err)
@@ -119,7 +119,7 @@ func cohortPlan(t *testing.T, transport http.RoundTripper) *runtime.Plan {
 	return plan
 }
 
-// enteredEvent returns an event that adds a user to the cohort vip. The user is anonymous and has no identifier if user is "".
+// enteredEvent returns an event that adds a user to the audience vip. The user is anonymous and has no identifier if user is "".
 func enteredEvent(user string, n int) delivery.NewEvent {
 	who := fmt.Sprintf(`"userId":%q`, user)
 	if strings.HasPrefix(user, "anonymous") {
@@ -132,11 +132,11 @@ func enteredEvent(user string, n int) delivery.NewEvent {
 	return delivery.NewEvent{Source: "web", Key: event.OrderingKey(e), Raw: []byte(e.JSON())}
 }
 
-// Each letter of a halved cohort batch shows the request that carried its user, or none.
+// Each letter of a halved audience batch shows the request that carried its user, or none.
 func TestLetterOfHalvedBatchShowsItsOwnRequest(t *testing.T) {
 	q := openQueue(t, t.TempDir())
 	defer q.Close()
-	runner := startRunner(t, q, quick, delivery.Instance{Plan: cohortPlan(t, answeringTransport(func(body string) int {
+	runner := startRunner(t, q, quick, delivery.Instance{Plan: audiencePlan(t, answeringTransport(func(body string) int {
 		if strings.Contains(body, "poison") {
 			return 400
 		}

@@ -82,7 +82,7 @@ func TestHotAudienceUserNeedsFewRequests(t *testing.T) {
 		q := memoryQueue(t, 1)
 		var requests atomic.Int64
 		var last atomic.Pointer[string]
-		runner := startRunner(t, q, quick, delivery.Instance{Plan: cohortPlan(t, answeringTransport(func(body string) int {
+		runner := startRunner(t, q, quick, delivery.Instance{Plan: audiencePlan(t, answeringTransport(func(body string) int {
 			requests.Add(1)
 			if strings.Contains(body, `"hot"`) {
 				last.Store(&body)

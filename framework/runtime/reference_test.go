@@ -29,7 +29,7 @@ type batchCost struct {
 }
 
 // TestReference processes the batch of BenchmarkBatch1000 with Segment's own library and with this one, in turn and on one processor each, and
-// prints the events per second and the CPU time of both. In both, requests are answered within the process, no batch creates its cohort, and
+// prints the events per second and the CPU time of both. In both, requests are answered within the process, no batch creates its audience, and
 // every event is delivered.
 func TestReference(t *testing.T) {
 	text := os.Getenv(referenceVariable)

@@ -52,7 +52,7 @@ func sandboxProcess(b *testing.B) *url.URL {
 	return &url.URL{Scheme: "http", Host: address}
 }
 
-// remote returns a plan whose requests go over loopback HTTP to a sandbox in another process, where the cohort exists already.
+// remote returns a plan whose requests go over loopback HTTP to a sandbox in another process, where the audience exists already.
 func remote(b *testing.B, raw [][]byte, events []event.Event) *runtime.Plan {
 	transport := httpx.NewTransport(httpx.TransportConfig{})
 	b.Cleanup(transport.CloseIdleConnections)

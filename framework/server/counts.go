@@ -32,8 +32,8 @@ func (v *server) eventCounts() history.Counts {
 	return counts
 }
 
-// cohortSizes returns the sizes of the cohorts of all running instances, for the history.
-func (v *server) cohortSizes(ctx context.Context) (history.Sizes, error) {
+// audienceSizes returns the sizes of the audiences of all running instances, for the history.
+func (v *server) audienceSizes(ctx context.Context) (history.Sizes, error) {
 	sizes := history.Sizes{}
 	for _, in := range v.runningInstances() {
 		if !in.KeepsAudiences() {
@@ -43,11 +43,11 @@ func (v *server) cohortSizes(ctx context.Context) (history.Sizes, error) {
 		if err != nil {
 			return nil, err
 		}
-		cohorts := map[string]int{}
+		audiences := map[string]int{}
 		for _, s := range list {
-			cohorts[s.ID] = s.Members
+			audiences[s.ID] = s.Members
 		}
-		sizes[in.Plan.ID()] = cohorts
+		sizes[in.Plan.ID()] = audiences
 	}
 	return sizes, nil
 }

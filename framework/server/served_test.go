@@ -211,7 +211,7 @@ func TestServesEvents(t *testing.T) {
 		"/console/live":               "Audience Entered",
 		"/console/events":             "u-ana",
 		"/console/verdicts":           "u-ana",
-		"/console/cohorts":            "vips",
+		"/console/audiences":          "vips",
 		"/console/syncs":              "audienceSyncs",
 		"/console/why?user=u-ana":     "u-ana",
 		"/console/changes/config":     "found in the file at the start of the server",

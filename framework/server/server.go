@@ -180,7 +180,7 @@ func (v *server) run(ctx context.Context) error {
 func (v *server) newHistory(cfg *config.Config) *history.Recorder {
 	return history.New(history.Config{
 		Store: v.store, Log: v.Log, Retention: cfg.Server.HistoryRetention, MaxVerdictBytes: cfg.Server.HistoryBytes, LedgerRetention: cfg.Server.LedgerRetention,
-		Counts: v.eventCounts, Sizes: v.cohortSizes, MayDeleteByAge: v.clock.MayDeleteByAge,
+		Counts: v.eventCounts, Sizes: v.audienceSizes, MayDeleteByAge: v.clock.MayDeleteByAge,
 	})
 }
 

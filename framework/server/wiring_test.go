@@ -38,20 +38,20 @@ func (v *server) load(t *testing.T, text string) *config.Config {
 	return cfg
 }
 
-// TestSizesOfCohorts checks which instances have cohorts, and how many members they have.
-func TestSizesOfCohorts(t *testing.T) {
+// TestSizesOfAudiences checks which instances have audiences, and how many members they have.
+func TestSizesOfAudiences(t *testing.T) {
 	v, _ := newParts(t, firstConfig)
 	v.load(t, servedConfig+"  - {id: hook, destination: webhook, subscriptions: []}\n")
-	sizes, err := v.cohortSizes(t.Context())
+	sizes, err := v.audienceSizes(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, history.Sizes{"cohorts": {}}, sizes)
 	change := []destination.Change{{Identity: "external_id:a", Member: true, At: time.Now()}, {Identity: "external_id:b", Member: true, At: time.Now()}}
 	require.NoError(t, v.store.Ledger("cohorts").Record(t.Context(), destination.Audience{ID: "vips", Name: "VIPs"}, change))
-	sizes, err = v.cohortSizes(t.Context())
+	sizes, err = v.audienceSizes(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, history.Sizes{"cohorts": {"vips": 2}}, sizes)
 	require.NoError(t, v.store.Close())
-	_, err = v.cohortSizes(t.Context())
+	_, err = v.audienceSizes(t.Context())
 	assert.Error(t, err)
 	assert.ErrorContains(t, v.stateCheck().Run(t.Context()), "the ledger does not answer")
 }

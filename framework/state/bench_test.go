@@ -20,7 +20,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/state/statetest"
 )
 
-// members returns the number of members in the benchmarks, in 20 cohorts. LANDFALL_MEMBERS changes it.
+// members returns the number of members in the benchmarks, in 20 audiences. LANDFALL_MEMBERS changes it.
 func members(b *testing.B) int {
 	n, err := strconv.Atoi(os.Getenv("LANDFALL_MEMBERS"))
 	if err != nil {
@@ -29,7 +29,7 @@ func members(b *testing.B) int {
 	return n
 }
 
-const cohorts = 20
+const audiences = 20
 
 func BenchmarkLedgerSQLite(b *testing.B) {
 	location := b.TempDir()
@@ -61,9 +61,9 @@ func benchmarkLedger(b *testing.B, s *state.Store, size func() int64) {
 	for at := 0; at < n; at += 1000 {
 		batch := make([]destination.Change, 1000)
 		for i := range batch {
-			batch[i] = enter(userID(at/1000/cohorts*1000+i), 1)
+			batch[i] = enter(userID(at/1000/audiences*1000+i), 1)
 		}
-		require.NoError(b, l.Record(b.Context(), cohort(at/1000), batch))
+		require.NoError(b, l.Record(b.Context(), audience(at/1000), batch))
 	}
 	mergeAll(b, l)
 	filled := time.Since(start)
@@ -75,9 +75,9 @@ func benchmarkLedger(b *testing.B, s *state.Store, size func() int64) {
 	names := make([]string, 1000)
 	pick := func() destination.Audience {
 		for i := range names {
-			names[i] = userID(random.IntN(n / cohorts))
+			names[i] = userID(random.IntN(n / audiences))
 		}
-		return cohort(random.IntN(cohorts))
+		return audience(random.IntN(audiences))
 	}
 	b.Run("lookup", func(b *testing.B) {
 		for b.Loop() {
@@ -152,11 +152,11 @@ func BenchmarkLongestWrite(b *testing.B) {
 	b.ReportMetric(float64(spent[len(spent)-1].Microseconds())/1000, "longest-cpu-ms")
 }
 
-// mergeAll merges the journals of all cohorts.
+// mergeAll merges the journals of all audiences.
 func mergeAll(b *testing.B, l *state.Ledger) {
 	stop := errors.New("stop")
-	for i := range cohorts {
-		if err := l.Each(b.Context(), cohort(i).ID, "", func(state.Membership) error { return stop }); !errors.Is(err, stop) {
+	for i := range audiences {
+		if err := l.Each(b.Context(), audience(i).ID, "", func(state.Membership) error { return stop }); !errors.Is(err, stop) {
 			require.NoError(b, err)
 		}
 	}
@@ -194,6 +194,6 @@ func processTime(b *testing.B) time.Duration {
 // userID returns an id that does not sort in creation order.
 func userID(i int) string { return fmt.Sprintf("external_id:%016x", uint64(i)*0x9e3779b97f4a7c15) }
 
-func cohort(i int) destination.Audience {
-	return destination.Audience{ID: fmt.Sprintf("aud_%02d", i%cohorts), Name: fmt.Sprintf("audience %d", i%cohorts)}
+func audience(i int) destination.Audience {
+	return destination.Audience{ID: fmt.Sprintf("aud_%02d", i%audiences), Name: fmt.Sprintf("audience %d", i%audiences)}
 }

@@ -23,7 +23,7 @@ func BenchmarkSyncAudience(b *testing.B) {
 	for i := range audiences * batches * size {
 		list := &all[i%audiences][i/audiences/size]
 		*list = append(*list, destination.MemberChange{
-			Audience: cohort(i % audiences), Identity: destination.Identity{Kind: "external_id", Name: fmt.Sprintf("user-%d", random.IntN(100_000))},
+			Audience: audience(i % audiences), Identity: destination.Identity{Kind: "external_id", Name: fmt.Sprintf("user-%d", random.IntN(100_000))},
 			Member: random.IntN(3) > 0, At: start.Add(time.Duration(i) * time.Millisecond),
 		})
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
-// A program makes a cohort match a file of users. Only the differences from the ledger are sent.
+// A program makes an audience match a file of users. Only the differences from the ledger are sent.
 func ExampleSyncer_Sync() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "landfall")

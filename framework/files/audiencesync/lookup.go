@@ -22,7 +22,7 @@ func (s *Syncer) Find(ctx context.Context, idOrName string) (destination.Audienc
 		}
 		names = append(names, size.ID, size.Name)
 	}
-	return destination.AudienceSize{}, fmt.Errorf("the ledger has no cohort %q%s", idOrName, fault.DidYouMean(idOrName, names))
+	return destination.AudienceSize{}, fmt.Errorf("the ledger has no audience %q%s", idOrName, fault.DidYouMean(idOrName, names))
 }
 
 // Membership is a user's recorded state in one audience, with the history, newest last.

@@ -181,7 +181,7 @@ func TestMembershipsByAnyIdentifier(t *testing.T) {
 		assert.Equal(t, 3, size.Members)
 	}
 	_, err = k.Find(t.Context(), "viq")
-	assert.ErrorContains(t, err, `the ledger has no cohort "viq" (did you mean "vip"?)`)
+	assert.ErrorContains(t, err, `the ledger has no audience "viq" (did you mean "vip"?)`)
 }
 
 // TestIncompleteAliasIsUnusable checks that a file can contain aliases without a name or label beside valid identifiers. Only rows

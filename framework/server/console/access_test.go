@@ -92,7 +92,7 @@ func TestCrossOriginChangesAreRejected(t *testing.T) {
 		"an opaque origin":  func(r *http.Request) { r.Header.Del("Sec-Fetch-Site"); r.Header.Set("Origin", "null") },
 		"no browser":        func(r *http.Request) { r.Header.Del("Sec-Fetch-Site") },
 	} {
-		for _, path := range []string{"test", "letters", "setup/edit", "setup/write", "setup/connect", "setup/removed", "wizard/connect", "wizard/at/main/on", "setup/preview", "cohorts/main/vip", "login", "logout"} {
+		for _, path := range []string{"test", "letters", "setup/edit", "setup/write", "setup/connect", "setup/removed", "wizard/connect", "wizard/at/main/on", "setup/preview", "audiences/main/vip", "login", "logout"} {
 			assert.Equal(t, http.StatusForbidden, p.do(http.MethodPost, path, url.Values{}, change).Code, "%s to %s", name, path)
 		}
 	}

@@ -180,7 +180,7 @@ func (c *chart) addRow(kinds []series, i int, sum []int64, from time.Time) {
 	c.Hits = append(c.Hits, hit{chartSide + float64(i)*step, step, strings.Join(words, " · ")})
 }
 
-// newSizeChart draws the size of a cohort; nil if there are no points.
+// newSizeChart draws the size of an audience; nil if there are no points.
 func newSizeChart(title string, points []history.SizePoint, w window, now time.Time) *chart {
 	if len(points) == 0 {
 		return nil
@@ -192,7 +192,7 @@ func newSizeChart(title string, points []history.SizePoint, w window, now time.T
 		low, high = min(low, p.Members), max(high, p.Members)
 	}
 	bottom, top := int64(0), roundUpScale(int64(high))
-	if room := int64(high - low); low > 0 && room < int64(low) { // otherwise a small change of a large cohort cannot be seen
+	if room := int64(high - low); low > 0 && room < int64(low) { // otherwise a small change of a large audience cannot be seen
 		half := max((room+1)/2, 1)
 		bottom = max(int64(low)-half, 0)
 		top = bottom + (int64(high)+half-bottom+1)/2*2

@@ -1,5 +1,5 @@
 // Package console is the web UI of Landfall. It shows the destination catalogue, edits the config, tests single events, and shows
-// deliveries, dead letters and cohorts.
+// deliveries, dead letters and audiences.
 //
 // Pages are rendered on the server, escape everything they show and load nothing from other hosts; a small script refreshes them.
 // Access needs a session, opened with the admin key; without an admin key, only requests from this machine are allowed. The package
@@ -115,7 +115,7 @@ func (s *LedgerSize) Megabytes() string { return fmt.Sprintf("%.1f MB", float64(
 // HistorySource reads what all servers keep of earlier times. A function is nil if that is not kept.
 type HistorySource struct {
 	Counts   func(ctx context.Context, since time.Time) ([]history.CountSlot, error)
-	Sizes    func(ctx context.Context, instance, cohort string, since time.Time) (map[string][]history.SizePoint, error)
+	Sizes    func(ctx context.Context, instance, audience string, since time.Time) (map[string][]history.SizePoint, error)
 	Events   func(ctx context.Context, events []history.Position) (map[history.Position][]delivery.VerdictRecord, error) // oldest first
 	Verdicts func(ctx context.Context, f history.VerdictFilter) (list []delivery.VerdictRecord, complete bool, err error)
 }
@@ -168,6 +168,8 @@ func (c *Console) Handler() http.Handler {
 		method, path, _ := strings.Cut(pattern, " ")
 		mux.HandleFunc(method+" "+Path+path, handler)
 	}
+	mux.HandleFunc(Path+"cohorts", redirectCohorts)
+	mux.HandleFunc(Path+"cohorts/", redirectCohorts)
 	c.addWizard(mux)
 	guarded := c.requireSession(mux)
 	outer := http.NewServeMux()
@@ -182,45 +184,54 @@ func (c *Console) Handler() http.Handler {
 // routes returns the handlers that need a session, by method and path below Path.
 func (c *Console) routes() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
-		"GET {$}":                         c.handleHome,
-		"GET catalogue":                   c.handleCatalogue,
-		"GET catalogue/{slug}":            c.handleDestination,
-		"GET test":                        c.handleTester,
-		"POST test":                       c.handleTester,
-		"GET deliveries":                  c.handleDeliveries,
-		"GET why":                         c.handleWhy,
-		"GET live":                        c.handleLive,
-		"GET batches/{id}":                c.handleBatch,
-		"GET history":                     c.handleHistory,
-		"GET verdicts":                    c.handleVerdicts,
-		"GET changes":                     c.handleChanges,
-		"GET erasures":                    c.handleErasures,
-		"GET erasures/{id}":               c.handleErasure,
-		"POST erasures":                   c.handleErasureRequest,
-		"GET changes/config":              c.handleConfigChanges,
-		"GET changes/config/{id}":         c.handleConfigChange,
-		"POST changes/config/{id}":        c.handleRevert,
-		"GET events":                      c.handleEvents,
-		"GET events/{seq}/{index}":        c.handleEvent,
-		"GET letters":                     c.handleDeadLetters,
-		"GET letters/{id}":                c.handleDeadLetter,
-		"POST letters":                    c.handleDeadLetterAction,
-		"GET cohorts":                     c.handleCohorts,
-		"GET cohorts/{instance}/{id...}":  c.handleCohort,
-		"POST cohorts/{instance}/{id...}": c.handleCohortAction,
-		"GET syncs":                       c.handleSyncs,
-		"GET syncs/{instance}/{sync...}":  c.handleSync,
-		"POST syncs/{instance}/{sync...}": c.handleSyncAction,
-		"GET work/{id}":                   c.handleJob,
-		"GET setup":                       c.handleSetup,
-		"GET setup/new/{slug}":            c.handleNewInstance,
-		"GET setup/edit/{id}":             c.handleEditInstance,
-		"POST setup/edit":                 c.handleFormAction,
-		"POST setup/preview":              c.handlePreview,
-		"POST setup/write":                c.handleWrite,
-		"POST setup/connect":              c.handleConnect,
-		"POST setup/removed":              c.handleRemovedAction,
+		"GET {$}":                           c.handleHome,
+		"GET catalogue":                     c.handleCatalogue,
+		"GET catalogue/{slug}":              c.handleDestination,
+		"GET test":                          c.handleTester,
+		"POST test":                         c.handleTester,
+		"GET deliveries":                    c.handleDeliveries,
+		"GET why":                           c.handleWhy,
+		"GET live":                          c.handleLive,
+		"GET batches/{id}":                  c.handleBatch,
+		"GET history":                       c.handleHistory,
+		"GET verdicts":                      c.handleVerdicts,
+		"GET changes":                       c.handleChanges,
+		"GET erasures":                      c.handleErasures,
+		"GET erasures/{id}":                 c.handleErasure,
+		"POST erasures":                     c.handleErasureRequest,
+		"GET changes/config":                c.handleConfigChanges,
+		"GET changes/config/{id}":           c.handleConfigChange,
+		"POST changes/config/{id}":          c.handleRevert,
+		"GET events":                        c.handleEvents,
+		"GET events/{seq}/{index}":          c.handleEvent,
+		"GET letters":                       c.handleDeadLetters,
+		"GET letters/{id}":                  c.handleDeadLetter,
+		"POST letters":                      c.handleDeadLetterAction,
+		"GET audiences":                     c.handleAudiences,
+		"GET audiences/{instance}/{id...}":  c.handleAudience,
+		"POST audiences/{instance}/{id...}": c.handleAudienceAction,
+		"GET syncs":                         c.handleSyncs,
+		"GET syncs/{instance}/{sync...}":    c.handleSync,
+		"POST syncs/{instance}/{sync...}":   c.handleSyncAction,
+		"GET work/{id}":                     c.handleJob,
+		"GET setup":                         c.handleSetup,
+		"GET setup/new/{slug}":              c.handleNewInstance,
+		"GET setup/edit/{id}":               c.handleEditInstance,
+		"POST setup/edit":                   c.handleFormAction,
+		"POST setup/preview":                c.handlePreview,
+		"POST setup/write":                  c.handleWrite,
+		"POST setup/connect":                c.handleConnect,
+		"POST setup/removed":                c.handleRemovedAction,
 	}
+}
+
+// redirectCohorts redirects from the paths that the pages of audiences had in earlier versions.
+func redirectCohorts(w http.ResponseWriter, r *http.Request) {
+	to := Path + "audiences" + strings.TrimPrefix(r.URL.EscapedPath(), Path+"cohorts")
+	if r.URL.RawQuery != "" {
+		to += "?" + r.URL.RawQuery
+	}
+	http.Redirect(w, r, to, http.StatusPermanentRedirect)
 }
 
 // handleHome redirects to the deliveries, to the wizard before there is a config, or to the catalogue if the console has no queue.

@@ -157,7 +157,7 @@ func (p *page) post(path string, form url.Values) string {
 
 func TestEveryPageHasAPolicyAndNothingInline(t *testing.T) {
 	p := newPage(t, written)
-	for _, path := range []string{"catalogue", "catalogue/braze-cohorts", "test", "deliveries", "events", "letters", "cohorts", "syncs", "setup", "setup/new/braze-cohorts", "setup/edit/main", "live", "history", "verdicts", "changes", "changes/config", "erasures", "wizard", "wizard/new/braze-cohorts", "wizard/at/main/test", "login", "catalogue/nope"} {
+	for _, path := range []string{"catalogue", "catalogue/braze-cohorts", "test", "deliveries", "events", "letters", "audiences", "syncs", "setup", "setup/new/braze-cohorts", "setup/edit/main", "live", "history", "verdicts", "changes", "changes/config", "erasures", "wizard", "wizard/new/braze-cohorts", "wizard/at/main/test", "login", "catalogue/nope"} {
 		w := p.do(http.MethodGet, path, nil, nil)
 		policy := w.Header().Get("Content-Security-Policy")
 		assert.Contains(t, policy, "default-src 'none'; script-src 'self'", path)

@@ -35,7 +35,7 @@ type foundEvent struct {
 	Verdicts []delivery.VerdictRecord
 }
 
-// membershipView is a user's membership in one cohort of one instance.
+// membershipView is a user's membership in one audience of one instance.
 type membershipView struct {
 	Instance string
 	audiencesync.Membership

@@ -165,15 +165,15 @@ func newTotalsTable(o history.Outcomes, kindsOf func(string) []series, from, to 
 	return t
 }
 
-// sizesOf returns the sizes of an instance's cohorts in a window; nothing in a console that keeps none. With a cohort's id, it returns
+// sizesOf returns the sizes of an instance's audiences in a window; nothing in a console that keeps none. With an audience's id, it returns
 // only that one.
-func (c *Console) sizesOf(ctx context.Context, instance, cohort string, w window) map[string][]history.SizePoint {
+func (c *Console) sizesOf(ctx context.Context, instance, audience string, w window) map[string][]history.SizePoint {
 	if c.History.Sizes == nil {
 		return nil
 	}
-	points, err := c.History.Sizes(ctx, instance, cohort, w.begin(time.Now()))
+	points, err := c.History.Sizes(ctx, instance, audience, w.begin(time.Now()))
 	if err != nil {
-		c.Log.Warn("cannot read the sizes of cohorts", "error", err)
+		c.Log.Warn("cannot read the sizes of audiences", "error", err)
 	}
 	return points
 }

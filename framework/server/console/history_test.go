@@ -26,7 +26,7 @@ func keptHistory(asked *[]history.VerdictFilter) console.HistorySource {
 			}
 			return list, nil
 		},
-		Sizes: func(_ context.Context, _, cohort string, since time.Time) (map[string][]history.SizePoint, error) {
+		Sizes: func(_ context.Context, _, audience string, since time.Time) (map[string][]history.SizePoint, error) {
 			points := map[string][]history.SizePoint{"aud_1": {{At: since, Members: 40}, {At: since.Add(time.Since(since) / 2), Members: 1}}}
 			return points, nil
 		},

@@ -300,11 +300,11 @@ func TestTimesOfVerdictFilters(t *testing.T) {
 // TestEveryIDHasAPath checks that the segment of an id leads to the id, and that neither browsers nor routers take it for a directory.
 func TestEveryIDHasAPath(t *testing.T) {
 	mux, got := http.NewServeMux(), ""
-	mux.HandleFunc("GET /cohorts/{instance}/{id...}", func(_ http.ResponseWriter, r *http.Request) { got = pathID(r, "id") })
+	mux.HandleFunc("GET /audiences/{instance}/{id...}", func(_ http.ResponseWriter, r *http.Request) { got = pathID(r, "id") })
 	base, err := url.Parse("http://h/console")
 	require.NoError(t, err)
 	for _, id := range []string{"vip", ".", "..", "...", "~.", "~..", "~~.", "~", "~vip", "a/../b", "a//b", "a b", "%2e", "ü", "a?b#c"} {
-		target, err := url.Parse("/cohorts/i/" + segmentOf(id))
+		target, err := url.Parse("/audiences/i/" + segmentOf(id))
 		require.NoError(t, err)
 		got = ""
 		w := httptest.NewRecorder()

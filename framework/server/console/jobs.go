@@ -23,7 +23,7 @@ const (
 	maxFailures       = 20 // listed for each job
 )
 
-// jobs are the background jobs: sending a cohort again, emptying a cohort, previews of audience syncs, and OAuth logins.
+// jobs are the background jobs: sending an audience again, emptying an audience, previews of audience syncs, and OAuth logins.
 type jobs struct {
 	mu   sync.Mutex
 	list []*job // newest last
@@ -85,7 +85,7 @@ func (k *job) update(f func()) {
 	f()
 }
 
-// startJob runs a job in the background. It returns a refusal if a job for the same cohort or instance is running, or if too
+// startJob runs a job in the background. It returns a refusal if a job for the same audience or instance is running, or if too
 // many jobs are running.
 func (c *Console) startJob(k *job, do func(context.Context) error) (refusal string) {
 	c.jobs.mu.Lock()
@@ -166,7 +166,7 @@ func (c *Console) startAudienceJob(w http.ResponseWriter, r *http.Request, in In
 		return err
 	})
 	if refusal != "" {
-		c.renderError(w, r, http.StatusConflict, "cohorts", "Cannot start the job now", refusal)
+		c.renderError(w, r, http.StatusConflict, "audiences", "Cannot start the job now", refusal)
 		return
 	}
 	c.Guard.Record(r.Context(), "cohort."+kind, nil, "instance", k.instance, "cohort", a.ID)
@@ -188,10 +188,10 @@ func (c *Console) audienceSyncs() []config.AudienceSync {
 func (c *Console) handleJob(w http.ResponseWriter, r *http.Request) {
 	k, ok := c.jobs.findJob(r.PathValue("id"))
 	if !ok {
-		c.renderError(w, r, http.StatusNotFound, "cohorts", "No such job", "The job is too old, or the server has restarted since.")
+		c.renderError(w, r, http.StatusNotFound, "audiences", "No such job", "The job is too old, or the server has restarted since.")
 		return
 	}
-	view, section := k.currentView(), "cohorts"
+	view, section := k.currentView(), "audiences"
 	switch view.Kind {
 	case "login":
 		section = "setup"

@@ -39,7 +39,7 @@ type page struct {
 // Sections returns the navigation entries.
 func (page) Sections() []struct{ Key, Name string } {
 	return []struct{ Key, Name string }{
-		{"deliveries", "Deliveries"}, {"history", "History"}, {"live", "Live events"}, {"events", "Events"}, {"why", "Why not?"}, {"letters", "Dead letters"}, {"cohorts", "Cohorts"}, {"syncs", "Audience syncs"},
+		{"deliveries", "Deliveries"}, {"history", "History"}, {"live", "Live events"}, {"events", "Events"}, {"why", "Why not?"}, {"letters", "Dead letters"}, {"audiences", "Audiences"}, {"syncs", "Audience syncs"},
 		{"test", "Tester"}, {"setup", "Setup"}, {"changes", "Changes"}, {"erasures", "Erasures"}, {"catalogue", "Catalogue"},
 	}
 }

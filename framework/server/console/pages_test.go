@@ -273,8 +273,8 @@ func TestTesterOfAConfigWithErrors(t *testing.T) {
 
 // TestComparisonListsUsers checks which users a comparison names, and how many it lists.
 func TestComparisonListsUsers(t *testing.T) {
-	p, _ := newCohortPage(t)
-	body := p.post("cohorts/main/aud_1", url.Values{"do": {"diff"}, "users": {"u2\nu7\nu8\n"}})
+	p, _ := newAudiencePage(t)
+	body := p.post("audiences/main/aud_1", url.Values{"do": {"diff"}, "users": {"u2\nu7\nu8\n"}})
 	assert.Contains(t, body, "1 in both")
 	for _, user := range []string{"external_id:u1", "external_id:u7", "external_id:u8"} {
 		assert.Contains(t, body, user)
@@ -284,24 +284,24 @@ func TestComparisonListsUsers(t *testing.T) {
 	for i := range 150 {
 		fmt.Fprintf(&many, "x%03d\n", i)
 	}
-	body = p.post("cohorts/main/aud_1", url.Values{"do": {"diff"}, "users": {many.String()}})
+	body = p.post("audiences/main/aud_1", url.Values{"do": {"diff"}, "users": {many.String()}})
 	assert.Equal(t, 100, strings.Count(body, "external_id:x"))
 	assert.Contains(t, body, "150 only in the list")
 }
 
-// TestJobsHaveTheirPages checks the page of a job while it runs and afterwards, and that the page of a cohort lists its jobs.
+// TestJobsHaveTheirPages checks the page of a job while it runs and afterwards, and that the page of an audience lists its jobs.
 func TestJobsHaveTheirPages(t *testing.T) {
-	p, _, sent := newCohortPageWithRemote(t)
+	p, _, sent := newAudiencePageWithRemote(t)
 	sent.mu.Lock()
 	sent.let = make(chan struct{})
 	sent.mu.Unlock()
-	w := p.do(http.MethodPost, "cohorts/main/aud_1", url.Values{"do": {"resync"}}, nil)
+	w := p.do(http.MethodPost, "audiences/main/aud_1", url.Values{"do": {"resync"}}, nil)
 	work := strings.TrimPrefix(w.Header().Get("Location"), "/console/")
 	body := p.get(work)
 	assert.Contains(t, body, "Send vip again")
 	assert.Contains(t, body, "started")
 	assert.NotContains(t, body, "<dt>Exits</dt>")
-	assert.Contains(t, p.get("cohorts/main/aud_1"), work)
+	assert.Contains(t, p.get("audiences/main/aud_1"), work)
 	close(sent.let)
 	require.Eventually(t, func() bool { return strings.Contains(p.get(work+"?part=1"), "<dt>Exits</dt>") }, time.Minute, 5*time.Millisecond)
 	body = p.get(work + "?part=1")

@@ -68,7 +68,7 @@ func (c *Console) handleSyncs(w http.ResponseWriter, r *http.Request) {
 type syncView struct {
 	Status      syncStatus
 	Runs        []audienceruns.Run
-	HasCohort   bool // the ledger has the audience
+	HasAudience bool // the ledger has the audience
 	SandboxOnly bool
 	Error       string
 }
@@ -107,7 +107,7 @@ func (c *Console) renderSync(w http.ResponseWriter, r *http.Request, status int,
 	}
 	view.SandboxOnly = c.SandboxOnly
 	if in, ok := c.runningInstance(view.Status.Instance); ok && in.Ledger != nil {
-		_, view.HasCohort, _ = in.Ledger.Audience(r.Context(), view.Status.Audience)
+		_, view.HasAudience, _ = in.Ledger.Audience(r.Context(), view.Status.Audience)
 	}
 	c.renderLive(w, r, status, "sync", page{Title: view.Status.Sync, Section: "syncs", Data: view})
 }

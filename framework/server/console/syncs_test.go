@@ -95,14 +95,14 @@ func TestAudienceSyncs(t *testing.T) {
 	body = p.preview()
 	assert.Contains(t, body, "A run would send 100 entries and 0 exits")
 	assert.Equal(t, 100, strings.Count(body, "<code>external_id:"))
-	assert.Contains(t, p.get("cohorts"), "No cohorts yet", "a preview changes nothing")
+	assert.Contains(t, p.get("audiences"), "No audiences yet", "a preview changes nothing")
 
 	require.Equal(t, http.StatusSeeOther, p.do(http.MethodPost, "syncs/main/vips", url.Values{"do": {"run"}}, nil).Code)
 	body = p.waitFor("syncs/main/vips?part=1", "<bdi>local program") // in the list of runs that have ended
 	assert.NotContains(t, body, "<html")
 	assert.Contains(t, body, "local program", "the record says who has started the run")
-	assert.Contains(t, p.get("cohorts/main/aud_1"), `href="/console/syncs/main/vips"`)
-	assert.Contains(t, p.get("syncs/main/vips"), `href="/console/cohorts/main/aud_1"`)
+	assert.Contains(t, p.get("audiences/main/aud_1"), `href="/console/syncs/main/vips"`)
+	assert.Contains(t, p.get("syncs/main/vips"), `href="/console/audiences/main/aud_1"`)
 
 	_, err := shop.Exec("DELETE FROM vips WHERE id <= 30")
 	require.NoError(t, err)
@@ -117,7 +117,7 @@ func TestAudienceSyncs(t *testing.T) {
 	assert.Equal(t, http.StatusConflict, w.Code, "the page shows another run")
 	require.Equal(t, http.StatusSeeOther, p.do(http.MethodPost, "syncs/main/vips", url.Values{"do": {"approve"}, "run": {run[1]}}, nil).Code)
 	p.waitFor("syncs/main/vips?part=1", "<bdi>approval by") // in the list of runs that have ended
-	assert.Contains(t, p.get("cohorts/main/aud_1"), "<strong>70</strong> members")
+	assert.Contains(t, p.get("audiences/main/aud_1"), "<strong>70</strong> members")
 	assert.Contains(t, p.log.String(), `action=audience.sync.approve who="local program" from=127.0.0.1 outcome=ok sync=vips instance=main`)
 
 	_, err = shop.Exec("DROP TABLE vips")

@@ -97,7 +97,7 @@ func TestUnreadableRegistryHidesNothingElse(t *testing.T) {
 	})
 	assert.Equal(t, http.StatusOK, p.do(http.MethodGet, "catalogue", nil, nil).Code)
 	assert.Equal(t, http.StatusNotFound, p.do(http.MethodGet, "catalogue/webhook", nil, nil).Code)
-	w := p.do(http.MethodGet, "cohorts/main/vip", nil, nil)
+	w := p.do(http.MethodGet, "audiences/main/vip", nil, nil)
 	assert.Equal(t, http.StatusInternalServerError, w.Code)
 	assert.Contains(t, w.Body.String(), "the config is broken")
 }

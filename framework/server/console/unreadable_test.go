@@ -65,7 +65,7 @@ func TestWhatCannotBeRead(t *testing.T) {
 		status int
 		logged string
 	}{
-		"changes": {200, ""}, "changes/config": {200, ""}, "changes/config/1": {500, ""}, "cohorts": {200, ""}, "live": {200, "cannot read verdicts from the history"},
+		"changes": {200, ""}, "changes/config": {200, ""}, "changes/config/1": {500, ""}, "audiences": {200, ""}, "live": {200, "cannot read verdicts from the history"},
 		"history": {200, ""}, "verdicts": {200, ""}, "deliveries": {200, "cannot read the latest errors"}, "why?user=u1": {500, ""}, "catalogue": {0, "cannot read destination definitions"},
 	} {
 		log.Reset()

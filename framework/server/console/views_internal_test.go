@@ -243,8 +243,8 @@ func TestTicksAreRoundTimes(t *testing.T) {
 	assert.Equal(t, "1h", windowOf("hour").Key)
 }
 
-// TestSizesOfACohortAreDrawn checks the line of a cohort's size and its scale, which shows a small change of a large cohort.
-func TestSizesOfACohortAreDrawn(t *testing.T) {
+// TestSizesOfAnAudienceAreDrawn checks the line of an audience's size and its scale, which shows a small change of a large audience.
+func TestSizesOfAnAudienceAreDrawn(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
 	w := windowOf("1h")
 	begin := w.begin(now)

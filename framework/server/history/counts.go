@@ -75,7 +75,7 @@ type resolution struct {
 	keep time.Duration
 }
 
-// The resolutions of counts and of cohort sizes. Charts of up to a day read the finer one.
+// The resolutions of counts and of audience sizes. Charts of up to a day read the finer one.
 func countResolutions() [2]resolution {
 	return [2]resolution{{kindCounts, time.Minute, 25 * time.Hour}, {kindLongCounts, 10 * time.Minute, longRetention}}
 }

@@ -115,9 +115,9 @@ func TestSizesAfterAWrongClock(t *testing.T) {
 	assert.Equal(t, []history.SizePoint{{At: start, Members: 11}, {At: now, Members: 13}}, found["a"])
 }
 
-// TestSizesOfCohorts checks that sizes are written when they change, once for all servers, and that the size at the beginning of a time is
+// TestSizesOfAudiences checks that sizes are written when they change, once for all servers, and that the size at the beginning of a time is
 // known.
-func TestSizesOfCohorts(t *testing.T) {
+func TestSizesOfAudiences(t *testing.T) {
 	store, start := openStore(t), time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 	now, sizes := start, history.Sizes{"main": {"a": 10, "b": 1}}
 	server := func() *history.Recorder {
@@ -141,8 +141,8 @@ func TestSizesOfCohorts(t *testing.T) {
 	sizes = history.Sizes{"main": {"a": 12, "b": 1}}
 	tick(11 * time.Minute)
 	assert.Equal(t, 3, entries(), "a change is written once")
-	points := func(since time.Duration, cohort string) map[string][]history.SizePoint {
-		found, err := two.SizesSince(t.Context(), "main", cohort, start.Add(since))
+	points := func(since time.Duration, audience string) map[string][]history.SizePoint {
+		found, err := two.SizesSince(t.Context(), "main", audience, start.Add(since))
 		require.NoError(t, err)
 		return found
 	}

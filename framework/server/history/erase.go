@@ -27,7 +27,7 @@ func Erase(ctx context.Context, store *state.Store, e Erasure) (changed int, err
 		case kindRejected:
 			return j.Data, !e.isRejected(j.Data)
 		case kindCounts, kindLongCounts, kindSizes, kindLongSizes:
-			return j.Data, true // they have the names of instances, sources and cohorts only
+			return j.Data, true // they have the names of instances, sources and audiences only
 		}
 		return j.Data, !e.Names(j.Data)
 	})

@@ -1,6 +1,6 @@
 // Package history keeps what happened in the journal of the state, so that it can be shown after a restart: the verdicts of events with
 // their requests, the events that were rejected when they were received, what operators changed, and for charts the numbers of events and
-// the sizes of cohorts over 30 days.
+// the sizes of audiences over 30 days.
 //
 // A [Recorder] collects in memory and writes once a second. What it keeps is bounded: in memory, in bytes for each kind of entry, and in
 // time. If there is more than it can write, it leaves out the rest and counts it. The package must not know how events are delivered or
@@ -75,7 +75,7 @@ type Config struct {
 	Retention       time.Duration                            // how long entries are kept: DefaultRetention by default
 	MaxVerdictBytes int64                                    // limit of each of the two kinds of verdicts: DefaultMaxVerdictBytes by default
 	Counts          func() Counts                            // the numbers of events since the process started; nil to keep none
-	Sizes           func(ctx context.Context) (Sizes, error) // the current sizes of cohorts; nil to keep none
+	Sizes           func(ctx context.Context) (Sizes, error) // the current sizes of audiences; nil to keep none
 
 	LedgerRetention time.Duration // how long the history of members is kept in the ledgers; 0 keeps the latest changes of each member
 	MayDeleteByAge  func() bool   // reports whether the clock can be trusted with that; nil if always

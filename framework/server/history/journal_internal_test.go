@@ -152,14 +152,14 @@ func TestMoreThanCanBeKept(t *testing.T) {
 	assert.Empty(t, log.String())
 }
 
-// TestLimitsOfSizes checks how many cohorts have their sizes kept.
+// TestLimitsOfSizes checks how many audiences have their sizes kept.
 func TestLimitsOfSizes(t *testing.T) {
 	r, _ := newTestRecorder(t)
-	cohorts := map[string]int{}
-	for i := range maxCohorts + 1 {
-		cohorts[fmt.Sprint(i)] = 1
+	audiences := map[string]int{}
+	for i := range maxAudiences + 1 {
+		audiences[fmt.Sprint(i)] = 1
 	}
-	r.Sizes = func(context.Context) (Sizes, error) { return Sizes{"main": cohorts, "other": {"x": 1}}, nil }
+	r.Sizes = func(context.Context) (Sizes, error) { return Sizes{"main": audiences, "other": {"x": 1}}, nil }
 	r.recordSizes(t.Context())
 	r.Flush(t.Context())
 	kept := 0
@@ -168,7 +168,7 @@ func TestLimitsOfSizes(t *testing.T) {
 		require.NoError(t, err)
 		kept += len(points)
 	}
-	assert.Equal(t, maxCohorts, kept)
+	assert.Equal(t, maxAudiences, kept)
 }
 
 // TestSizesOfLongAgo checks that the sizes of a long time are those of the coarse slots, and those of a short time those of the fine ones.

@@ -10,22 +10,22 @@ import (
 	"github.com/landfall-dev/landfall/internal/storedtime"
 )
 
-// Sizes are the numbers of members by instance and by the id of the cohort.
+// Sizes are the numbers of members by instance and by the id of the audience.
 type Sizes map[string]map[string]int
 
-// SizePoint is the size of a cohort from a time on.
+// SizePoint is the size of an audience from a time on.
 type SizePoint struct {
 	At      time.Time
 	Members int
 }
 
 const (
-	maxCohorts     = 1000           // cohorts whose sizes are kept
+	maxAudiences   = 1000           // audiences whose sizes are kept
 	baseInterval   = 24 * time.Hour // after this time, all sizes are written, not only those that changed
 	sizesTolerance = 10 * time.Second
 )
 
-// sizer remembers what this process wrote last of the cohort sizes. Only the goroutine of the Recorder uses it.
+// sizer remembers what this process wrote last of the audience sizes. Only the goroutine of the Recorder uses it.
 type sizer struct {
 	last [2]Sizes     // by resolution
 	base [2]time.Time // when all sizes were written
@@ -47,7 +47,7 @@ func (r *Recorder) recordSizes(ctx context.Context) {
 		if sizes == nil {
 			var err error
 			if sizes, err = r.Sizes(ctx); err != nil {
-				r.Log.Debug("the sizes of cohorts cannot be recorded", "error", err)
+				r.Log.Debug("the sizes of audiences cannot be recorded", "error", err)
 				return
 			}
 		}
@@ -66,9 +66,9 @@ func (r *Recorder) writeSizes(ctx context.Context, i int, at resolution, sizes S
 	if all {
 		s.base[i] = now
 	}
-	changed, left := Sizes{}, maxCohorts
-	for instance, cohorts := range sizes {
-		for id, n := range cohorts {
+	changed, left := Sizes{}, maxAudiences
+	for instance, audiences := range sizes {
+		for id, n := range audiences {
 			if before, known := s.last[i][instance][id]; known && before == n && !all {
 				continue
 			}
@@ -96,9 +96,9 @@ func (r *Recorder) hasEntrySince(ctx context.Context, kind string, since time.Ti
 	return found
 }
 
-// SizesSince returns the sizes of an instance's cohorts since a time, by cohort, oldest first. The first point is at that time if the size
-// was known before. With a cohort's id, it returns only that one.
-func (r *Recorder) SizesSince(ctx context.Context, instance, cohort string, since time.Time) (map[string][]SizePoint, error) {
+// SizesSince returns the sizes of an instance's audiences since a time, by audience, oldest first. The first point is at that time if the size
+// was known before. With an audience's id, it returns only that one.
+func (r *Recorder) SizesSince(ctx context.Context, instance, audience string, since time.Time) (map[string][]SizePoint, error) {
 	r.Flush(ctx)
 	at := sizeResolutions()[0]
 	if r.Now().Sub(since) > finestSpan {
@@ -112,7 +112,7 @@ func (r *Recorder) SizesSince(ctx context.Context, instance, cohort string, sinc
 			return true // written by another version
 		}
 		for id, n := range sizes[instance] {
-			if list := points[id]; (cohort == "" || id == cohort) && (len(list) == 0 || list[len(list)-1].At.After(since)) {
+			if list := points[id]; (audience == "" || id == audience) && (len(list) == 0 || list[len(list)-1].At.After(since)) {
 				points[id] = append(list, SizePoint{e.At, n}) // newest first
 			}
 		}

@@ -266,8 +266,8 @@ func TestEntriesOfVerdictsAndLetters(t *testing.T) {
 
 // TestActionsInTheTimeline checks which actions of operators and changes of the config may concern the user.
 func TestActionsInTheTimeline(t *testing.T) {
-	action := func(name, instance, cohort string, minutes int) history.Action {
-		return history.Action{Name: name, At: noon.Add(time.Duration(minutes) * time.Minute), Who: "bob", Outcome: "ok", Attributes: map[string]string{"instance": instance, "cohort": cohort}}
+	action := func(name, instance, audience string, minutes int) history.Action {
+		return history.Action{Name: name, At: noon.Add(time.Duration(minutes) * time.Minute), Who: "bob", Outcome: "ok", Attributes: map[string]string{"instance": instance, "cohort": audience}}
 	}
 	config := func(earlier string, minutes int) history.Action {
 		a := action(history.ActionConfig, "", "", minutes)

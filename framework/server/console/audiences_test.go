@@ -3,6 +3,7 @@ package console_test
 import (
 	"bytes"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -23,14 +24,14 @@ import (
 	"github.com/landfall-dev/landfall/framework/state"
 )
 
-// newCohortPage returns a console with an instance whose cohort aud_1, named vip, has the members u1 and u2, and its ledger.
-func newCohortPage(t *testing.T) (*page, *state.Ledger) {
-	p, ledger, _ := newCohortPageWithRemote(t)
+// newAudiencePage returns a console with an instance whose audience aud_1, named vip, has the members u1 and u2, and its ledger.
+func newAudiencePage(t *testing.T) (*page, *state.Ledger) {
+	p, ledger, _ := newAudiencePageWithRemote(t)
 	return p, ledger
 }
 
-// newCohortPageWithRemote is newCohortPage with what the remote is sent.
-func newCohortPageWithRemote(t *testing.T) (*page, *state.Ledger, *sentBodies) {
+// newAudiencePageWithRemote is newAudiencePage with what the remote is sent.
+func newAudiencePageWithRemote(t *testing.T) (*page, *state.Ledger, *sentBodies) {
 	plugin := brazecohorts.Plugin()
 	definition, err := plugin.Load()
 	require.NoError(t, err)
@@ -60,43 +61,62 @@ func newCohortPageWithRemote(t *testing.T) (*page, *state.Ledger, *sentBodies) {
 	return &page{t: t, http: c.Handler(), log: log}, in.Ledger, sent
 }
 
-func TestCompareUsersWithCohort(t *testing.T) {
-	p, _ := newCohortPage(t)
+func TestCompareUsersWithAudience(t *testing.T) {
+	p, _ := newAudiencePage(t)
 	for _, c := range []struct {
 		name, users string
 		want        []string
 	}{
-		{"ids", "u1\nu3\n", []string{"1 in both", "1 only in the cohort, 1 only in the list"}},
+		{"ids", "u1\nu3\n", []string{"1 in both", "1 only in the audience, 1 only in the list"}},
 		{"a header", "external_id;email\nu1;a\n", []string{"1 in both", "A column is ignored"}},
 		{"a header of another column", "email\nu1\n", []string{"No column identifies users: the file has email;"}},
 		{"a header in camel case", "userId\nu1\n", []string{"No column identifies users: the file has userId;"}},
 		{"a row that cannot be read", "external_id,size\nu1,1\nu2,5\" pipe\n", []string{"1 in both", "1 unreadable lines", "line 3: column 2 has a quote"}},
 		{"no row that can be read", "external_id,size\nu1\n", []string{"The file has no readable user, so nothing was sent: line 2"}},
 	} {
-		body := p.post("cohorts/main/aud_1", url.Values{"do": {"diff"}, "users": {c.users}})
+		body := p.post("audiences/main/aud_1", url.Values{"do": {"diff"}, "users": {c.users}})
 		for _, want := range c.want {
 			assert.Contains(t, body, want, c.name)
 		}
 	}
 }
 
-// TestResyncDecidesFromItsStart sends the cohort again with the console's button. Earlier changes have no effect afterwards.
+// TestResyncDecidesFromItsStart sends the audience again with the console's button. Earlier changes have no effect afterwards.
 func TestResyncDecidesFromItsStart(t *testing.T) {
-	p, ledger := newCohortPage(t)
+	p, ledger := newAudiencePage(t)
 	older := []destination.Change{{Identity: "external_id:u1", At: time.Now()}}
-	p.post("cohorts/main/aud_1", url.Values{"do": {"resync"}})
-	require.Eventually(t, func() bool { return strings.Contains(p.get("cohorts/main/aud_1"), ": done<") }, time.Minute, 20*time.Millisecond)
+	p.post("audiences/main/aud_1", url.Values{"do": {"resync"}})
+	require.Eventually(t, func() bool { return strings.Contains(p.get("audiences/main/aud_1"), ": done<") }, time.Minute, 20*time.Millisecond)
 	require.NoError(t, ledger.Record(t.Context(), destination.Audience{ID: "aud_1"}, older))
-	assert.Contains(t, p.get("cohorts?user=u1"), `<span class="badge good">member</span>`)
+	assert.Contains(t, p.get("audiences?user=u1"), `<span class="badge good">member</span>`)
 }
 
-func TestCohortsOfAUser(t *testing.T) {
-	p, _ := newCohortPage(t)
-	assert.Contains(t, p.get("cohorts?user=u1"), `<span class="badge good">member</span>`)
-	assert.Contains(t, p.get("cohorts?user=u9"), "The ledger has no entry for this user")
-	cohort := p.get("cohorts/main/aud_1?window=30d")
-	assert.Contains(t, cohort, "<strong>2</strong> members")
-	assert.Contains(t, cohort, "Size in the last 30 days: from 40 to 2 members, between 1 and 40")
-	assert.Contains(t, cohort, `href="?window=30d" aria-current="true"`)
-	assert.Regexp(t, `aria-label="From 40 to 2 members since \d`, p.get("cohorts"))
+func TestAudiencesOfAUser(t *testing.T) {
+	p, _ := newAudiencePage(t)
+	assert.Contains(t, p.get("audiences?user=u1"), `<span class="badge good">member</span>`)
+	assert.Contains(t, p.get("audiences?user=u9"), "The ledger has no entry for this user")
+	audience := p.get("audiences/main/aud_1?window=30d")
+	assert.Contains(t, audience, "<strong>2</strong> members")
+	assert.Contains(t, audience, "Size in the last 30 days: from 40 to 2 members, between 1 and 40")
+	assert.Contains(t, audience, `href="?window=30d" aria-current="true"`)
+	assert.Regexp(t, `aria-label="From 40 to 2 members since \d`, p.get("audiences"))
+}
+
+// TestEarlierPathsOfAudiences checks that bookmarks of earlier versions lead to the pages of audiences, and nowhere else.
+func TestEarlierPathsOfAudiences(t *testing.T) {
+	p, _ := newAudiencePage(t)
+	for from, to := range map[string]string{
+		"cohorts":                      "/console/audiences",
+		"cohorts?user=a%26b":           "/console/audiences?user=a%26b",
+		"cohorts/":                     "/console/audiences/",
+		"cohorts/main/aud_1?window=7d": "/console/audiences/main/aud_1?window=7d",
+		"cohorts/main/a%2Fb%20c":       "/console/audiences/main/a%2Fb%20c",
+		"cohorts/main/~..":             "/console/audiences/main/~..",
+	} {
+		w := p.do(http.MethodGet, from, nil, nil)
+		assert.Equal(t, http.StatusPermanentRedirect, w.Code, from)
+		assert.Equal(t, to, w.Header().Get("Location"), from)
+	}
+	w := p.do(http.MethodPost, "cohorts/main/aud_1", url.Values{"do": {"diff"}, "users": {"u1"}}, nil)
+	assert.Equal(t, http.StatusPermanentRedirect, w.Code, "a form of a page that was open during the upgrade keeps its method and content")
 }

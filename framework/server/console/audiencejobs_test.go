@@ -58,43 +58,43 @@ func (p *page) runJob(path string, form url.Values) string {
 	return body
 }
 
-func TestPurgeNeedsTheNameAndEmptiesTheCohort(t *testing.T) {
-	p, _, sent := newCohortPageWithRemote(t)
+func TestPurgeNeedsTheNameAndEmptiesTheAudience(t *testing.T) {
+	p, _, sent := newAudiencePageWithRemote(t)
 	for name, confirm := range map[string]string{"nothing": "", "its id": "aud_1", "another case": "VIP"} {
-		w := p.do(http.MethodPost, "cohorts/main/aud_1", url.Values{"do": {"purge"}, "confirm": {confirm}}, nil)
+		w := p.do(http.MethodPost, "audiences/main/aud_1", url.Values{"do": {"purge"}, "confirm": {confirm}}, nil)
 		assert.Equal(t, http.StatusBadRequest, w.Code, name)
 		assert.Contains(t, w.Body.String(), "Nothing was sent: the name you typed does not match", name)
 	}
-	assert.Contains(t, p.get("cohorts/main/aud_1"), "<strong>2</strong> members")
+	assert.Contains(t, p.get("audiences/main/aud_1"), "<strong>2</strong> members")
 	assert.Empty(t, sent.take())
 	assert.Empty(t, p.log.String())
 
-	p.runJob("cohorts/main/aud_1", url.Values{"do": {"purge"}, "confirm": {"vip"}})
+	p.runJob("audiences/main/aud_1", url.Values{"do": {"purge"}, "confirm": {"vip"}})
 	assert.Contains(t, sent.take(), `"should_remove":true`)
-	assert.Contains(t, p.get("cohorts/main/aud_1"), "<strong>0</strong> members")
+	assert.Contains(t, p.get("audiences/main/aud_1"), "<strong>0</strong> members")
 	assert.Contains(t, p.log.String(), `action=cohort.purge who="local program" from=127.0.0.1 outcome=ok instance=main cohort=aud_1`)
 	assert.Contains(t, p.log.String(), `action=cohort.purge.end who="local program" from=127.0.0.1 outcome=ok instance=main cohort=aud_1 enter=0 exit=2`)
 }
 
 func TestResyncSendsMembersAgain(t *testing.T) {
-	p, _, sent := newCohortPageWithRemote(t)
-	p.runJob("cohorts/main/aud_1", url.Values{"do": {"resync"}, "restart": {"1"}})
+	p, _, sent := newAudiencePageWithRemote(t)
+	p.runJob("audiences/main/aud_1", url.Values{"do": {"resync"}, "restart": {"1"}})
 	body := sent.take()
 	assert.Contains(t, body, `"u1"`)
 	assert.Contains(t, body, `"u2"`)
 	assert.NotContains(t, body, `"should_remove":true`)
-	assert.Contains(t, p.get("cohorts/main/aud_1"), "<strong>2</strong> members")
+	assert.Contains(t, p.get("audiences/main/aud_1"), "<strong>2</strong> members")
 	assert.Contains(t, p.log.String(), "action=cohort.resync.end")
 }
 
-func TestOneJobOfACohortAtATime(t *testing.T) {
-	p, _, sent := newCohortPageWithRemote(t)
+func TestOneJobOfAnAudienceAtATime(t *testing.T) {
+	p, _, sent := newAudiencePageWithRemote(t)
 	sent.mu.Lock()
 	sent.let = make(chan struct{})
 	sent.mu.Unlock()
-	w := p.do(http.MethodPost, "cohorts/main/aud_1", url.Values{"do": {"resync"}, "restart": {"1"}}, nil)
+	w := p.do(http.MethodPost, "audiences/main/aud_1", url.Values{"do": {"resync"}, "restart": {"1"}}, nil)
 	require.Equal(t, http.StatusSeeOther, w.Code)
-	second := p.do(http.MethodPost, "cohorts/main/aud_1", url.Values{"do": {"purge"}, "confirm": {"vip"}}, nil)
+	second := p.do(http.MethodPost, "audiences/main/aud_1", url.Values{"do": {"purge"}, "confirm": {"vip"}}, nil)
 	assert.Equal(t, http.StatusConflict, second.Code)
 	assert.Contains(t, second.Body.String(), "Another job is already running for this")
 	close(sent.let)
@@ -103,17 +103,17 @@ func TestOneJobOfACohortAtATime(t *testing.T) {
 	assert.NotContains(t, p.log.String(), "action=cohort.purge")
 }
 
-func TestUnknownCohortsJobsAndActions(t *testing.T) {
-	p, _ := newCohortPage(t)
-	for path, want := range map[string]string{"cohorts/main/nope": "No such cohort", "cohorts/other/aud_1": "No such instance", "work/nope": "No such job"} {
+func TestUnknownAudiencesJobsAndActions(t *testing.T) {
+	p, _ := newAudiencePage(t)
+	for path, want := range map[string]string{"audiences/main/nope": "No such audience", "audiences/other/aud_1": "No such instance", "work/nope": "No such job"} {
 		w := p.do(http.MethodGet, path, nil, nil)
 		assert.Equal(t, http.StatusNotFound, w.Code, path)
 		assert.Contains(t, w.Body.String(), want, path)
 	}
-	assert.Equal(t, http.StatusNotFound, p.do(http.MethodPost, "cohorts/other/aud_1", url.Values{"do": {"purge"}, "confirm": {"vip"}}, nil).Code)
-	w := p.do(http.MethodPost, "cohorts/main/aud_1", url.Values{"do": {"empty"}}, nil)
+	assert.Equal(t, http.StatusNotFound, p.do(http.MethodPost, "audiences/other/aud_1", url.Values{"do": {"purge"}, "confirm": {"vip"}}, nil).Code)
+	w := p.do(http.MethodPost, "audiences/main/aud_1", url.Values{"do": {"empty"}}, nil)
 	assert.Equal(t, http.StatusBadRequest, w.Code)
 	assert.Contains(t, w.Body.String(), "no known action")
-	w = p.do(http.MethodPost, "cohorts/main/aud_1", url.Values{"do": {"diff"}, "users": {"email\nu1\n"}}, nil)
+	w = p.do(http.MethodPost, "audiences/main/aud_1", url.Values{"do": {"diff"}, "users": {"email\nu1\n"}}, nil)
 	assert.Equal(t, http.StatusBadRequest, w.Code)
 }

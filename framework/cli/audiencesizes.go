@@ -13,15 +13,15 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime/instances"
 )
 
-// cohortSize is a cohort and the number of its members.
-type cohortSize struct {
+// audienceSize is an audience and the number of its members.
+type audienceSize struct {
 	ID      string       `json:"id"`
 	Name    string       `json:"name"`
 	Members int          `json:"members"`
 	Unknown *unknownSize `json:"unknown,omitempty"` // nil if it has all users
 }
 
-// unknownSize counts the users who were added to a cohort but are not in it, because the remote does not have them. Only a sandbox reports
+// unknownSize counts the users who were added to an audience but are not in it, because the remote does not have them. Only a sandbox reports
 // them.
 type unknownSize struct {
 	Count int      `json:"count"`
@@ -30,9 +30,9 @@ type unknownSize struct {
 
 const maxUnknown = 10
 
-// cohortsOf returns the cohorts after a run, as the sandbox has them. For a live or dry run it returns them as the ledger has them.
-func cohortsOf(ctx context.Context, plans []instances.Instance, t *target) ([]cohortSize, error) {
-	list, seen := []cohortSize{}, map[http.RoundTripper]bool{}
+// audiencesOf returns the audiences after a run, as the sandbox has them. For a live or dry run it returns them as the ledger has them.
+func audiencesOf(ctx context.Context, plans []instances.Instance, t *target) ([]audienceSize, error) {
+	list, seen := []audienceSize{}, map[http.RoundTripper]bool{}
 	for _, in := range plans {
 		if t.DryRun || t.Live {
 			sizes, err := in.Plan.Members().Sizes(ctx)
@@ -40,7 +40,7 @@ func cohortsOf(ctx context.Context, plans []instances.Instance, t *target) ([]co
 				return nil, err
 			}
 			for _, s := range sizes {
-				list = append(list, cohortSize{ID: s.ID, Name: s.Name, Members: s.Members})
+				list = append(list, audienceSize{ID: s.ID, Name: s.Name, Members: s.Members})
 			}
 			continue
 		}
@@ -48,11 +48,11 @@ func cohortsOf(ctx context.Context, plans []instances.Instance, t *target) ([]co
 			continue
 		}
 		seen[in.Transport] = true
-		cohorts, err := sandboxCohorts(ctx, in.Transport)
+		audiences, err := sandboxAudiences(ctx, in.Transport)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, cohorts...)
+		list = append(list, audiences...)
 	}
 	return list, nil
 }
@@ -62,15 +62,15 @@ func (t *target) reachSandbox(ctx context.Context, list []instances.Instance) er
 	if t.SandboxURL == "" || t.DryRun || len(list) == 0 {
 		return nil
 	}
-	_, err := sandboxCohorts(ctx, list[0].Transport)
+	_, err := sandboxAudiences(ctx, list[0].Transport)
 	if reason := fault.NetworkReason(err); reason != "" {
 		return fmt.Errorf("--sandbox-url %s: %s; start a sandbox with landfall sandbox, or give its URL", t.SandboxURL, reason)
 	}
 	return nil // a sandbox that answers with an error is asked again when its state is needed
 }
 
-// sandboxCohorts asks a sandbox for its state.
-func sandboxCohorts(ctx context.Context, transport http.RoundTripper) ([]cohortSize, error) {
+// sandboxAudiences asks a sandbox for its state.
+func sandboxAudiences(ctx context.Context, transport http.RoundTripper) ([]audienceSize, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://sandbox/__sandbox/state", nil)
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func sandboxCohorts(ctx context.Context, transport http.RoundTripper) ([]cohortS
 		return nil, fmt.Errorf("reading the sandbox's state: %w", err)
 	}
 	var state struct {
-		Cohorts map[string]struct {
+		Cohorts map[string]struct { // Braze's audiences
 			Name    string
 			Members map[string][]json.RawMessage
 			Unknown map[string][]json.RawMessage
@@ -94,9 +94,9 @@ func sandboxCohorts(ctx context.Context, transport http.RoundTripper) ([]cohortS
 	if err := json.Unmarshal(raw, &state); err != nil {
 		return nil, fmt.Errorf("reading the sandbox's state: %w", err)
 	}
-	var list []cohortSize
+	var list []audienceSize
 	for _, id := range slices.Sorted(maps.Keys(state.Cohorts)) {
-		size := cohortSize{ID: id, Name: state.Cohorts[id].Name}
+		size := audienceSize{ID: id, Name: state.Cohorts[id].Name}
 		for _, ids := range state.Cohorts[id].Members {
 			size.Members += len(ids)
 		}

@@ -15,21 +15,21 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/history"
 )
 
-type cohortsView struct {
+type audiencesView struct {
 	HasLedger bool        // an instance with a ledger exists
 	Ledger    *LedgerSize // nil if it is not known
 	Error     string
 	User      string
 	Found     []membershipView
-	Sections  []cohortSection
+	Sections  []audienceSection
 }
 
-type cohortSection struct {
-	Instance string
-	Cohorts  []cohortRow
+type audienceSection struct {
+	Instance  string
+	Audiences []audienceRow
 }
 
-type cohortRow struct {
+type audienceRow struct {
 	destination.AudienceSize
 	Sparkline *sparkline
 }
@@ -45,8 +45,8 @@ func syncerOf(in Instance) *audiencesync.Syncer {
 	return &audiencesync.Syncer{Plan: in.Plan, Audiences: in.Plugin.Audiences, Ledger: in.Ledger}
 }
 
-func (c *Console) handleCohorts(w http.ResponseWriter, r *http.Request) {
-	view := cohortsView{User: strings.TrimSpace(r.FormValue("user"))}
+func (c *Console) handleAudiences(w http.ResponseWriter, r *http.Request) {
+	view := audiencesView{User: strings.TrimSpace(r.FormValue("user"))}
 	instances, err := c.audienceInstances()
 	if err != nil {
 		view.Error = err.Error()
@@ -60,19 +60,19 @@ func (c *Console) handleCohorts(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			view.Error = err.Error()
 		}
-		section, points := cohortSection{Instance: in.Plan.ID()}, c.sizesOf(r.Context(), in.Plan.ID(), "", windowOf("24h"))
+		section, points := audienceSection{Instance: in.Plan.ID()}, c.sizesOf(r.Context(), in.Plan.ID(), "", windowOf("24h"))
 		for _, s := range sizes {
-			section.Cohorts = append(section.Cohorts, cohortRow{s, sizeSparkline(points[s.ID], s.Members)})
+			section.Audiences = append(section.Audiences, audienceRow{s, sizeSparkline(points[s.ID], s.Members)})
 		}
 		view.Sections = append(view.Sections, section)
 	}
 	if view.User != "" {
 		view.Found = c.findMemberships(r, view.User)
 	}
-	c.renderLive(w, r, http.StatusOK, "cohorts", page{Title: "Cohorts", Section: "cohorts", Data: view})
+	c.renderLive(w, r, http.StatusOK, "audiences", page{Title: "Audiences", Section: "audiences", Data: view})
 }
 
-// sizeSparkline draws the size of a cohort over a day; nil if nothing was measured.
+// sizeSparkline draws the size of an audience over a day; nil if nothing was measured.
 func sizeSparkline(points []history.SizePoint, now int) *sparkline {
 	if len(points) == 0 {
 		return nil
@@ -84,7 +84,7 @@ func sizeSparkline(points []history.SizePoint, now int) *sparkline {
 	return newSparkline(append(numbers, int64(now)), fmt.Sprintf("From %s to %s members since %s", formatCount(numbers[0]), formatCount(now), points[0].At.Local().Format("2 Jan 15:04")))
 }
 
-type cohortView struct {
+type audienceView struct {
 	Instance    string
 	Size        destination.AudienceSize
 	Chart       *chart // nil if nothing was measured
@@ -98,7 +98,7 @@ type cohortView struct {
 	Error       string
 }
 
-// diffView is the difference between a list of users and a cohort.
+// diffView is the difference between a list of users and an audience.
 type diffView struct {
 	Report         audiencesync.Report
 	Missing, Extra []string
@@ -110,11 +110,11 @@ type diffView struct {
 // maxComparedUsers is the number of users that a comparison lists on each side.
 const maxComparedUsers = 100
 
-// requestedCohort returns the cohort that the URL names. If it does not exist, it responds with an error and returns false.
-func (c *Console) requestedCohort(w http.ResponseWriter, r *http.Request) (Instance, destination.AudienceSize, bool) {
+// requestedAudience returns the audience that the URL names. If it does not exist, it responds with an error and returns false.
+func (c *Console) requestedAudience(w http.ResponseWriter, r *http.Request) (Instance, destination.AudienceSize, bool) {
 	instances, err := c.audienceInstances()
 	if err != nil {
-		c.renderError(w, r, http.StatusInternalServerError, "cohorts", "The config has errors", err.Error())
+		c.renderError(w, r, http.StatusInternalServerError, "audiences", "The config has errors", err.Error())
 		return Instance{}, destination.AudienceSize{}, false
 	}
 	for _, in := range instances {
@@ -123,22 +123,22 @@ func (c *Console) requestedCohort(w http.ResponseWriter, r *http.Request) (Insta
 		}
 		size, err := syncerOf(in).Find(r.Context(), pathID(r, "id"))
 		if err != nil {
-			c.renderError(w, r, http.StatusNotFound, "cohorts", "No such cohort", errorSentence(err))
+			c.renderError(w, r, http.StatusNotFound, "audiences", "No such audience", errorSentence(err))
 			return Instance{}, destination.AudienceSize{}, false
 		}
 		return in, size, true
 	}
-	c.renderError(w, r, http.StatusNotFound, "cohorts", "No such instance", "No instance with this id has cohorts.")
+	c.renderError(w, r, http.StatusNotFound, "audiences", "No such instance", "No instance with this id has audiences.")
 	return Instance{}, destination.AudienceSize{}, false
 }
 
-func (c *Console) handleCohort(w http.ResponseWriter, r *http.Request) {
-	if in, size, ok := c.requestedCohort(w, r); ok {
-		c.renderCohort(w, r, http.StatusOK, in, cohortView{Size: size})
+func (c *Console) handleAudience(w http.ResponseWriter, r *http.Request) {
+	if in, size, ok := c.requestedAudience(w, r); ok {
+		c.renderAudience(w, r, http.StatusOK, in, audienceView{Size: size})
 	}
 }
 
-func (c *Console) renderCohort(w http.ResponseWriter, r *http.Request, status int, in Instance, view cohortView) {
+func (c *Console) renderAudience(w http.ResponseWriter, r *http.Request, status int, in Instance, view audienceView) {
 	view.Instance, view.Identifiers, view.SandboxOnly = in.Plan.ID(), in.Plugin.Audiences.Identifiers, c.SandboxOnly
 	view.Windows, view.Window = windows(), windowOf(cmp.Or(r.FormValue("window"), "24h"))
 	now, points := time.Now(), c.sizesOf(r.Context(), view.Instance, view.Size.ID, view.Window)[view.Size.ID]
@@ -152,20 +152,20 @@ func (c *Console) renderCohort(w http.ResponseWriter, r *http.Request, status in
 	if err != nil {
 		c.Log.Warn("cannot list the syncs of an audience", "audience", view.Size.ID, "error", err)
 	}
-	c.renderPage(w, r, status, "cohort", page{Title: view.Size.Name, Section: "cohorts", Data: view})
+	c.renderPage(w, r, status, "audience", page{Title: view.Size.Name, Section: "audiences", Data: view})
 }
 
-// handleCohortAction compares a cohort with a list, sends it again, or empties it.
-func (c *Console) handleCohortAction(w http.ResponseWriter, r *http.Request) {
-	in, size, ok := c.requestedCohort(w, r)
+// handleAudienceAction compares an audience with a list, sends it again, or empties it.
+func (c *Console) handleAudienceAction(w http.ResponseWriter, r *http.Request) {
+	in, size, ok := c.requestedAudience(w, r)
 	if !ok {
 		return
 	}
-	view := cohortView{Size: size}
+	view := audienceView{Size: size}
 	a := size.Audience
 	switch r.PostFormValue("do") {
 	case "diff":
-		diff, err := compareCohort(r.Context(), in, a, r.PostFormValue("users"))
+		diff, err := compareAudience(r.Context(), in, a, r.PostFormValue("users"))
 		if view.Diff = diff; err != nil {
 			view.Error = errorSentence(err)
 		}
@@ -177,7 +177,7 @@ func (c *Console) handleCohortAction(w http.ResponseWriter, r *http.Request) {
 		return
 	case "purge":
 		if r.PostFormValue("confirm") != a.Name {
-			view.Error = "Nothing was sent: the name you typed does not match the cohort's name."
+			view.Error = "Nothing was sent: the name you typed does not match the audience's name."
 			break
 		}
 		c.startAudienceJob(w, r, in, a, "purge", func(ctx context.Context, k *audiencesync.Syncer) (audiencesync.Report, error) { return k.Purge(ctx, a) })
@@ -189,11 +189,11 @@ func (c *Console) handleCohortAction(w http.ResponseWriter, r *http.Request) {
 	if view.Error != "" {
 		status = http.StatusBadRequest
 	}
-	c.renderCohort(w, r, status, in, view)
+	c.renderAudience(w, r, status, in, view)
 }
 
-// compareCohort compares a cohort with a list of users, one id per line or CSV.
-func compareCohort(ctx context.Context, in Instance, a destination.Audience, users string) (*diffView, error) {
+// compareAudience compares an audience with a list of users, one id per line or CSV.
+func compareAudience(ctx context.Context, in Instance, a destination.Audience, users string) (*diffView, error) {
 	rows, err := audiencesync.OpenRows(strings.NewReader(users), audiencesync.Options{Identifiers: in.Plugin.Audiences.Identifiers, AllowIDs: true})
 	if err != nil {
 		return nil, err
