@@ -71,14 +71,14 @@ func (c *deadCommand) connectFiltered(ctx context.Context) error {
 	return c.checkInstance(ctx)
 }
 
-// checkInstance returns an error if neither the config nor a letter has the filter's instance.
+// checkInstance returns an error if neither the config nor a dead letter has the filter's instance.
 func (c *deadCommand) checkInstance(ctx context.Context) error {
 	wrong := c.checkKnownInstance(c.filter.Instance)
 	if wrong == nil {
 		return nil
 	}
 	err := c.client.DeadLetters(ctx, delivery.DeadLetterFilter{Instance: c.filter.Instance, Limit: 1}, func(*delivery.DeadLetter) error {
-		wrong = nil // a letter of a removed instance
+		wrong = nil // a dead letter of a removed instance
 		return nil
 	})
 	return cmp.Or(err, wrong)
@@ -113,14 +113,14 @@ func newDeadList(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List dead letters and parked events", Args: exactArgs(0, "flags only"),
 		Example: "  landfall dead list --instance braze-main --since 24h\n  landfall dead list --parked --json",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return c.listLetters(cmd.Context()) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.listDeadLetters(cmd.Context()) },
 	}
 	c.addFilterFlags(cmd)
 	cmd.Flags().IntVar(&c.filter.Limit, "limit", 0, "list at most this `NUMBER`; 0 lists all")
 	return cmd
 }
 
-func (c *deadCommand) listLetters(ctx context.Context) error {
+func (c *deadCommand) listDeadLetters(ctx context.Context) error {
 	if c.filter.Limit < 0 {
 		return usageErrorf("--limit should be 0 or more but is %d", c.filter.Limit)
 	}
@@ -154,15 +154,15 @@ func kindOf(l *delivery.DeadLetter) string {
 func newDeadShow(s streams) *cobra.Command {
 	c := &deadCommand{queueClient: queueClient{streams: s}}
 	cmd := &cobra.Command{
-		Use: "show ID", Short: "Show one letter: its event, reason, attempts and last request", Args: exactArgs(1, "the id of a letter"),
+		Use: "show ID", Short: "Show one dead letter or parked event: its event, reason, attempts and last request", Args: exactArgs(1, "the id of a dead letter"),
 		Example: "  landfall dead show 1042-3-9af3c1",
-		RunE:    func(cmd *cobra.Command, args []string) error { return c.showLetter(cmd.Context(), args[0]) },
+		RunE:    func(cmd *cobra.Command, args []string) error { return c.showDeadLetter(cmd.Context(), args[0]) },
 	}
 	c.addFlags(cmd)
 	return cmd
 }
 
-func (c *deadCommand) showLetter(ctx context.Context, id string) error {
+func (c *deadCommand) showDeadLetter(ctx context.Context, id string) error {
 	c.filter.ID = id
 	if err := c.connectFiltered(ctx); err != nil {
 		return err
@@ -175,16 +175,16 @@ func (c *deadCommand) showLetter(ctx context.Context, id string) error {
 			c.printJSON(l)
 			return nil
 		}
-		c.printLetter(l)
+		c.printDeadLetter(l)
 		return nil
 	})
 	if err == nil && !found {
-		return fmt.Errorf("there is no letter %q: landfall dead list shows them", id)
+		return fmt.Errorf("there is no dead letter %q: landfall dead list shows them", id)
 	}
 	return err
 }
 
-func (c *deadCommand) printLetter(l *delivery.DeadLetter) {
+func (c *deadCommand) printDeadLetter(l *delivery.DeadLetter) {
 	fmt.Fprintf(c.out, "%s, %s since %s\n", l.ID, kindOf(l), l.At.Format(time.RFC3339))
 	fmt.Fprintf(c.out, "instance      %s\nsubscription  %s\nkey           %s\nreason        %s\n", l.Instance, l.Subscription, l.Key, l.Reason)
 	if l.Cause != "" {
@@ -214,37 +214,37 @@ func (c *deadCommand) printLetter(l *delivery.DeadLetter) {
 func newDeadReplay(s streams) *cobra.Command {
 	c := &deadCommand{queueClient: queueClient{streams: s}}
 	cmd := &cobra.Command{
-		Use: "replay [ID]", Short: "Deliver dead letters and parked events again, in their order", Args: maxOneArg("one id of a letter, or flags"),
-		Long: "Processes letters again with the current subscriptions and mappings. With a parked event, all parked events of the same\n" +
+		Use: "replay [ID]", Short: "Deliver dead letters and parked events again, in their order", Args: maxOneArg("one id of a dead letter, or flags"),
+		Long: "Maps them again with the current subscriptions and mappings. With a parked event, all parked events of the same\n" +
 			"user are replayed, and the user is no longer parked. If no server runs, the next one does it when it starts.",
 		Example: "  landfall dead replay 1042-3-9af3c1\n  landfall dead replay --instance braze-main --reason 'rate limit'\n  landfall dead replay --all",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.changeLetters(cmd.Context(), args, "replayed", func() letterChange { return c.client.ReplayDeadLetters })
+			return c.changeDeadLetters(cmd.Context(), args, "replayed", func() deadLetterChange { return c.client.ReplayDeadLetters })
 		},
 	}
 	c.addFilterFlags(cmd)
-	cmd.Flags().BoolVar(&c.all, "all", false, "every letter")
+	cmd.Flags().BoolVar(&c.all, "all", false, "every dead letter and parked event")
 	return cmd
 }
 
 func newDeadDrop(s streams) *cobra.Command {
 	c := &deadCommand{queueClient: queueClient{streams: s}}
 	cmd := &cobra.Command{
-		Use: "drop [ID]", Short: "Delete dead letters and parked events permanently", Args: maxOneArg("one id of a letter, or flags"),
-		Long:    "Deletes letters. With a parked event, all parked events of the same user are deleted, and the user is no longer parked.",
+		Use: "drop [ID]", Short: "Delete dead letters and parked events permanently", Args: maxOneArg("one id of a dead letter, or flags"),
+		Long:    "With a parked event, all parked events of the same user are deleted, and the user is no longer parked.",
 		Example: "  landfall dead drop 1042-3-9af3c1\n  landfall dead drop --user u17",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.changeLetters(cmd.Context(), args, "dropped", func() letterChange { return c.client.DropDeadLetters })
+			return c.changeDeadLetters(cmd.Context(), args, "dropped", func() deadLetterChange { return c.client.DropDeadLetters })
 		},
 	}
 	c.addFilterFlags(cmd)
-	cmd.Flags().BoolVar(&c.all, "all", false, "every letter")
+	cmd.Flags().BoolVar(&c.all, "all", false, "every dead letter and parked event")
 	return cmd
 }
 
-type letterChange = func(context.Context, delivery.DeadLetterFilter) (int, error)
+type deadLetterChange = func(context.Context, delivery.DeadLetterFilter) (int, error)
 
-func (c *deadCommand) changeLetters(ctx context.Context, args []string, done string, with func() letterChange) error {
+func (c *deadCommand) changeDeadLetters(ctx context.Context, args []string, done string, with func() deadLetterChange) error {
 	if len(args) == 1 {
 		c.filter.ID = args[0]
 	}
@@ -253,7 +253,7 @@ func (c *deadCommand) changeLetters(ctx context.Context, args []string, done str
 	case chosen && c.all:
 		return usageErrorf("give --all alone: it cannot be combined with other filters")
 	case !chosen && !c.all:
-		return usageErrorf("say which letters: an ID, --instance, --subscription, --cause, --reason, --user, --since, --parked, --dead, or --all")
+		return usageErrorf("say which dead letters: an ID, --instance, --subscription, --cause, --reason, --user, --since, --parked, --dead, or --all")
 	}
 	if err := c.connectFiltered(ctx); err != nil {
 		return err
@@ -264,7 +264,7 @@ func (c *deadCommand) changeLetters(ctx context.Context, args []string, done str
 		return err
 	}
 	if n == 0 && c.filter.ID != "" {
-		return fmt.Errorf("there is no letter %q: landfall dead list shows them", c.filter.ID)
+		return fmt.Errorf("there is no dead letter %q: landfall dead list shows them", c.filter.ID)
 	}
 	if c.json {
 		c.printJSON(map[string]int{done: n})

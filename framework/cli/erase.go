@@ -115,7 +115,7 @@ func (c *eraseCommand) requestErasures(ctx context.Context, users []erasure.User
 	if err := orderError(c.desk().Check(users)); err != nil {
 		return err
 	}
-	todo := fmt.Sprintf("%s %s erased from audiences, destinations, the log, ledgers, letters and history, which cannot be undone", fault.Count(len(users), "user"), fault.Plural(len(users), "is", "are"))
+	todo := fmt.Sprintf("%s %s erased from audiences, destinations, the log, ledgers, dead letters and history, which cannot be undone", fault.Count(len(users), "user"), fault.Plural(len(users), "is", "are"))
 	if ok, err := c.confirm(todo); err != nil || !ok {
 		return err
 	}

@@ -243,9 +243,9 @@ func (c *instancesCommand) reportMove(to string, moved delivery.MoveResult) erro
 	case c.json:
 		c.printJSON(moved)
 	case to == "":
-		fmt.Fprintf(c.out, "deleted, including %s\n", fault.Count(moved.Letters, "dead letter"))
+		fmt.Fprintf(c.out, "deleted, including %s\n", fault.Count(moved.DeadLetters, "dead letter"))
 	default:
-		fmt.Fprintf(c.out, "done: %s continues where the old id stopped; %s moved (to replay: landfall dead replay --instance %s)\n", to, fault.Count(moved.Letters, "dead letter"), to)
+		fmt.Fprintf(c.out, "done: %s continues where the old id stopped; %s moved (to replay: landfall dead replay --instance %s)\n", to, fault.Count(moved.DeadLetters, "dead letter"), to)
 	}
 	return nil
 }

@@ -107,7 +107,7 @@ func unpackEarlierData(t *testing.T, dir string) {
 
 // A data directory of a server of the earlier version that was killed: 45 events delivered (d0 to d39, q0 to q4), one dead (poison),
 // eleven parked (k0 to k4 entered and left, k0 entered again), 41 waiting (w0 to w29 entered, w0 to w9 left, d0 left), and the
-// ledger. The present version delivers what waits, sends nothing again that was delivered, and replays the letters; testdata/earlier
+// ledger. The present version delivers what waits, sends nothing again that was delivered, and replays the dead letters; testdata/earlier
 // says how the directory was made.
 func TestDataOfAnEarlierVersionIsAdopted(t *testing.T) {
 	sandbox := newBrazeSandbox(t)

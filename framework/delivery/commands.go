@@ -22,13 +22,13 @@ const (
 	sourceHeader = "Landfall-Source" // the source that sent the events first
 
 	opReplayEvents = "events" // replay the events in the message
-	opUnpark       = "unpark" // deliver the parked letters of keys and unpark the keys
+	opUnpark       = "unpark" // deliver the parked events of keys and unpark the keys
 	opResume       = "resume" // deliver the next portion of evicted or spilled keys
-	opDrop         = "drop"   // delete the parked letters of keys and unpark the keys
+	opDrop         = "drop"   // delete the parked events of keys and unpark the keys
 	opReplayDead   = "dead"   // replay dead letters
 )
 
-// maxHandedLetters is how many letters are mapped before their tasks are started.
+// maxHandedLetters is how many dead letters are mapped before their tasks are started.
 const maxHandedLetters = 64
 
 // command is the body of a command; opReplayEvents has a page of events instead.
@@ -70,7 +70,7 @@ func (p *partition) applyCommand(m eventlog.Message) error {
 		p.passPage(m.Sequence)
 		return nil
 	}
-	p.cursor.setBlocked() // the other instances need not wait for its letters
+	p.cursor.setBlocked() // the other instances need not wait for its dead letters
 	p.setApplyingCommand(true)
 	defer p.setApplyingCommand(false)
 	op, seq := m.Header[opHeader], m.Sequence
@@ -88,7 +88,7 @@ func (p *partition) setApplyingCommand(applying bool) {
 	p.letters.setReading(applying)
 }
 
-// lettersOf reads the letters of a command that are to be delivered.
+// lettersOf reads the dead letters of a command that are to be delivered.
 func (p *partition) lettersOf(op string, cmd command, seq uint64) ([]*DeadLetter, error) {
 	if op == opResume {
 		return p.resumePortions(cmd)
@@ -100,7 +100,7 @@ func (p *partition) lettersOf(op string, cmd command, seq uint64) ([]*DeadLetter
 	return p.dropLetters(letters, seq)
 }
 
-// startLetters starts the tasks of the letters of a command, as the events of one page.
+// startLetters starts the tasks of the dead letters of a command, as the events of one page.
 func (p *partition) startLetters(letters []*DeadLetter, seq uint64, resumed bool) error {
 	pg := &page{seq: seq, acceptedMillis: time.Now().UnixMilli(), verdictsLeft: make([]uint16, len(letters)), eventsLeft: len(letters), fullyRead: true, holdsLetters: true}
 	for i := range pg.verdictsLeft {
@@ -130,7 +130,7 @@ func (p *partition) startLetters(letters []*DeadLetter, seq uint64, resumed bool
 	return nil
 }
 
-// startLetterTasks hands the tasks of letters to the dispatcher together, as far as the partition can hold them.
+// startLetterTasks hands the tasks of dead letters to the dispatcher together, as far as the partition can hold them.
 func (p *partition) startLetterTasks(list []*task) error {
 	w := p.worker
 	w.mu.Lock()
@@ -144,12 +144,12 @@ func (p *partition) startLetterTasks(list []*task) error {
 	return nil
 }
 
-// collectLetters reads the letters of a command in the order of their events, without those in flight. It unparks the command's
-// keys; a key is parked again if one of its letters fails again.
+// collectLetters reads the dead letters of a command in the order of their events, without those in flight. It unparks the command's
+// keys; a key is parked again if one of its dead letters fails again.
 func (p *partition) collectLetters(op string, cmd command) ([]*DeadLetter, error) {
 	w, q := p.worker, p.worker.runner.queue
 	w.mu.Lock()
-	for p.pendingWrites > 0 && p.ctx.Err() == nil { // letters that are being written belong to the command
+	for p.pendingWrites > 0 && p.ctx.Err() == nil { // dead letters that are being written belong to the command
 		w.changed.Wait()
 	}
 	inFlight := p.letters.withTask()
@@ -185,7 +185,7 @@ func (p *partition) collectLetters(op string, cmd command) ([]*DeadLetter, error
 	return letters, p.ctx.Err()
 }
 
-// dropSuperseded removes the older of two letters of the same event from a sorted list and deletes it. There are two if a letter
+// dropSuperseded removes the older of two dead letters of the same event from a sorted list and deletes it. There are two if one
 // was parked again with another kind and the process crashed before it deleted the old one.
 func (q *Queue) dropSuperseded(ctx context.Context, letters []*DeadLetter) ([]*DeadLetter, error) {
 	var list []*DeadLetter
@@ -218,7 +218,7 @@ func (q *Queue) readDeadLetter(ctx context.Context, seq uint64) (*DeadLetter, er
 	return parseDeadLetter(m)
 }
 
-// dropLetters deletes the letters of events accepted before the command. It returns the others.
+// dropLetters deletes the dead letters of events accepted before the command. It returns the others.
 func (p *partition) dropLetters(letters []*DeadLetter, seq uint64) (later []*DeadLetter, err error) {
 	w := p.worker
 	for _, l := range letters {
@@ -240,7 +240,7 @@ func (p *partition) dropLetters(letters []*DeadLetter, seq uint64) (later []*Dea
 	return later, nil
 }
 
-// newLetterTask maps a letter's event with the current mapping and returns its task.
+// newLetterTask maps a dead letter's event with the current mapping and returns its task.
 func (p *partition) newLetterTask(l *DeadLetter, pg *page, i int, stopped bool) *task {
 	t := &task{partition: p, page: pg, eventIndex: i, source: l.Source, key: l.Key, letter: l, taskOf: l.storedSubject, bytes: len(l.Event), erased: isErasedLine(l.Event)}
 	e, err := event.Parse(l.Event)

@@ -18,7 +18,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// storeLetter stores a letter of the instance main with an event of a user, and returns its sequence.
+// storeLetter stores a dead letter of the instance main with an event of a user, and returns its sequence.
 func storeLetter(t *testing.T, q *Queue, l DeadLetter, kind string) uint64 {
 	t.Helper()
 	l.Instance, l.Subscription = "main", "all"
@@ -37,7 +37,7 @@ func positionsOf(letters []*DeadLetter) (list []position) {
 	return list
 }
 
-// TestLettersOfACommand checks which letters a command reads: those of its instance and partition, in the order of their events, without
+// TestLettersOfACommand checks which dead letters a command reads: those of its instance and partition, in the order of their events, without
 // those that are being delivered already.
 func TestLettersOfACommand(t *testing.T) {
 	log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
@@ -85,7 +85,8 @@ func TestLettersOfACommand(t *testing.T) {
 	assert.ErrorIs(t, err, context.Canceled)
 }
 
-// TestDroppedLetters checks that a command drops the letters of events that were accepted before it, counts them, and delivers those of later ones.
+// TestDroppedLetters checks that a command drops the dead letters of events that were accepted before it, counts them, and delivers
+// those of later ones.
 func TestDroppedLetters(t *testing.T) {
 	log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
 	r, w := newIdleRunner(t, log, 1, Settings{}, accepts(t))
@@ -120,7 +121,7 @@ func TestDroppedLetters(t *testing.T) {
 	assert.Equal(t, []bool{false, false}, []bool{p.applyingCommand, p.letters.reading})
 }
 
-// TestTasksOfLetters checks what becomes of a letter that is replayed: it is mapped with the current subscriptions, unless these or the
+// TestTasksOfLetters checks what becomes of a dead letter that is replayed: it is mapped with the current subscriptions, unless these or the
 // event do not allow it.
 func TestTasksOfLetters(t *testing.T) {
 	suppressed := func(v event.Value) bool { return v.Get("userId").Str() == "gone" }
@@ -193,8 +194,8 @@ func (l *unreliableLetters) Delete(ctx context.Context, stream string, seq uint6
 	return l.Log.Delete(ctx, stream, seq)
 }
 
-// TestReplaysOnAnUnreliableLog checks that a letter, or its event, is replayed once, counted once and then deleted, however often the log
-// fails meanwhile, and that a later event of the user waits for a command whose letters cannot be read.
+// TestReplaysOnAnUnreliableLog checks that a dead letter, or its event, is replayed once, counted once and then deleted, however often the log
+// fails meanwhile, and that a later event of the user waits for a command whose dead letters cannot be read.
 func TestReplaysOnAnUnreliableLog(t *testing.T) {
 	replayLetters := func(t *testing.T, q *Queue) (int, error) {
 		return q.ReplayDeadLetters(t.Context(), DeadLetterFilter{})
@@ -206,7 +207,7 @@ func TestReplaysOnAnUnreliableLog(t *testing.T) {
 		call      string
 		replay    func(t *testing.T, q *Queue) (int, error)
 		atOnce    int64 // verdicts that are known at once
-		delivered int64 // the event, its replay if the letter is not replayed itself, and a later event
+		delivered int64 // the event, its replay if the dead letter is not replayed itself, and a later event
 	}{
 		"the letters of a command cannot be read": {"Get", replayLetters, 0, 2}, "a letter cannot be deleted": {"Delete", replayLetters, 1, 2},
 		"the letter of an event cannot be found": {"Last", replayEvents, 1, 3}, "the letter of an event cannot be deleted": {"Delete", replayEvents, 1, 3},
@@ -238,7 +239,7 @@ func TestReplaysOnAnUnreliableLog(t *testing.T) {
 	}
 }
 
-// TestTheNewestOfTwoLetters checks that of two letters of an event the newer one is used, and the other one deleted, also if the log fails
+// TestTheNewestOfTwoLetters checks that of two dead letters of an event the newer one is used, and the other one deleted, also if the log fails
 // at first.
 func TestTheNewestOfTwoLetters(t *testing.T) {
 	log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
@@ -273,7 +274,7 @@ func TestTheNewestOfTwoLetters(t *testing.T) {
 	}
 }
 
-// TestManyLettersAreReplayed checks that each of many letters of a command is delivered, counted and deleted once, however they are divided.
+// TestManyLettersAreReplayed checks that each of many dead letters of a command is delivered, counted and deleted once, however they are divided.
 func TestManyLettersAreReplayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sent atomic.Int32

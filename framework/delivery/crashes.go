@@ -40,7 +40,7 @@ const (
 type crashSite struct {
 	Key     uint64 `json:"key"` // hash of the instance and the partition, plus the creation time of the log
 	Seq     uint64 `json:"seq"`
-	Index   uint64 `json:"place"` // index in the page, plus letterFlag if the event comes from a letter
+	Index   uint64 `json:"place"` // index in the page, plus letterFlag if the event comes from a dead letter
 	Crashes int    `json:"deaths"`
 }
 

@@ -51,7 +51,7 @@ func TestDeadLetterFilterMatches(t *testing.T) {
 	assert.False(t, DeadLetterFilter{Limit: 1}.IsZero())
 }
 
-// newLetterQueue returns a queue with the dead letters d0 to d4 and the parked letters p0 to p2, two of them of one key.
+// newLetterQueue returns a queue with the dead letters d0 to d4 and the parked events p0 to p2, two of them of one key.
 func newLetterQueue(t *testing.T) *Queue {
 	t.Helper()
 	q, err := Open(t.Context(), Config{Dir: t.TempDir(), Partitions: 1})

@@ -23,7 +23,7 @@ func TestCheckpointIsCreatedOnce(t *testing.T) {
 	require.EqualValues(t, 5, parseCheckpoint(m.Data).Low)
 }
 
-// Selecting letters keeps neither their events nor their requests in memory.
+// Selecting dead letters keeps neither their events nor their requests in memory.
 func TestSelectLettersKeepsNoEvents(t *testing.T) {
 	q, err := OpenTest(t, Config{Dir: t.TempDir()})
 	require.NoError(t, err)

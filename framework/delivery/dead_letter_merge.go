@@ -15,8 +15,8 @@ import (
 	"github.com/landfall-dev/landfall/internal/pause"
 )
 
-// An event has at most one letter, stored under the event's position in the log. If a replayed event fails again, the new letter
-// is merged with the stored one: see inheritFrom.
+// An event has at most one dead letter, stored under the event's position in the log. If a replayed event fails again, the new one is
+// merged with the stored one: see inheritFrom.
 
 // originsHeader holds the positions of the events that a message replays.
 const originsHeader = "Landfall-Origins"
@@ -78,7 +78,7 @@ func parseOrigins(text string, n int) []position {
 	return list
 }
 
-// maxReplays is the number of replays that a letter remembers.
+// maxReplays is the number of replays that a dead letter remembers.
 const maxReplays = 16
 
 // replayMark identifies the task's replay among the replays of the same event. It is "" for tasks that are no replay from the
@@ -90,7 +90,7 @@ func (t *task) replayMark() string {
 	return position{t.page.seq, t.eventIndex}.String()
 }
 
-// ownVerdictCount returns 1 if the task's verdict replaces that of its letter, and 0 if both are counted.
+// ownVerdictCount returns 1 if the task's verdict replaces that of its dead letter, and 0 if both are counted.
 func (t *task) ownVerdictCount() int {
 	if t.page.holdsLetters {
 		return 1
@@ -98,8 +98,8 @@ func (t *task) ownVerdictCount() int {
 	return 0
 }
 
-// adoptStoredLocked makes a stored letter the task's letter. If this same replay wrote it before a restart, the letter already counts
-// the replay's verdict and the checkpoint does not. The worker's mutex is held.
+// adoptStoredLocked makes a stored dead letter that of the task. If this same replay wrote it before a restart, it already counts the replay's
+// verdict and the checkpoint does not. The worker's mutex is held.
 func (t *task) adoptStoredLocked(stored *DeadLetter) {
 	t.letterLoaded = true
 	if stored == nil {
@@ -115,7 +115,7 @@ func (t *task) adoptStoredLocked(stored *DeadLetter) {
 	}
 }
 
-// inheritFrom adds the attempts and verdicts of the task's stored letter to a new letter that replaces it. If the new one only
+// inheritFrom adds the attempts and verdicts of the task's stored dead letter to a new one that replaces it. If the new one only
 // waits behind another event, the stored reason stays.
 func (l *DeadLetter) inheritFrom(t *task) {
 	stored := t.letter
@@ -135,8 +135,8 @@ func (l *DeadLetter) inheritFrom(t *task) {
 	l.Replays = l.Replays[max(0, len(l.Replays)-maxReplays):]
 }
 
-// withStoredLetterLocked loads the stored letter of the task's event and calls f with the worker's mutex held. No other stored letter
-// of the partition is loaded until the task calls releaseStoredLetterLocked.
+// withStoredLetterLocked loads the stored dead letter of the task's event and calls f with the worker's mutex held. No other one of the
+// partition is loaded until the task calls releaseStoredLetterLocked.
 func (w *worker) withStoredLetterLocked(t *task, f func()) {
 	p := t.partition
 	p.pendingWrites++
@@ -171,7 +171,7 @@ func (w *worker) withStoredLetterLocked(t *task, f func()) {
 	})
 }
 
-// releaseStoredLetterLocked lets the next stored letter be loaded. It does nothing if the task holds no stored letter.
+// releaseStoredLetterLocked lets the next stored dead letter be loaded. It does nothing if the task holds none.
 // The worker's mutex is held.
 func (t *task) releaseStoredLetterLocked() {
 	if t.unlockLetter != nil {
@@ -180,7 +180,7 @@ func (t *task) releaseStoredLetterLocked() {
 	}
 }
 
-// letterOfKind returns a letter with the subject of the task's event and a kind: "" if it is dead, otherwise that of its key.
+// letterOfKind returns a dead letter with the subject of the task's event and a kind: "" if it is dead, otherwise that of its key.
 func (t *task) letterOfKind(kind string) *DeadLetter {
 	at := t.eventPosition()
 	return &DeadLetter{
@@ -191,7 +191,7 @@ func (t *task) letterOfKind(kind string) *DeadLetter {
 
 var letterKinds = []string{"", kindHeld, kindEvicted}
 
-// letterSubjects returns the subjects that the stored letter of the task's event may have.
+// letterSubjects returns the subjects that the stored dead letter of the task's event may have.
 func (t *task) letterSubjects() (list []string) {
 	for _, kind := range letterKinds {
 		list = append(list, t.letterOfKind(kind).subjectFor(kind))
@@ -199,7 +199,7 @@ func (t *task) letterSubjects() (list []string) {
 	return list
 }
 
-// loadStoredLetter returns the newest stored letter of the task's event, or nil.
+// loadStoredLetter returns the newest stored dead letter of the task's event, or nil.
 func (w *worker) loadStoredLetter(t *task) (newest *DeadLetter, err error) {
 	for _, kind := range letterKinds {
 		l := t.letterOfKind(kind)

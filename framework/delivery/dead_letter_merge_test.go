@@ -14,7 +14,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// allLetters returns the letters of a queue sorted by id.
+// allLetters returns the dead letters of a queue sorted by id.
 func allLetters(t *testing.T, q *delivery.Queue) (list []*delivery.DeadLetter) {
 	t.Helper()
 	require.NoError(t, q.DeadLetters(t.Context(), delivery.DeadLetterFilter{}, func(l *delivery.DeadLetter) error { list = append(list, l); return nil }))
@@ -46,8 +46,8 @@ func switchableRemote(t *testing.T, status int64) (*remote, *atomic.Int64) {
 	return remote, now
 }
 
-// A replayed event that is refused again keeps one letter with one id, whose attempts add up. This holds for replays of letters
-// and of stored events, in a row and with restarts between. The letter is deleted once the event is delivered.
+// A replayed event that is refused again keeps one dead letter with one id, whose attempts add up. This holds for replays of dead letters
+// and of stored events, in a row and with restarts between. The dead letter is deleted once the event is delivered.
 func TestFailedReplayUpdatesItsLetter(t *testing.T) {
 	dir := t.TempDir()
 	q := openQueue(t, dir)
@@ -106,7 +106,7 @@ func reasonsByID(t *testing.T, q *delivery.Queue) map[string]string {
 	return reasons
 }
 
-// A letter that was replayed and then dropped is gone, and so is one that waits behind a parked event.
+// A dead letter that was replayed and then dropped is gone, and so is one that waits behind a parked event.
 func TestReplayedLetterIsDroppedOnce(t *testing.T) {
 	q := openQueue(t, t.TempDir())
 	defer q.Close()
@@ -125,7 +125,7 @@ func TestReplayedLetterIsDroppedOnce(t *testing.T) {
 	status.Store(0)
 }
 
-// Replays of parked events are merged with their letters: once unparked, each is delivered once and in order.
+// Replays of parked events are merged with their dead letters: once unparked, each is delivered once and in order.
 func TestReplayedParkedEventsKeepOneLetterEach(t *testing.T) {
 	for _, drop := range []bool{false, true} {
 		q := openQueue(t, t.TempDir())

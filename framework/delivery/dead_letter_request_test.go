@@ -40,7 +40,7 @@ func answeringTransport(status func(body string) int) http.RoundTripper {
 	})
 }
 
-// lettersByUser returns the letters of a queue by the user of the event.
+// lettersByUser returns the dead letters of a queue by the user of the event.
 func lettersByUser(t *testing.T, q *delivery.Queue) map[string]*delivery.DeadLetter {
 	letters := map[string]*delivery.DeadLetter{}
 	require.NoError(t, q.DeadLetters(t.Context(), delivery.DeadLetterFilter{}, func(l *delivery.DeadLetter) error {
@@ -68,7 +68,7 @@ func performOneByOne(ctx context.Context, call destination.BatchCall[change, cha
 	return ms, nil
 }
 
-// A letter shows the request that carried its event, not that of another event of the batch.
+// A dead letter shows the request that carried its event, not that of another event of the batch.
 func TestLetterShowsItsOwnRequest(t *testing.T) {
 	q := openQueue(t, t.TempDir())
 	defer q.Close()
@@ -132,7 +132,7 @@ func enteredEvent(user string, n int) delivery.NewEvent {
 	return delivery.NewEvent{Source: "web", Key: event.OrderingKey(e), Raw: []byte(e.JSON())}
 }
 
-// Each letter of a halved audience batch shows the request that carried its user, or none.
+// Each dead letter of a halved audience batch shows the request that carried its user, or none.
 func TestLetterOfHalvedBatchShowsItsOwnRequest(t *testing.T) {
 	q := openQueue(t, t.TempDir())
 	defer q.Close()

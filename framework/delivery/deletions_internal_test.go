@@ -299,7 +299,7 @@ func TestRewrittenPagesThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// TestLettersThatCannotBeWritten checks that a letter is written again until that works, and that its event is finished then and not
+// TestLettersThatCannotBeWritten checks that a dead letter is written again until that works, and that its event is finished then and not
 // before. A partition that is released gives up, and the event is read again.
 func TestLettersThatCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

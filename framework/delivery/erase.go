@@ -16,7 +16,7 @@ import (
 )
 
 // An event that is erased is overwritten in its page with an empty object and spaces, so that the other events of the page keep their positions.
-// So is the event of a letter.
+// The event of a dead letter is, too.
 const erasedEvent = "{}"
 
 // isErasedLine reports whether the event of a line was erased.
@@ -68,7 +68,7 @@ func (w *worker) skipErasedLocked(t *task) bool {
 	return true
 }
 
-// EachStored calls visit for the JSON of all events that the queue has: those of the log, with the copies of replays, and those of letters.
+// EachStored calls visit for the JSON of all events that the queue has: those of the log, with the copies of replays, and those of dead letters.
 func (q *Queue) EachStored(ctx context.Context, visit func(raw []byte)) error {
 	if err := q.settle(ctx); err != nil {
 		return err
@@ -93,14 +93,14 @@ func (q *Queue) EachStored(ctx context.Context, visit func(raw []byte)) error {
 	})
 }
 
-// EraseLetters deletes the letters whose event matches. Settings.Erased must report the same events: parked letters are deleted by the process
-// that has their partition, which skips them, so they are still there when it returns. isRemoved reports whether an instance is not in the
-// config. It returns how many letters it has found.
-func (q *Queue) EraseLetters(ctx context.Context, match func(event.Value) bool, isRemoved func(instance string) bool) (found int, err error) {
+// EraseDeadLetters deletes the dead letters whose event matches, and returns how many it has found. Settings.Erased must report the same events:
+// parked events are deleted by the process that has their partition, which skips them, so they are still there when it returns. isRemoved
+// reports whether an instance is not in the config.
+func (q *Queue) EraseDeadLetters(ctx context.Context, match func(event.Value) bool, isRemoved func(instance string) bool) (found int, err error) {
 	var deleted []*DeadLetter
 	parked := map[partitionID][]string{} // hashes of keys
 	err = q.DeadLetters(ctx, DeadLetterFilter{}, func(l *DeadLetter) error {
-		empty := l.Instance == "" // of a letter that was overwritten as a whole
+		empty := l.Instance == "" // of a dead letter that was overwritten as a whole
 		if e, err := event.Parse(l.Event); !empty && (err != nil || !match(e.Value()) && !isErasedLine(l.Event)) {
 			return nil
 		}
@@ -132,7 +132,7 @@ func (q *Queue) EraseLetters(ctx context.Context, match func(event.Value) bool, 
 	return found, q.sendKeyCommands(ctx, opUnpark, parked)
 }
 
-// parseParkedKey returns the hash of the ordering key in the subject of a parked letter.
+// parseParkedKey returns the hash of the ordering key in the subject of a parked event.
 func parseParkedKey(subject string) string {
 	if parts := strings.Split(subject, "."); len(parts) > 3 {
 		return parts[3]
@@ -143,7 +143,7 @@ func parseParkedKey(subject string) string {
 // EraseRequest says what Erase overwrites.
 type EraseRequest struct {
 	Match func(event.Value) bool // selects events
-	// HasUser reports whether a text names a user to erase. Such texts are removed from the requests that the letters of others keep.
+	// HasUser reports whether a text names a user to erase. Such texts are removed from the requests that the dead letters of others keep.
 	HasUser func(text string) bool
 	// FinishedBefore returns the first page that an instance has not finished: see Runner.FinishedBefore. On a cluster, that page and later ones are left
 	// alone. It may be nil if nothing is delivered.
@@ -158,9 +158,9 @@ var errOnHold = errors.New("a backup is being made: the events are overwritten a
 // errStillJournaled means that events were accepted just before they were to be overwritten, and do not fit in their place in the journal.
 var errStillJournaled = errors.New("overwriting events in the journal: trying again when they are in the log")
 
-// Erase overwrites the data of events in the log and in the requests of letters, and in the files of a log in this process also what was deleted;
-// writes to such a log wait meanwhile. It returns how many servers of a cluster have overwritten the data, 0 if the log is in this process. It can be
-// interrupted and repeated.
+// Erase overwrites the data of events in the log and in the requests of dead letters. In the files of a log in this process it also overwrites
+// what was deleted, and writes to such a log wait meanwhile. It returns how many servers of a cluster have overwritten the data, 0 if the log is in
+// this process. It can be interrupted and repeated.
 func (q *Queue) Erase(ctx context.Context, r EraseRequest) (servers int, err error) {
 	if q.monitor.isOnHold() {
 		return 0, errOnHold

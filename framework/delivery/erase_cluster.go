@@ -20,7 +20,7 @@ func (q *Queue) shredder() eventlog.Shredder {
 	return s
 }
 
-// eraseLetter deletes a letter and, on a cluster, overwrites it. It is no error if the letter is already gone.
+// eraseLetter deletes a dead letter and, on a cluster, overwrites it. It is no error if it is already gone.
 func (q *Queue) eraseLetter(ctx context.Context, l *DeadLetter) error {
 	if s := q.shredder(); s != nil {
 		_, err := s.Shred(ctx, l.streamName(), []uint64{l.storedSeq})
@@ -40,7 +40,7 @@ type clusterEraser struct {
 	replaced []uint64         // pages of the log whose copies are written or in copies
 }
 
-// eraseOnCluster replaces the pages and letters with something to erase. It returns the number of servers that have overwritten it.
+// eraseOnCluster replaces the pages and dead letters with something to erase. It returns the number of servers that have overwritten it.
 func (q *Queue) eraseOnCluster(ctx context.Context, shredder eventlog.Shredder, r *EraseRequest) (servers int, err error) {
 	e := &clusterEraser{queue: q, shredder: shredder, request: r}
 	err = q.store.Prepare(ctx, []eventlog.StreamConfig{rewrittenConfig()})
@@ -151,8 +151,8 @@ func (e *clusterEraser) shredOlderCopies(ctx context.Context) error {
 	return err
 }
 
-// replaceLetters erases texts of the users in the letters of others. A letter has one message, and a message that is replaced is not overwritten. So
-// the letter is copied, its message is shredded, and the copy is written in its place.
+// replaceLetters erases texts of the users in the dead letters of others. A dead letter has one message, and a message that is replaced is not
+// overwritten. So it is copied, its message is shredded, and the copy is written in its place.
 func (e *clusterEraser) replaceLetters(ctx context.Context) error {
 	if err := e.restoreLetters(ctx); err != nil { // of an attempt that was interrupted
 		return err
@@ -178,7 +178,7 @@ func (e *clusterEraser) replaceLetters(ctx context.Context) error {
 	return nil
 }
 
-// replaceLetter writes a copy of a letter, shreds the letter, and writes the copy in its place at once, as the letter cannot be retried meanwhile.
+// replaceLetter writes a copy of a dead letter, shreds the original, and writes the copy in its place at once, as it cannot be retried meanwhile.
 func (e *clusterEraser) replaceLetter(ctx context.Context, stream string, m eventlog.Message) error {
 	copied := eventlog.Message{Subject: "letter." + stream + "." + m.Subject, Header: m.Header, Data: m.Data}
 	var err error
@@ -197,7 +197,7 @@ func (e *clusterEraser) replaceLetter(ctx context.Context, stream string, m even
 	return e.restoreLetter(ctx, copied)
 }
 
-// restoreLetters writes all copies of letters in the places of the letters.
+// restoreLetters writes all copies of dead letters in the places of the originals.
 func (e *clusterEraser) restoreLetters(ctx context.Context) error {
 	var found []eventlog.Message
 	err := e.queue.store.Scan(ctx, rewrittenStream, eventlog.Query{Filters: []string{"letter.>"}}, func(m eventlog.Message) (bool, error) {
@@ -212,7 +212,7 @@ func (e *clusterEraser) restoreLetters(ctx context.Context) error {
 	return err
 }
 
-// restoreLetter writes the copy of a letter in the place of the letter, unless a newer letter is there.
+// restoreLetter writes the copy of a dead letter in the place of the original, unless a newer one is there.
 func (e *clusterEraser) restoreLetter(ctx context.Context, copied eventlog.Message) error {
 	stream, subject, _ := strings.Cut(strings.TrimPrefix(copied.Subject, "letter."), ".")
 	_, err := e.queue.appendMessage(ctx, stream, eventlog.Write{Subject: subject, Header: copied.Header, Data: copied.Data, Conditional: true})

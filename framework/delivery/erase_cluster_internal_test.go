@@ -126,7 +126,8 @@ func TestRewrittenPages(t *testing.T) {
 	})
 }
 
-// TestReplacedLetters erases a user from the request of another user's letter, also if an attempt was interrupted after the letter was deleted.
+// TestReplacedLetters erases a user from the request of another user's dead letter, also if an attempt was interrupted after that was
+// deleted.
 func TestReplacedLetters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newTrimmer(t, Config{})
@@ -192,7 +193,7 @@ func TestErasureDuringABackup(t *testing.T) {
 	assert.Empty(t, restored.Problems())
 }
 
-// lettersShredder counts how many letters are away at most.
+// lettersShredder counts how many dead letters are away at most.
 type lettersShredder struct {
 	memoryShredder
 	t    *testing.T
@@ -206,7 +207,7 @@ func (s *lettersShredder) Shred(ctx context.Context, stream string, seqs []uint6
 	return s.memoryShredder.Shred(ctx, stream, seqs)
 }
 
-// TestLettersAreReplacedOneByOne checks that only the letter that is being replaced is away, since it cannot be retried meanwhile.
+// TestLettersAreReplacedOneByOne checks that only the dead letter that is being replaced is away, since it cannot be retried meanwhile.
 func TestLettersAreReplacedOneByOne(t *testing.T) {
 	q, _ := newMemoryQueue(t, Config{Partitions: 1})
 	for seq := range uint64(5) {
@@ -311,7 +312,7 @@ func TestErasureOfUnfinishedPages(t *testing.T) {
 	})
 }
 
-// TestErasedLettersOfACluster checks that dead and parked letters of a user are overwritten on a cluster, and that the keys of the parked
+// TestErasedLettersOfACluster checks that dead letters and parked events of a user are overwritten on a cluster, and that the keys of the parked
 // ones are unparked.
 func TestErasedLettersOfACluster(t *testing.T) {
 	q, _ := newClusterQueue(t)
@@ -324,7 +325,7 @@ func TestErasedLettersOfACluster(t *testing.T) {
 			require.NoError(t, err)
 		}
 	}
-	found, err := q.EraseLetters(t.Context(), eraseOf.Match, func(string) bool { return false })
+	found, err := q.EraseDeadLetters(t.Context(), eraseOf.Match, func(string) bool { return false })
 	require.NoError(t, err)
 	assert.Equal(t, 2, found)
 	var keys []string

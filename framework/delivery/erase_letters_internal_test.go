@@ -27,8 +27,8 @@ var eraseOf = EraseRequest{
 	HasUser: func(text string) bool { return strings.Contains(text, "gone") },
 }
 
-// TestWhatIsErasedOfLetters checks what is left of a letter: nothing of its user, and of the letter of another user all but the request and
-// the reason that name the erased one.
+// TestWhatIsErasedOfLetters checks what is left of a dead letter: nothing of its user, and of another user's all but the request and the reason that
+// name the erased one.
 func TestWhatIsErasedOfLetters(t *testing.T) {
 	letter := func(change func(l *DeadLetter)) *DeadLetter {
 		l := &DeadLetter{ID: "1-0-x", Instance: "i", Subscription: "s", Key: "u:other", Cause: fault.CauseIncomplete, Reason: "a reason that is long enough for what replaces it", Seq: 1,
@@ -86,7 +86,7 @@ func TestErasedLines(t *testing.T) {
 	}
 }
 
-// TestLettersOfAnErasedUser checks which letters an erasure deletes itself, and which it leaves to the process that has their partition.
+// TestLettersOfAnErasedUser checks which dead letters an erasure deletes itself, and which it leaves to the process that has their partition.
 func TestLettersOfAnErasedUser(t *testing.T) {
 	q, _ := newMemoryQueue(t, Config{Partitions: 1})
 	add := func(stream, subject, instance, user string) {
@@ -110,7 +110,7 @@ func TestLettersOfAnErasedUser(t *testing.T) {
 	add(parkStream, "park.main.0.third.held.8-0-x", "main", "stays")
 	add(parkStream, "park.removed.0.k.held.9-0-x", "removed", "gone")
 	add(parkStream, "park.removed.0.k.held.10-0-x", "", "")
-	n, err := q.EraseLetters(t.Context(), eraseOf.Match, func(id string) bool { return id == "removed" })
+	n, err := q.EraseDeadLetters(t.Context(), eraseOf.Match, func(id string) bool { return id == "removed" })
 	require.NoError(t, err)
 	assert.Equal(t, 8, n)
 	var left []string

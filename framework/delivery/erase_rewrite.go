@@ -81,10 +81,10 @@ func (r *EraseRequest) rewriteJournaled(line []byte) []byte {
 	return slices.Concat(erased, bytes.Repeat([]byte{' '}, len(event)-len(erased)), line[len(line)-len(subject)-1:])
 }
 
-// erasedKey is the ordering key of a letter whose event was erased.
+// erasedKey is the ordering key of a dead letter whose event was erased.
 const erasedKey = "erased"
 
-// rewriteLetter erases a letter's event, or of the letter of another user the request that it shares with the user.
+// rewriteLetter erases a dead letter's event, or in another user's dead letter the request that it shares with the user.
 func (r *EraseRequest) rewriteLetter(line []byte) []byte {
 	var l DeadLetter
 	if json.Unmarshal(line, &l) != nil || isErasedLine(l.Event) {
@@ -110,7 +110,7 @@ func (r *EraseRequest) rewriteLetter(line []byte) []byte {
 		text, err = json.Marshal(&l)
 	}
 	if err != nil || len(text) > len(line) {
-		text = []byte(erasedEvent) // the letters of earlier versions may be shorter; it is skipped when it is read
+		text = []byte(erasedEvent) // those of earlier versions may be shorter; it is skipped when it is read
 	}
 	return text
 }

@@ -54,7 +54,7 @@ func TestErasedEventsAreGone(t *testing.T) {
 
 	erasing.Store(true)
 	require.Eventually(t, func() bool {
-		found, err := q.EraseLetters(t.Context(), isGone, func(string) bool { return false })
+		found, err := q.EraseDeadLetters(t.Context(), isGone, func(string) bool { return false })
 		require.NoError(t, err)
 		return found == 0
 	}, time.Minute, 20*time.Millisecond)
@@ -101,7 +101,7 @@ func (r *remote) takenOf(user string) []int {
 	return append([]int(nil), r.taken[user]...)
 }
 
-// lettersOf returns the number of letters.
+// lettersOf returns the number of dead letters.
 func lettersOf(t *testing.T, q *delivery.Queue) (n int) {
 	require.NoError(t, q.DeadLetters(t.Context(), delivery.DeadLetterFilter{}, func(l *delivery.DeadLetter) error {
 		assert.NotContains(t, string(l.Event), "gone")

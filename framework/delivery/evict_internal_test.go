@@ -140,7 +140,7 @@ func TestEvictedKeysResume(t *testing.T) {
 	})
 }
 
-// TestResumingEvictedKeys checks what maintenance requests: the letters of evicted keys of each partition that is not being released, and
+// TestResumingEvictedKeys checks what maintenance requests: the dead letters of evicted keys of each partition that is not being released, and
 // the count of a partition that has forgotten its parked events. It goes on where the log fails.
 func TestResumingEvictedKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -170,7 +170,7 @@ func TestResumingEvictedKeys(t *testing.T) {
 	})
 }
 
-// TestCountsOfLetters checks that a letter is taken out of the counts once, with all that it stands for, whoever finishes it first.
+// TestCountsOfLetters checks that a dead letter is taken out of the counts once, with all that it stands for, whoever finishes it first.
 func TestCountsOfLetters(t *testing.T) {
 	for name, c := range map[string]struct {
 		parked, command, settled bool
@@ -197,7 +197,7 @@ func TestCountsOfLetters(t *testing.T) {
 	}
 }
 
-// TestLettersThatAreWrittenAgain checks that a letter which is written again after another task has finished with it counts once.
+// TestLettersThatAreWrittenAgain checks that a dead letter which is written again after another task has finished with it counts once.
 func TestLettersThatAreWrittenAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{}, accepts(t))

@@ -86,7 +86,7 @@ func evictBeforeSuccess(t *testing.T) {
 	assert.Eventually(t, func() bool { return countsOf(runner)["delivered"] == 1 }, time.Minute, 20*time.Millisecond, "the others wait for what fails")
 }
 
-// An event that was evicted and is then parked for another reason has one letter, and is delivered once when it is replayed.
+// An event that was evicted and is then parked for another reason has one dead letter, and is delivered once when it is replayed.
 func TestEvictedThenParkedIsOneLetter(t *testing.T) {
 	q, err := delivery.OpenTest(t, delivery.Config{Dir: t.TempDir(), Partitions: 1})
 	require.NoError(t, err)

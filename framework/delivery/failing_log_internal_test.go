@@ -181,7 +181,7 @@ func (s failingShredder) CompactServers(ctx context.Context, stream string) (int
 	return 1, s.log.failure("CompactServers", stream)
 }
 
-// newFailingQueue returns a queue with events, letters of every kind, and a checkpoint that does not match the log.
+// newFailingQueue returns a queue with events, dead letters of every kind, and a checkpoint that does not match the log.
 func newFailingQueue(t *testing.T, o memlog.Options) (*Queue, *failingLog) {
 	t.Helper()
 	log := &failingLog{Log: memlog.New(o).Connect()}
@@ -222,9 +222,9 @@ func operationsOfQueues() map[string]func(ctx context.Context, q *Queue) error {
 			_, err := q.Find(ctx, FindRequest{Match: func([]byte) bool { return true }, Limit: 10, MaxBytes: 1 << 20})
 			return err
 		},
-		"each stored":   func(ctx context.Context, q *Queue) error { return q.EachStored(ctx, func([]byte) {}) },
-		"erase letters": func(ctx context.Context, q *Queue) error { _, err := q.EraseLetters(ctx, gone, none); return err },
-		"erase":         func(ctx context.Context, q *Queue) error { _, err := q.Erase(ctx, request); return err },
+		"each stored":        func(ctx context.Context, q *Queue) error { return q.EachStored(ctx, func([]byte) {}) },
+		"erase dead letters": func(ctx context.Context, q *Queue) error { _, err := q.EraseDeadLetters(ctx, gone, none); return err },
+		"erase":              func(ctx context.Context, q *Queue) error { _, err := q.Erase(ctx, request); return err },
 		"erase on a cluster": func(ctx context.Context, q *Queue) error {
 			_, err := q.eraseOnCluster(ctx, failingShredder{log: q.store.(*failingLog)}, &request)
 			return err
@@ -235,10 +235,10 @@ func operationsOfQueues() map[string]func(ctx context.Context, q *Queue) error {
 			_, err := q.Backlogs(ctx, func(string) bool { return true })
 			return err
 		},
-		"sizes":         func(_ context.Context, q *Queue) error { _, err := q.Sizes(); return err },
-		"count letters": func(ctx context.Context, q *Queue) error { _, err := q.CountLetters(ctx, "i"); return err },
-		"rename":        func(ctx context.Context, q *Queue) error { _, err := q.RenameInstance(ctx, "i", "j"); return err },
-		"forget":        func(ctx context.Context, q *Queue) error { _, err := q.ForgetInstance(ctx, "i"); return err },
+		"sizes":              func(_ context.Context, q *Queue) error { _, err := q.Sizes(); return err },
+		"count dead letters": func(ctx context.Context, q *Queue) error { _, err := q.CountDeadLetters(ctx, "i"); return err },
+		"rename":             func(ctx context.Context, q *Queue) error { _, err := q.RenameInstance(ctx, "i", "j"); return err },
+		"forget":             func(ctx context.Context, q *Queue) error { _, err := q.ForgetInstance(ctx, "i"); return err },
 		"letters": func(ctx context.Context, q *Queue) error {
 			return q.DeadLetters(ctx, DeadLetterFilter{}, func(*DeadLetter) error { return nil })
 		},

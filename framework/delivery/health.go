@@ -16,26 +16,26 @@ type Code string
 
 // Codes of findings.
 const (
-	CodeDisconnected  Code = "disconnected"   // no connection to NATS
-	CodeUnwritable    Code = "unwritable"     // the log, its checkpoints, or letters cannot be written
-	CodeUnreadable    Code = "unreadable"     // the log cannot be read
-	CodeDiskShort     Code = "disk-short"     // less free disk space than MinFreeBytes
-	CodeLogFull       Code = "log-full"       // the log has reached its limit
-	CodeState         Code = "state"          // the ledger does not answer
-	CodeLost          Code = "lost"           // accepted events are missing from the log
-	CodeDamaged       Code = "damaged"        // files of the log are damaged
-	CodeCheckpoints   Code = "checkpoints"    // checkpoints do not match the log, so their partitions are not delivered
-	CodeNoOwner       Code = "no-owner"       // no process owns some partitions
-	CodeStalled       Code = "stalled"        // accepted events make no progress though nothing is paused
-	CodeParkedFull    Code = "parked-full"    // the limit of parked events is reached
-	CodeSourceRemoved Code = "source-removed" // events of a source that an instance no longer receives are not delivered
-	CodeLettersNear   Code = "letters-near"   // the oldest dead letters will be deleted soon
-	CodePaused        Code = "paused"         // the remote asked to wait
-	CodeRetrying      Code = "retrying"       // the remote fails and is retried
-	CodeDown          Code = "down"           // the remote is down
-	CodeBudget        Code = "budget"         // a limit of the instance asks to wait
-	CodeLogin         Code = "login-missing"  // an operator must log in
-	CodeConfigRefused Code = "config-refused" // the config in the file has mistakes, and the one before stays in effect
+	CodeDisconnected    Code = "disconnected"   // no connection to NATS
+	CodeUnwritable      Code = "unwritable"     // the log, its checkpoints, or dead letters cannot be written
+	CodeUnreadable      Code = "unreadable"     // the log cannot be read
+	CodeDiskShort       Code = "disk-short"     // less free disk space than MinFreeBytes
+	CodeLogFull         Code = "log-full"       // the log has reached its limit
+	CodeState           Code = "state"          // the ledger does not answer
+	CodeLost            Code = "lost"           // accepted events are missing from the log
+	CodeDamaged         Code = "damaged"        // files of the log are damaged
+	CodeCheckpoints     Code = "checkpoints"    // checkpoints do not match the log, so their partitions are not delivered
+	CodeNoOwner         Code = "no-owner"       // no process owns some partitions
+	CodeStalled         Code = "stalled"        // accepted events make no progress though nothing is paused
+	CodeParkedFull      Code = "parked-full"    // the limit of parked events is reached
+	CodeSourceRemoved   Code = "source-removed" // events of a source that an instance no longer receives are not delivered
+	CodeDeadLettersNear Code = "letters-near"   // the oldest dead letters will be deleted soon
+	CodePaused          Code = "paused"         // the remote asked to wait
+	CodeRetrying        Code = "retrying"       // the remote fails and is retried
+	CodeDown            Code = "down"           // the remote is down
+	CodeBudget          Code = "budget"         // a limit of the instance asks to wait
+	CodeLogin           Code = "login-missing"  // an operator must log in
+	CodeConfigRefused   Code = "config-refused" // the config in the file has mistakes, and the one before stays in effect
 )
 
 // Values of Finding.Stops.
@@ -249,7 +249,7 @@ func (r *Runner) limitFindings() (list []Finding) {
 			Next: b.nextLocked()})
 	}
 	if b.nearLimit != "" {
-		list = append(list, Finding{Code: CodeLettersNear, Message: "the oldest dead letters will be deleted soon, since their " + b.nearLimit + " is near its limit",
+		list = append(list, Finding{Code: CodeDeadLettersNear, Message: "the oldest dead letters will be deleted soon, since their " + b.nearLimit + " is near its limit",
 			Next: "replay or drop them with landfall dead, or raise delivery.letters"})
 	}
 	return list

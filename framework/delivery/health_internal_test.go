@@ -79,7 +79,7 @@ func TestFindingsAboutTheLog(t *testing.T) {
 		r.limits.parkingFullSince, r.limits.nearLimit = time.Unix(2000, 0), "size"
 		w.suspendReason = "the token has expired"
 		h = health()
-		assert.Equal(t, []Code{CodeLettersNear, CodeParkedFull, CodeLogin}, codesOf(h.Findings), "those of instances last")
+		assert.Equal(t, []Code{CodeDeadLettersNear, CodeParkedFull, CodeLogin}, codesOf(h.Findings), "those of instances last")
 		assert.True(t, h.Ready)
 		assert.Equal(t, "main: nothing is sent: the token has expired: run landfall auth login --instance main", h.Findings[2].Text())
 		assert.Contains(t, h.Findings[0].Message, "since their size is near its limit")

@@ -57,8 +57,8 @@ func (q *Queue) Backlogs(ctx context.Context, choose func(instance string) bool)
 	return list, nil
 }
 
-// CountLetters returns the number of dead and parked letters of an instance.
-func (q *Queue) CountLetters(ctx context.Context, instance string) (int, error) {
+// CountDeadLetters returns the number of dead letters and parked events of an instance.
+func (q *Queue) CountDeadLetters(ctx context.Context, instance string) (int, error) {
 	dead, err := q.countLetters(ctx, deadStream, "dead."+subjectToken(instance)+".>")
 	if err != nil {
 		return 0, err
@@ -93,7 +93,7 @@ func (q *Queue) countWaiting(ctx context.Context, c storedCheckpoint, limit int)
 // MoveResult is how much RenameInstance has moved or ForgetInstance has deleted.
 type MoveResult struct {
 	Checkpoints int `json:"checkpoints"`
-	Letters     int `json:"letters"`
+	DeadLetters int `json:"letters"`
 }
 
 // ErrUnknownStart is wrapped by RenameInstance if an earlier version made the checkpoints of the new instance and that instance
@@ -101,12 +101,12 @@ type MoveResult struct {
 // told from those that the new one has delivered.
 var ErrUnknownStart = errors.New("the checkpoints of the new instance do not say where it started")
 
-// RenameInstance moves the letters and the waiting events of an instance to another one. This process must not be delivering to
+// RenameInstance moves the dead letters and the waiting events of an instance to another one. This process must not be delivering to
 // the new instance; other processes notice the change and restart it. After a crash it can be repeated.
 func (q *Queue) RenameInstance(ctx context.Context, from, to string) (m MoveResult, err error) {
 	for _, stream := range []string{parkStream, deadStream} { // before the checkpoints: later events of parked users wait for them
 		n, err := q.moveLetters(ctx, stream, from, to)
-		m.Letters += n
+		m.DeadLetters += n
 		if err != nil {
 			return m, err
 		}
@@ -207,7 +207,7 @@ func unionOf(a, b []string) []string {
 	return slices.Compact(list)
 }
 
-// moveLetters stores the letters of an instance under another one and deletes the old ones.
+// moveLetters stores the dead letters of an instance under another one and deletes the old ones.
 func (q *Queue) moveLetters(ctx context.Context, stream, from, to string) (moved int, err error) {
 	var list []*DeadLetter
 	subject := map[string]string{parkStream: "park.", deadStream: "dead."}[stream] + subjectToken(from) + ".>"
@@ -243,7 +243,7 @@ func (q *Queue) moveLetter(ctx context.Context, l *DeadLetter, to string) error 
 	return q.deleteLetter(ctx, l)
 }
 
-// ForgetInstance deletes the checkpoints and letters of an instance. Its waiting events will not be delivered.
+// ForgetInstance deletes the checkpoints and dead letters of an instance. Its waiting events will not be delivered.
 func (q *Queue) ForgetInstance(ctx context.Context, id string) (m MoveResult, err error) {
 	for stream, kind := range map[string]string{parkStream: "park.", deadStream: "dead."} {
 		subject := kind + subjectToken(id) + ".>"
@@ -251,7 +251,7 @@ func (q *Queue) ForgetInstance(ctx context.Context, id string) (m MoveResult, er
 		if err != nil {
 			return m, err
 		}
-		m.Letters += n
+		m.DeadLetters += n
 		if err := q.store.PurgeSubjects(ctx, stream, subject); err != nil {
 			return m, err
 		}

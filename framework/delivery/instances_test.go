@@ -52,7 +52,7 @@ func backlogsOf(t *testing.T, q *delivery.Queue) map[string]delivery.Backlog {
 	return all
 }
 
-// An instance gets another id while it has waiting events and letters. Nothing is lost and nothing delivered twice, whether it is
+// An instance gets another id while it has waiting events and dead letters. Nothing is lost and nothing delivered twice, whether it is
 // renamed before or after the new instance has started, and if the rename is interrupted and repeated.
 func TestRenameInstance(t *testing.T) {
 	for _, running := range []bool{false, true} {
@@ -100,7 +100,7 @@ func TestRenameInstance(t *testing.T) {
 			}
 			moved, err := rename()
 			require.NoError(t, err)
-			assert.Equal(t, delivery.MoveResult{Checkpoints: 16, Letters: 3}, moved)
+			assert.Equal(t, delivery.MoveResult{Checkpoints: 16, DeadLetters: 3}, moved)
 			moved, err = rename()
 			require.NoError(t, err)
 			assert.Zero(t, moved, "a second time does nothing")
@@ -133,7 +133,7 @@ func TestRenameInstance(t *testing.T) {
 	}
 }
 
-// The data of a removed instance can be deleted, including its parked letters, which no worker processes.
+// The data of a removed instance can be deleted, including its parked events, which no worker processes.
 func TestForgetInstance(t *testing.T) {
 	q := openQueue(t, t.TempDir())
 	defer q.Close()
@@ -156,7 +156,7 @@ func TestForgetInstance(t *testing.T) {
 	assert.Zero(t, backlogsOf(t, q)["old"].Parked, "at once, since no worker owns them")
 	moved, err := runner.ForgetInstance(t.Context(), "old")
 	require.NoError(t, err)
-	assert.Equal(t, delivery.MoveResult{Checkpoints: 16, Letters: 1}, moved)
+	assert.Equal(t, delivery.MoveResult{Checkpoints: 16, DeadLetters: 1}, moved)
 	assert.Empty(t, backlogsOf(t, q))
 
 	require.NoError(t, runner.SetInstances(t.Context(), []delivery.Instance{{Plan: remote.planOfInstance("old", "all", remote.perform, `type = "track"`)}}))

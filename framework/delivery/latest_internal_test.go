@@ -37,7 +37,7 @@ func TestLatestEventsAreBounded(t *testing.T) {
 	}
 }
 
-// TestSupersededLetters checks that of two letters of an event the one that was written last stays, wherever it is in the list.
+// TestSupersededLetters checks that of two dead letters of an event the one that was written last stays, wherever it is in the list.
 func TestSupersededLetters(t *testing.T) {
 	q, _ := newMemoryQueue(t, Config{Partitions: 1})
 	var stored []*DeadLetter

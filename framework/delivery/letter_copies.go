@@ -1,18 +1,18 @@
 package delivery
 
-// letterCopies are the letters of a partition that are in memory, by subject. A letter can be in memory twice: a command reads it, and a
+// letterCopies are the dead letters of a partition that are in memory, by subject. One can be there twice: a command reads it, and a
 // replay of its event finds it in the log. Only the first of the two to be finished takes it out of the counts. It has no lock of its own: the
 // worker's mutex guards that of a partition.
 type letterCopies struct {
 	bySubject map[string]*letterCopy
-	reading   bool // a command reads letters
+	reading   bool // a command reads dead letters
 }
 
-// letterCopy says who has copies of the letter of a subject.
+// letterCopy says who has copies of the dead letter of a subject.
 type letterCopy struct {
 	hasTask bool   // a task delivers it
 	loads   int    // replays that load it, or are being finished with it
-	settled uint64 // sequence up to which the letters of the subject were taken out of the counts
+	settled uint64 // sequence up to which the dead letters of the subject were taken out of the counts
 }
 
 func newLetterCopies() letterCopies { return letterCopies{bySubject: map[string]*letterCopy{}} }
@@ -33,13 +33,13 @@ func (c *letterCopies) forgetUnused(subject string) {
 	}
 }
 
-// hasTask reports whether a task delivers the letter of a subject.
+// hasTask reports whether a task delivers the dead letter of a subject.
 func (c *letterCopies) hasTask(subject string) bool {
 	e := c.bySubject[subject]
 	return e != nil && e.hasTask
 }
 
-// withTask returns the subjects whose letters a task delivers.
+// withTask returns the subjects whose dead letters a task delivers.
 func (c *letterCopies) withTask() map[string]bool {
 	list := map[string]bool{}
 	for subject, e := range c.bySubject {
@@ -74,7 +74,7 @@ func (c *letterCopies) endLoad(subjects []string) {
 	}
 }
 
-// setReading notes that a command begins or ends to read letters.
+// setReading notes that a command begins or ends to read dead letters.
 func (c *letterCopies) setReading(reading bool) {
 	c.reading = reading
 	for subject := range c.bySubject {
@@ -82,7 +82,7 @@ func (c *letterCopies) setReading(reading bool) {
 	}
 }
 
-// settle reports whether a letter is still to be taken out of the counts, and notes that it is.
+// settle reports whether a dead letter is still to be taken out of the counts, and notes that it is.
 func (c *letterCopies) settle(subject string, seq uint64) bool {
 	e := c.of(subject)
 	first := seq > e.settled

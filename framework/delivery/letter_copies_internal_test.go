@@ -16,11 +16,11 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// heldLog deletes no letter before the task of a second delivery has loaded it.
+// heldLog deletes no dead letter before the task of a second delivery has loaded it.
 type heldLog struct {
 	eventlog.Log
 	delivered atomic.Int32  // deliveries that have succeeded
-	loaded    chan struct{} // closed when a letter was loaded after the second one
+	loaded    chan struct{} // closed when a dead letter was loaded after the second one
 	once      sync.Once
 }
 
@@ -41,8 +41,8 @@ func (l *heldLog) Last(ctx context.Context, stream, subject string) (eventlog.Me
 	return m, err
 }
 
-// A letter is replayed, and so is its event. The second task is finished with the letter before the first one has deleted it. The letter is
-// taken out of the counts once.
+// A dead letter and its event are replayed. The second task is finished with the dead letter before the first one has deleted it. It is taken
+// out of the counts once.
 func TestLetterThatIsReplayedTwiceIsCountedOnce(t *testing.T) {
 	for _, parked := range []bool{true, false} {
 		log := &heldLog{Log: memlog.New(memlog.Options{}).Connect(), loaded: make(chan struct{})}
@@ -82,7 +82,7 @@ func TestLetterThatIsReplayedTwiceIsCountedOnce(t *testing.T) {
 	}
 }
 
-// TestReplaysOfEventsWithoutLetters checks that replayed events which have no letter do not hold up those of their partition that have one.
+// TestReplaysOfEventsWithoutLetters checks that replayed events which have no dead letter do not hold up those of their partition that have one.
 func TestReplaysOfEventsWithoutLetters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sent atomic.Int32
@@ -132,8 +132,8 @@ func TestLetterCopies(t *testing.T) {
 	assert.Empty(t, c.withTask())
 }
 
-// TestStoredLetterOfATask checks that a task which finds its letter stored under another subject no longer holds up the letter that it was started for, and
-// that a replay which wrote the letter before a restart does not count twice.
+// TestStoredLetterOfATask checks that a task which finds its dead letter stored under another subject no longer holds up the one that it was
+// started for, and that a replay which wrote it before a restart does not count twice.
 func TestStoredLetterOfATask(t *testing.T) {
 	for _, c := range []struct {
 		stored   string

@@ -20,7 +20,7 @@ const (
 	trimRetryDelay     = 2 * time.Second // wait after trimming has found nothing to delete
 )
 
-// limits is how close the stored letters are to their limits.
+// limits is how close the stored dead letters are to their limits.
 type limits struct {
 	lastFreeBytes     int64     // of the disk, at the last look; used by runMaintenance only
 	lastFruitlessTrim time.Time // when nothing could be deleted on a short disk; used by runMaintenance only
@@ -155,7 +155,7 @@ func (r *Runner) expireDeadLetters(ctx context.Context) error {
 			return err
 		}
 	}
-	for range 10 { // letters differ in size, so a share of their number is an estimate
+	for range 10 { // dead letters differ in size, so a share of their number is an estimate
 		if info, err = r.queue.store.Info(ctx, deadStream); err != nil {
 			return err
 		}

@@ -18,7 +18,7 @@ func hasBit(bits []byte, i int) bool { return i/8 < len(bits) && bits[i/8]&(1<<(
 type page struct {
 	seq            uint64
 	replayed       bool      // its events are replayed
-	holdsLetters   bool      // its events are letters that a command reads
+	holdsLetters   bool      // its events are dead letters that a command reads
 	acceptedMillis int64     // in milliseconds since 1970
 	readAt         time.Time // when it was read from the log
 

@@ -43,7 +43,7 @@ func (w *worker) parkTasksLocked(list []*dispatch.Task[*task], v runtime.Verdict
 	}
 }
 
-// storeDeadLetterLocked stores a letter and then finishes its task. If the event may have a stored letter already, the two are merged.
+// storeDeadLetterLocked stores a dead letter and then finishes its task. If the event may have a stored one already, the two are merged.
 func (w *worker) storeDeadLetterLocked(t *task, l *DeadLetter, kind string) {
 	if w.skipErasedLocked(t) {
 		return
@@ -58,7 +58,7 @@ func (w *worker) storeDeadLetterLocked(t *task, l *DeadLetter, kind string) {
 	})
 }
 
-// writeDeadLetterLocked writes a letter and then finishes its task. It retries until the partition is released or abandoned.
+// writeDeadLetterLocked writes a dead letter and then finishes its task. It retries until the partition is released or abandoned.
 func (w *worker) writeDeadLetterLocked(t *task, l *DeadLetter, kind string) {
 	line, err := json.Marshal(l)
 	if err != nil {
@@ -99,7 +99,7 @@ func (w *worker) writeDeadLetterLocked(t *task, l *DeadLetter, kind string) {
 	write()
 }
 
-// finishTaskLocked ends a task with an outcome. It deletes the letter that the task comes from.
+// finishTaskLocked ends a task with an outcome. It deletes the dead letter that the task comes from.
 func (w *worker) finishTaskLocked(t *task, outcome string, cause fault.Cause, reason string) {
 	p := t.partition
 	if !t.letterLoaded && t.letter == nil && t.origin.seq > 0 && p.counts[countDead]+p.counts[countParked] > 0 {
@@ -138,8 +138,8 @@ func (w *worker) finishTaskLocked(t *task, outcome string, cause fault.Cause, re
 	})
 }
 
-// countLetterLocked takes the letter of a finished task out of the counts, unless another task was finished with the same letter before. It adds
-// what the letter that the task has written stands for. recordOutcomeLocked adds the task's own verdict.
+// countLetterLocked takes the dead letter of a finished task out of the counts, unless another task was finished with the same one before. It
+// adds what the dead letter that the task has written stands for. recordOutcomeLocked adds the task's own verdict.
 func (p *partition) countLetterLocked(t *task, outcome string) {
 	l := t.letter
 	if !p.letters.settle(l.storedSubject, l.storedSeq) {

@@ -50,7 +50,7 @@ func hostedInstance(t *testing.T, scheme string, host runtime.Host, answer func(
 	return Instance{Plan: plan}
 }
 
-// If a letter cannot be written, its instance can still be stopped and changed, and the event is not lost.
+// If a dead letter cannot be written, its instance can still be stopped and changed, and the event is not lost.
 func TestUnwritableLetterDoesNotBlockReload(t *testing.T) {
 	q, err := OpenTest(t, Config{Dir: t.TempDir(), Partitions: 1})
 	require.NoError(t, err)
@@ -84,7 +84,7 @@ func TestUnwritableLetterDoesNotBlockReload(t *testing.T) {
 	}, time.Minute, 10*time.Millisecond)
 }
 
-// While a command's letters are read and started, they are neither parked nor in flight. Reconciling at that moment must not
+// While a command's dead letters are read and started, they are neither parked nor in flight. Reconciling at that moment must not
 // count them as forgotten and park their keys again.
 func TestReconcileDoesNotUndoReplay(t *testing.T) {
 	q, err := OpenTest(t, Config{Dir: t.TempDir(), Partitions: 1})

@@ -5,17 +5,17 @@ package delivery
 type parkedKeys struct {
 	keys   map[string]*parkedKey
 	parked int  // how often a key was parked
-	loaded bool // the keys of the stored letters are among them
+	loaded bool // the keys of the stored dead letters are among them
 }
 
-// parkedKey says what becomes of the later events of a key, and of its letters.
+// parkedKey says what becomes of the later events of a key, and of its dead letters.
 type parkedKey struct {
 	kind      string // kindHeld or kindEvicted
-	spilled   bool   // its letters come back in portions
+	spilled   bool   // its dead letters come back in portions
 	ordering  string // the ordering key of a spilled key, "" for events without one
 	requested bool   // the next portion was requested
 
-	// generation changes whenever tasks of the key are parked. A resumed letter of an earlier generation is parked again, so that it
+	// generation changes whenever tasks of the key are parked. A resumed dead letter of an earlier generation is parked again, so that it
 	// does not overtake them.
 	generation int
 }
@@ -28,7 +28,7 @@ func (k *parkedKeys) kind(key string) string {
 	return ""
 }
 
-// isSpilled reports whether the letters of a key come back in portions.
+// isSpilled reports whether the dead letters of a key come back in portions.
 func (k *parkedKeys) isSpilled(key string) bool {
 	e := k.keys[key]
 	return e != nil && e.spilled
@@ -51,7 +51,7 @@ func (k *parkedKeys) blockingKey(t *task) (key string, ok bool) {
 	return key, !k.mayPass(key, t)
 }
 
-// mayPass reports whether a task of a key may be delivered: the key is not parked, or the task comes from a resumed letter of the
+// mayPass reports whether a task of a key may be delivered: the key is not parked, or the task comes from a resumed dead letter of the
 // key's present generation.
 func (k *parkedKeys) mayPass(key string, t *task) bool {
 	e := k.keys[key]
@@ -64,7 +64,7 @@ func (k *parkedKeys) park(key, kind string) {
 	e.kind, e.spilled = kind, false
 }
 
-// spill parks the tasks of a key whose letters come back in portions, and returns how the key is parked. A held key stays held.
+// spill parks the tasks of a key whose dead letters come back in portions, and returns how the key is parked. A held key stays held.
 func (k *parkedKeys) spill(key, orderingKey string) (kind string) {
 	e := k.begin(key)
 	if e.kind == "" {
@@ -89,7 +89,7 @@ func (k *parkedKeys) begin(key string) *parkedKey {
 	return e
 }
 
-// load adds the keys of stored letters, by kind.
+// load adds the keys of stored dead letters, by kind.
 func (k *parkedKeys) load(kinds map[string]string) {
 	k.loaded = true
 	for key, kind := range kinds {
@@ -138,7 +138,7 @@ func (k *parkedKeys) notePortion(key string, generation int, part []*DeadLetter,
 	}
 }
 
-// spilledKeys returns the ordering keys whose letters come back in portions.
+// spilledKeys returns the ordering keys whose dead letters come back in portions.
 func (k *parkedKeys) spilledKeys() (list []string) {
 	for _, e := range k.keys {
 		if e.spilled {
@@ -148,7 +148,7 @@ func (k *parkedKeys) spilledKeys() (list []string) {
 	return list
 }
 
-// evicted returns at most n evicted keys whose letters do not come back in portions.
+// evicted returns at most n evicted keys whose dead letters do not come back in portions.
 func (k *parkedKeys) evicted(n int) (list []string) {
 	for key, e := range k.keys {
 		if len(list) >= n {

@@ -34,7 +34,7 @@ type partition struct {
 	mapping   *mappingSlot      // records which event is being mapped
 	recentIDs *recentIDs
 	cursor    *pageCursor // where it reads the log; set by readLog once it runs
-	mergeMu   sync.Mutex  // held while a stored letter is read and rewritten; locked before the worker's mutex
+	mergeMu   sync.Mutex  // held while a stored dead letter is read and rewritten; locked before the worker's mutex
 
 	// The worker's mutex guards the fields below.
 
@@ -50,7 +50,7 @@ type partition struct {
 	hotKeysSearchedAt time.Time // when the partition was last full and searched for hot keys
 
 	parkingBlocked  bool // reading has stopped because no more events can be parked
-	applyingCommand bool // the letters of a command are being read and started
+	applyingCommand bool // the dead letters of a command are being read and started
 	closing         bool // no more tasks are started
 	abandoned       bool // the lease may be lost: no more verdicts are applied
 	openPages       []*page
@@ -61,7 +61,7 @@ type partition struct {
 	counts          map[string]int64
 	parked          parkedKeys
 	letters         letterCopies
-	pendingWrites   int     // letters that are being written or deleted
+	pendingWrites   int     // dead letters that are being written or deleted
 	eventsPerPage   float64 // of the instance's sources; moving average
 
 	evictCheckedAt time.Time // when eviction last ran, or was last known not to need a backoff
@@ -170,7 +170,7 @@ func (p *partition) loadParked() error {
 	return nil
 }
 
-// storedParkedKeys returns the kinds of the keys with parked letters, by key hash: kindHeld if any of the key's letters is held.
+// storedParkedKeys returns the kinds of the keys with parked events, by key hash: kindHeld if any of the key's dead letters is held.
 func (p *partition) storedParkedKeys() (map[string]string, error) {
 	subjects, err := p.worker.runner.queue.store.Subjects(p.ctx, parkStream, parkSubject(p.worker.id, p.number)+".>")
 	if err != nil {

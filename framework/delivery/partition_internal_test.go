@@ -99,7 +99,7 @@ func TestCheckpointsKeepWhatIsAhead(t *testing.T) {
 }
 
 // TestEventsThatHaveStoppedTheProcess checks that an event at which the process has ended each time is not mapped again, and becomes a dead
-// letter; others of its page are delivered.
+// dead letter; others of its page are delivered.
 func TestEventsThatHaveStoppedTheProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mapped := 0
@@ -189,7 +189,7 @@ func TestRequestsEndBeforeTheLease(t *testing.T) {
 	})
 }
 
-// TestKindsOfStoredKeys checks that a key with letters of both kinds is held, whichever is found first, and that other subjects are ignored.
+// TestKindsOfStoredKeys checks that a key with dead letters of both kinds is held, whichever is found first, and that other subjects are ignored.
 func TestKindsOfStoredKeys(t *testing.T) {
 	log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
 	_, w := newIdleRunner(t, log, 2, Settings{}, accepts(t))

@@ -100,7 +100,7 @@ func TestInstanceRemovedAndAddedAgain(t *testing.T) {
 	requireInOrder(t, "u", remote.taken["u"])
 }
 
-// A replay that is requested several times runs once: letters in flight are not replayed again.
+// A replay that is requested several times runs once: dead letters in flight are not replayed again.
 func TestRepeatedReplayRequestRunsOnce(t *testing.T) {
 	q := openQueue(t, t.TempDir())
 	defer q.Close()

@@ -69,7 +69,7 @@ const (
 	journalStream     = "JOURNAL"
 )
 
-// Queue is the event log with its dead and parked letters and the checkpoints of its readers.
+// Queue is the event log with its dead letters and parked events and the checkpoints of its readers.
 type Queue struct {
 	config     Config
 	partitions int

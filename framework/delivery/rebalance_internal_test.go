@@ -124,7 +124,7 @@ func TestRebalancing(t *testing.T) {
 	})
 }
 
-// TestReleasedPartitions checks that a partition which is released waits for its requests and letters, but no longer than allowed, says in
+// TestReleasedPartitions checks that a partition which is released waits for its requests and dead letters, but no longer than allowed, says in
 // its checkpoint that it is free, and is released once.
 func TestReleasedPartitions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -13,20 +13,20 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// DeadLetterFilter selects letters; zero fields select all.
+// DeadLetterFilter selects dead letters; zero fields select all.
 type DeadLetterFilter struct {
 	Instance     string
 	Subscription string
 	ID           string
-	IDs          []string // letters with one of these ids; nil for all
+	IDs          []string // dead letters with one of these ids; nil for all
 	User         string   // its userId or anonymousId
 	Cause        fault.Cause
 	Reason       string    // a part of the reason, case-insensitive
-	Since, Until time.Time // when the letter was written
-	Parked       bool      // parked letters
+	Since, Until time.Time // when the dead letter was written
+	Parked       bool      // parked events
 	Dead         bool      // dead letters; if neither is set, both are selected
-	Limit        int       // maximum number of letters; 0 for no limit
-	// IsRemoved reports whether an instance is no longer in the config, so that no worker processes its letters. It may be
+	Limit        int       // maximum number of dead letters; 0 for no limit
+	// IsRemoved reports whether an instance is no longer in the config, so that no worker processes its dead letters. It may be
 	// nil.
 	IsRemoved func(instance string) bool
 }
@@ -45,7 +45,7 @@ func (f DeadLetterFilter) matchesUser(l *DeadLetter) bool {
 	return err == nil && (e.Value().Get("userId").Text() == f.User || e.Value().Get("anonymousId").Text() == f.User)
 }
 
-// DeadLetters calls visit for the letters that a filter selects: the dead ones first, then the parked ones, each in the order of
+// DeadLetters calls visit for the dead letters that a filter selects: the dead ones first, then the parked ones, each in the order of
 // writing.
 func (q *Queue) DeadLetters(ctx context.Context, f DeadLetterFilter, visit func(*DeadLetter) error) error {
 	instance := "*"
@@ -73,7 +73,7 @@ func (q *Queue) DeadLetters(ctx context.Context, f DeadLetterFilter, visit func(
 	return nil
 }
 
-// maxCommandItems is the maximum number of letters or keys in one command.
+// maxCommandItems is the maximum number of dead letters or keys in one command.
 const maxCommandItems = 200
 
 // partitionID identifies a partition of an instance.
@@ -82,8 +82,8 @@ type partitionID struct {
 	partition int
 }
 
-// ReplayDeadLetters replays the selected letters with the current subscriptions and mappings; of a parked letter, everything
-// parked for its key. It returns the number of selected letters when the replay is durable, which is before it is done.
+// ReplayDeadLetters replays the selected dead letters with the current subscriptions and mappings; of a parked event, everything
+// parked for its key. It returns how many were selected when the replay is durable, which is before it is done.
 func (q *Queue) ReplayDeadLetters(ctx context.Context, f DeadLetterFilter) (int, error) {
 	n, dead, parked, err := q.selectLetters(ctx, f)
 	if err != nil {
@@ -108,8 +108,8 @@ func (q *Queue) ReplayDeadLetters(ctx context.Context, f DeadLetterFilter) (int,
 	return n, q.sendKeyCommands(ctx, opUnpark, parked)
 }
 
-// DropDeadLetters deletes the selected letters; of a parked letter, everything parked for its key. It returns the number of
-// selected letters.
+// DropDeadLetters deletes the selected dead letters; of a parked event, everything parked for its key. It returns how many were
+// selected.
 func (q *Queue) DropDeadLetters(ctx context.Context, f DeadLetterFilter) (int, error) {
 	n, dead, parked, err := q.selectLetters(ctx, f)
 	if err != nil {
@@ -128,15 +128,15 @@ func (q *Queue) DropDeadLetters(ctx context.Context, f DeadLetterFilter) (int, e
 	return n, q.sendKeyCommands(ctx, opDrop, parked)
 }
 
-// RemovedInstanceError means that letters cannot be replayed because their instance is not in the config.
+// RemovedInstanceError means that dead letters cannot be replayed because their instance is not in the config.
 type RemovedInstanceError struct{ Instance string }
 
 func (e *RemovedInstanceError) Error() string {
-	return fmt.Sprintf("the instance %q is no longer in the config, so its letters cannot be replayed: landfall instances rename %s NEW moves them to another instance, and --instance selects those of one instance",
+	return fmt.Sprintf("the instance %q is no longer in the config, so its dead letters cannot be replayed: landfall instances rename %s NEW moves them to another instance, and --instance selects those of one instance",
 		e.Instance, e.Instance)
 }
 
-// rejectRemoved returns a *RemovedInstanceError if the letters of a removed instance are selected.
+// rejectRemoved returns a *RemovedInstanceError if the dead letters of a removed instance are selected.
 func rejectRemoved(f DeadLetterFilter, dead map[partitionID][]*DeadLetter, parked map[partitionID][]string) error {
 	if f.IsRemoved == nil {
 		return nil
@@ -154,7 +154,7 @@ func rejectRemoved(f DeadLetterFilter, dead map[partitionID][]*DeadLetter, parke
 	return nil
 }
 
-// dropRemoved deletes the parked letters of removed instances, which have no worker to do that, and removes them from parked.
+// dropRemoved deletes the parked events of removed instances, which have no worker to do that, and removes them from parked.
 func (q *Queue) dropRemoved(ctx context.Context, f DeadLetterFilter, parked map[partitionID][]string) error {
 	for at, keys := range parked {
 		if f.IsRemoved == nil || !f.IsRemoved(at.instance) {
@@ -171,7 +171,7 @@ func (q *Queue) dropRemoved(ctx context.Context, f DeadLetterFilter, parked map[
 	return nil
 }
 
-// selectLetters returns the selected letters by partition: the dead ones in order, and the key hashes of the parked ones.
+// selectLetters returns the selected dead letters by partition: the dead ones in order, and the key hashes of the parked ones.
 func (q *Queue) selectLetters(ctx context.Context, f DeadLetterFilter) (n int, dead map[partitionID][]*DeadLetter, parked map[partitionID][]string, err error) {
 	dead, parked = map[partitionID][]*DeadLetter{}, map[partitionID][]string{}
 	known := map[string]bool{}

@@ -143,8 +143,8 @@ func TestReplayOfManyEvents(t *testing.T) {
 	assert.Empty(t, commandsOf(t, q, "ended"))
 }
 
-// TestReplaysOfManyLettersAreDivided checks the commands that replay or drop many letters: each names at most 200, and all name each
-// letter, or each key of parked ones, once and in the order of the events.
+// TestReplaysOfManyLettersAreDivided checks the commands that replay or drop many dead letters: each names at most 200, and all name each
+// dead letter, or each key of parked ones, once and in the order of the events.
 func TestReplaysOfManyLettersAreDivided(t *testing.T) {
 	q, _ := newMemoryQueue(t, Config{Partitions: 1})
 	var dead, parked []record
@@ -190,7 +190,7 @@ func TestReplaysOfManyLettersAreDivided(t *testing.T) {
 	assert.Len(t, lettersOf(t, q, DeadLetterFilter{Dead: true}), 450)
 }
 
-// TestRemovedInstancesAreDroppedHere checks that the parked letters of instances without workers are deleted at once, and that those of
+// TestRemovedInstancesAreDroppedHere checks that the parked events of instances without workers are deleted at once, and that those of
 // others are left to their worker.
 func TestRemovedInstancesAreDroppedHere(t *testing.T) {
 	q, _ := newMemoryQueue(t, Config{Partitions: 1})

@@ -25,7 +25,7 @@ type StreamSnapshot struct {
 var ErrNotEmpty = errors.New("the queue already exists")
 
 // Snapshots writes snapshots of the queue's streams while the queue is in use. It writes the checkpoints first and the events
-// last, so that the other snapshots hold every page and letter that a checkpoint refers to. The rewritten pages follow the events, so that they
+// last, so that the other snapshots hold every page and dead letter that a checkpoint refers to. The rewritten pages follow the events, so that they
 // hold each page that is replaced meanwhile.
 func (q *Queue) Snapshots(ctx context.Context, to func(stream string) (io.Writer, error)) ([]StreamSnapshot, error) {
 	store, ok := q.store.(eventlog.Snapshotter)

@@ -103,14 +103,14 @@ func (p *partition) requestPortionsLocked() {
 }
 
 // isIdleWithParkedLocked reports whether the partition counts parked events but has no parked keys, no tasks and no writes in flight.
-// The letters of a command in progress are neither.
+// The dead letters of a command in progress are neither.
 func (p *partition) isIdleWithParkedLocked() bool {
 	return p.counts[countParked] > 0 && p.parked.loaded && len(p.parked.keys)+p.pendingWrites+p.taskCount == 0 && !p.applyingCommand && !p.closing
 }
 
-// reconcileParked looks for stored parked letters of keys that the partition does not list, and lists their keys. If there are
-// none, it corrects the count: a letter is deleted before the checkpoint counts its verdict, so that no letter is sent again
-// behind newer events. After a crash between the two, a delivered event counts as parked.
+// reconcileParked looks for stored parked events of keys that the partition does not list, and lists their keys. If there are
+// none, it corrects the count: a dead letter is deleted before the checkpoint counts its verdict, so that none is sent again behind
+// newer events. After a crash between the two, a delivered event counts as parked.
 func (p *partition) reconcileParked() error {
 	w := p.worker
 	w.mu.Lock()
@@ -136,13 +136,13 @@ func (p *partition) reconcileParked() error {
 	return nil
 }
 
-// resumePortions reads the next portions of evicted and spilled keys. A key is unparked with its last letter.
+// resumePortions reads the next portions of evicted and spilled keys. A key is unparked with its last dead letter.
 func (p *partition) resumePortions(cmd command) ([]*DeadLetter, error) {
 	w := p.worker
 	var letters []*DeadLetter
 	for _, key := range cmd.Keys {
 		w.mu.Lock()
-		for p.pendingWrites > 0 && p.ctx.Err() == nil { // letters that are being written belong to the portion
+		for p.pendingWrites > 0 && p.ctx.Err() == nil { // dead letters that are being written belong to the portion
 			w.changed.Wait()
 		}
 		isEvicted, capacity := p.parked.kind(key) == kindEvicted, w.runner.settings.MaxInFlight
@@ -168,7 +168,7 @@ func (p *partition) resumePortions(cmd command) ([]*DeadLetter, error) {
 	return letters, p.ctx.Err()
 }
 
-// readPortion reads the first parked letters of a key, in order, without those in flight. It reports whether there are more.
+// readPortion reads the first parked events of a key, in order, without those in flight. It reports whether there are more.
 func (p *partition) readPortion(key string, limit int) (letters []*DeadLetter, more bool, err error) {
 	w, q := p.worker, p.worker.runner.queue
 	subjects, err := q.store.Subjects(p.ctx, parkStream, parkSubject(w.id, p.number)+"."+key+".>")
@@ -205,10 +205,10 @@ func (p *partition) readPortion(key string, limit int) (letters []*DeadLetter, m
 	return letters, false, nil
 }
 
-// maxLetterReads is how many letters are read at once.
+// maxLetterReads is how many dead letters are read at once.
 const maxLetterReads = 16
 
-// readLetters reads parked letters at once, in order, without those that are gone.
+// readLetters reads parked events at once, in order, without those that are gone.
 func (q *Queue) readLetters(ctx context.Context, places []parkedLetter) (letters []*DeadLetter, err error) {
 	list, errs := make([]*DeadLetter, len(places)), make([]error, len(places))
 	var all sync.WaitGroup
@@ -233,7 +233,7 @@ func (q *Queue) readLetters(ctx context.Context, places []parkedLetter) (letters
 	return letters, nil
 }
 
-// parkedLetter is the subject of a parked letter, with the position of its event.
+// parkedLetter is the subject of a parked event, with the event's position.
 type parkedLetter struct {
 	subject  string
 	position position

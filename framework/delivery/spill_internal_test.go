@@ -137,7 +137,7 @@ func TestErasedEventsAreNotParked(t *testing.T) {
 	}
 }
 
-// TestPositionsOfParkedLetters checks that parked letters are in the order of their events, whatever their subjects look like.
+// TestPositionsOfParkedLetters checks that parked events are in their order in the log, whatever their subjects look like.
 func TestPositionsOfParkedLetters(t *testing.T) {
 	want := []string{"k.held.odd", "k.held.2-0-b", "k.auto.2-0-c", "k.held.2-1-a", "k.held.10-0-a", "k.held.10-2-a-b", "k.held.10-11-a"}
 	var list []parkedLetter
@@ -154,7 +154,7 @@ func TestPositionsOfParkedLetters(t *testing.T) {
 	}
 }
 
-// TestPortions checks that a portion has the first letters of its key that no task delivers, as many and as large as allowed, and whether
+// TestPortions checks that a portion has the first dead letters of its key that no task delivers, as many and as large as allowed, and whether
 // it says that there are more.
 func TestPortions(t *testing.T) {
 	log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
@@ -196,8 +196,8 @@ func TestPortions(t *testing.T) {
 	}
 }
 
-// TestSizesOfPortions checks how many letters of each key come back at once: a share of what a partition holds, at most half of its space,
-// but at least one. A held key waits for an operator, and a key comes to its end with its last letter.
+// TestSizesOfPortions checks how many dead letters of each key come back at once: a share of what a partition holds, at most half of its space,
+// but at least one. A held key waits for an operator, and a key comes to its end with its last dead letter.
 func TestSizesOfPortions(t *testing.T) {
 	_, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{MaxInFlight: 40}, accepts(t))
 	p := w.own(0, checkpoint{})
@@ -222,7 +222,7 @@ func TestSizesOfPortions(t *testing.T) {
 		assert.Equal(t, []any{kindEvicted, true, "a"}, []any{p.parked.kind(key), p.parked.isSpilled(key), p.parked.keys[key].ordering})
 		assert.True(t, p.parked.requestPortion(key), "the next portion may be requested")
 	}
-	for n := range 7 { // of ten letters
+	for n := range 7 { // of ten dead letters
 		p.letters.beginTask((&DeadLetter{Instance: "main", Subscription: "all", Seq: uint64(n), Key: "a", Parked: true}).subjectFor(kindEvicted))
 	}
 	p.taskCount = 0
@@ -276,7 +276,7 @@ func TestPortionsThatAreRequested(t *testing.T) {
 	})
 }
 
-// TestForgottenParkedEvents checks what a partition does that counts parked events and knows of none: it looks for their letters, unless
+// TestForgottenParkedEvents checks what a partition does that counts parked events and knows of none: it looks for their dead letters, unless
 // something is going on that has them, and corrects its count if there are none.
 func TestForgottenParkedEvents(t *testing.T) {
 	log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}

@@ -187,7 +187,7 @@ func crashRound(t *testing.T, random *rand.Rand) {
 	}
 }
 
-// reasonsOf counts the letters of a queue by user and reason.
+// reasonsOf counts the dead letters of a queue by user and reason.
 func reasonsOf(t *testing.T, q *delivery.Queue) map[string]int {
 	reasons := map[string]int{}
 	for _, l := range allLetters(t, q) {

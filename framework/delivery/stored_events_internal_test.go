@@ -131,13 +131,13 @@ func TestWaitingEventsAreCounted(t *testing.T) {
 	list, err = q.Backlogs(t.Context(), func(id string) bool { return id == "c" })
 	require.NoError(t, err)
 	assert.Equal(t, []Backlog{{"c", 9, 0, 2}}, list)
-	letters, err := q.CountLetters(t.Context(), "a.b")
+	letters, err := q.CountDeadLetters(t.Context(), "a.b")
 	require.NoError(t, err)
 	assert.Equal(t, 2, letters)
 }
 
 // TestInstancesInUseAreNotMoved checks that a runner neither renames nor forgets an instance that it delivers to, and that the process
-// knows afterwards what was moved, also many letters.
+// knows afterwards what was moved, also many dead letters.
 func TestInstancesInUseAreNotMoved(t *testing.T) {
 	log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
 	r, w := newIdleRunner(t, log, 2, Settings{}, accepts(t))
@@ -157,7 +157,7 @@ func TestInstancesInUseAreNotMoved(t *testing.T) {
 	delete(r.workers, "main")
 	moved, err := r.RenameInstance(t.Context(), "main", "new")
 	require.NoError(t, err)
-	assert.Equal(t, MoveResult{Checkpoints: 2, Letters: letters + 1}, moved)
+	assert.Equal(t, MoveResult{Checkpoints: 2, DeadLetters: letters + 1}, moved)
 	for n := range 2 {
 		_, ok := r.leases.latestOf(checkpointSubject("main", n))
 		assert.False(t, ok)
@@ -172,7 +172,7 @@ func TestInstancesInUseAreNotMoved(t *testing.T) {
 		assert.Equal(t, "new", l.Instance)
 		return nil
 	}))
-	left, err := r.queue.CountLetters(t.Context(), "main")
+	left, err := r.queue.CountDeadLetters(t.Context(), "main")
 	require.NoError(t, err)
 	assert.Zero(t, left)
 	calls := 0
@@ -202,7 +202,7 @@ func TestInstancesInUseAreNotMoved(t *testing.T) {
 	log.arm(0)
 	moved, err = r.ForgetInstance(t.Context(), "new")
 	require.NoError(t, err)
-	assert.Equal(t, MoveResult{Checkpoints: 2, Letters: letters + 1}, moved)
+	assert.Equal(t, MoveResult{Checkpoints: 2, DeadLetters: letters + 1}, moved)
 	_, ok := r.leases.latestOf(checkpointSubject("new", 0))
 	assert.False(t, ok)
 	list, err := r.queue.Backlogs(t.Context(), nil)
@@ -211,7 +211,7 @@ func TestInstancesInUseAreNotMoved(t *testing.T) {
 	r.workers["main"] = w
 }
 
-// TestSubjectsOfLetters checks that a letter whose subject has no partition is an error and not one of partition 0.
+// TestSubjectsOfLetters checks that a dead letter whose subject has no partition is an error and not one of partition 0.
 func TestSubjectsOfLetters(t *testing.T) {
 	l, err := parseDeadLetter(eventlog.Message{Subject: "dead.i.7.1-0-x", Sequence: 4, Data: []byte("{\"id\":\"old\"}\n{\"id\":\"a\",\"verdicts\":3}\n")})
 	require.NoError(t, err)

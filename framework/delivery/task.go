@@ -19,21 +19,21 @@ type task struct {
 	verdict      *runtime.Verdict // of its last request
 	lastExchange *Exchange
 	batch        *Batch      // the last one that it was sent in; nil if batches are not recorded
-	letter       *DeadLetter // the letter that it comes from; nil if it comes from the log
+	letter       *DeadLetter // the dead letter that it comes from; nil if it comes from the log
 	origin       position    // of the event that it replays; zero if it is no replay, or the position is unknown
 	letterLoaded bool        // letter is the stored one, or nil because none is stored
 	erased       bool        // the event was erased before it was read
-	resumed      bool        // from a letter of a key that stays parked: its other letters are later ones
+	resumed      bool        // from a dead letter of a key that stays parked, whose other dead letters are later ones
 	item         runtime.Item
 
 	source          string
 	refusal         *runtime.Verdict // why it cannot be delivered; nil if it can be sent
-	unlockLetter    func()           // lets the next stored letter be loaded; may be nil
-	writtenVerdicts int              // Verdicts of the letter that was written for it; 0 if none was
-	taskOf          string           // subject of the letter for which it was started; "" if it comes from the log
+	unlockLetter    func()           // lets the next stored dead letter be loaded; may be nil
+	writtenVerdicts int              // Verdicts of the dead letter that was written for it; 0 if none was
+	taskOf          string           // subject of the dead letter for which it was started; "" if it comes from the log
 }
 
-// eventPosition returns the place of the event in the log, also if the task comes from a letter or a replay.
+// eventPosition returns the place of the event in the log, also if the task comes from a dead letter or a replay.
 func (t *task) eventPosition() position {
 	switch {
 	case t.letter != nil:
@@ -44,7 +44,7 @@ func (t *task) eventPosition() position {
 	return position{t.page.seq, t.eventIndex}
 }
 
-// newDeadLetter returns the letter for a task that is dead or parked.
+// newDeadLetter returns the dead letter for a task that is dead or parked.
 func (t *task) newDeadLetter(v runtime.Verdict, parked bool, now time.Time) *DeadLetter {
 	at := t.eventPosition()
 	l := &DeadLetter{

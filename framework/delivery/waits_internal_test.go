@@ -86,8 +86,8 @@ func TestInstanceWaitsForALogin(t *testing.T) {
 	})
 }
 
-// TestSpentBudgetDelaysEvents checks that events wait for a budget that is spent, that the reason is shown with its end, and that replayed letters do not
-// make new events wait.
+// TestSpentBudgetDelaysEvents checks that events wait for a budget that is spent, that the reason is shown with its end, and that replayed
+// dead letters do not make new events wait.
 func TestSpentBudgetDelaysEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wait := error(nil)

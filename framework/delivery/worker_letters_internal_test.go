@@ -69,7 +69,7 @@ func TestExchangesOfVerdicts(t *testing.T) {
 	}
 }
 
-// TestMergedLetters checks what a letter takes over from the stored one of its event: attempts, the first failure, replays, and the reason
+// TestMergedLetters checks what a dead letter takes over from the stored one of its event: attempts, the first failure, replays, and the reason
 // if it only waits again.
 func TestMergedLetters(t *testing.T) {
 	first, later := time.Unix(1000, 0), time.Unix(2000, 0)
@@ -116,7 +116,7 @@ func TestMergedLetters(t *testing.T) {
 	assert.Empty(t, fresh.Replays, "a task that is no replay of the log has no mark")
 }
 
-// TestNewestStoredLetter checks that of the stored letters of an event the newest counts.
+// TestNewestStoredLetter checks that of the stored dead letters of an event the newest counts.
 func TestNewestStoredLetter(t *testing.T) {
 	log := &failingLog{Log: memlog.New(memlog.Options{}).Connect()}
 	_, w := newIdleRunner(t, log, 1, Settings{}, accepts(t))

@@ -133,12 +133,12 @@ func TestInstancesAreRenamedAndForgottenOnlyIfRemoved(t *testing.T) {
 	o.known["sales"] = true
 	moved, err := o.RenameInstance(t.Context(), "crm", "sales")
 	require.NoError(t, err)
-	assert.Equal(t, delivery.MoveResult{Checkpoints: 1, Letters: 5}, moved)
+	assert.Equal(t, delivery.MoveResult{Checkpoints: 1, DeadLetters: 5}, moved)
 	assert.Len(t, o.letters(t, delivery.DeadLetterFilter{Instance: "sales"}), 5)
 	o.known = map[string]bool{}
 	moved, err = o.ForgetInstance(t.Context(), "sales")
 	require.NoError(t, err)
-	assert.Equal(t, delivery.MoveResult{Checkpoints: 1, Letters: 5}, moved)
+	assert.Equal(t, delivery.MoveResult{Checkpoints: 1, DeadLetters: 5}, moved)
 	assert.Empty(t, o.letters(t, delivery.DeadLetterFilter{}))
 	assert.Contains(t, o.log.String(), `action=instances.rename who="local program" from=127.0.0.1 outcome=ok instance=crm to=sales`)
 	assert.Contains(t, o.log.String(), `action=instances.forget who="local program" from=127.0.0.1 outcome=ok instance=sales`)

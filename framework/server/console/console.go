@@ -129,7 +129,7 @@ type Console struct {
 	jobs     jobs
 	counts   ttlCache[string, []history.CountSlot]       // by the key of the window
 	errors   ttlCache[struct{}, map[string]*verdictView] // by instance
-	letters  ttlCache[string, int]                       // the number of dead and parked letters, by instance
+	letters  ttlCache[string, int]                       // the number of dead letters and parked events, by instance
 	verdicts verdictCache
 	saving   sync.Mutex // held from reading the config file until it is written
 

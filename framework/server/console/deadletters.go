@@ -13,15 +13,15 @@ import (
 )
 
 type deadLettersView struct {
-	HasQueue    bool
-	Instances   []string
-	Filter      delivery.DeadLetterFilter
-	Kind        string // dead, parked or "" for both
-	*letterPage        // nil without a queue
-	Done        string
-	Error       string
-	Query       string // the filter as a URL query
-	Causes      []fault.CauseInfo
+	HasQueue        bool
+	Instances       []string
+	Filter          delivery.DeadLetterFilter
+	Kind            string // dead, parked or "" for both
+	*deadLetterPage        // nil without a queue
+	Done            string
+	Error           string
+	Query           string // the filter as a URL query
+	Causes          []fault.CauseInfo
 }
 
 // filterOf reads the filter from request parameters.
@@ -45,7 +45,7 @@ func (c *Console) handleDeadLetters(w http.ResponseWriter, r *http.Request) {
 		view.Instances = c.instanceIDs()
 		number, _ := strconv.Atoi(r.FormValue("page")) // otherwise the first page
 		var err error
-		if view.letterPage, err = c.readLetterPage(r.Context(), view.Filter, view.Kind, number); err != nil {
+		if view.deadLetterPage, err = c.readDeadLetterPage(r.Context(), view.Filter, view.Kind, number); err != nil {
 			view.Error = err.Error()
 		}
 	}

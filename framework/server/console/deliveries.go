@@ -29,7 +29,7 @@ type deliveriesView struct {
 type instanceView struct {
 	delivery.Status
 	Destination string
-	Letters     int // dead and parked events
+	DeadLetters int // dead and parked events
 	State, Tone string
 	Hint        string // what the operator should do; "" if nothing
 	Figures     []figure
@@ -51,12 +51,12 @@ func (c *Console) handleDeliveries(w http.ResponseWriter, r *http.Request) {
 			view.Error = errorSentence(err)
 		}
 		for _, s := range c.Runner.Status() {
-			view.Instances = append(view.Instances, newInstanceView(s, names[s.Instance], c.currentLetters(r.Context(), s), slots, view.Window))
+			view.Instances = append(view.Instances, newInstanceView(s, names[s.Instance], c.currentDeadLetters(r.Context(), s), slots, view.Window))
 		}
 		view.InBrowser = c.browserInstances()
 		if c.RemovedInstances != nil {
 			for _, s := range c.RemovedInstances() {
-				view.Instances = append(view.Instances, newInstanceView(s, "not in the config", c.currentLetters(r.Context(), s), slots, view.Window))
+				view.Instances = append(view.Instances, newInstanceView(s, "not in the config", c.currentDeadLetters(r.Context(), s), slots, view.Window))
 			}
 		}
 		view.Overview = c.overview(r.Context(), view.Instances, slots, view.Window)
@@ -107,20 +107,20 @@ func (c *Console) destinationNames() map[string]string {
 	return names
 }
 
-// letterCountTTL is how long a number of letters is valid.
-const letterCountTTL = 5 * time.Second
+// deadLetterCountTTL is how long a number of dead letters is valid.
+const deadLetterCountTTL = 5 * time.Second
 
-// currentLetters returns how many dead letters an instance has now, or had some seconds ago. Its counts have all that it ever had.
-func (c *Console) currentLetters(ctx context.Context, s delivery.Status) int {
+// currentDeadLetters returns how many dead letters an instance has now, or had some seconds ago. Its counts have all that it ever had.
+func (c *Console) currentDeadLetters(ctx context.Context, s delivery.Status) int {
 	if c.Queue == nil {
 		return int(s.Counts["dead"] + s.Counts["parked"])
 	}
-	n, _ := c.letters.get(s.Instance, letterCountTTL, func() (int, error) { return c.Queue.CountLetters(ctx, s.Instance) }) // an older number is better than none
+	n, _ := c.letters.get(s.Instance, deadLetterCountTTL, func() (int, error) { return c.Queue.CountDeadLetters(ctx, s.Instance) }) // an older number is better than none
 	return n
 }
 
 func newInstanceView(s delivery.Status, destination string, letters int, slots []history.CountSlot, w window) instanceView {
-	v := instanceView{Status: s, Destination: destination, Letters: letters, Chart: newVerdictChart(s.Instance, slots, w, time.Now())}
+	v := instanceView{Status: s, Destination: destination, DeadLetters: letters, Chart: newVerdictChart(s.Instance, slots, w, time.Now())}
 	v.Chart.Hits, v.Chart.Rows = nil, nil // the page History has them
 	waiting := s.Waiting + s.Behind
 	switch stopping := stoppingFinding(s.Findings); {
@@ -229,7 +229,7 @@ func stoppingFinding(list []delivery.Finding) *delivery.Finding {
 func attentionFinding(list []delivery.Finding) *delivery.Finding {
 	for i := range list {
 		switch list[i].Code {
-		case delivery.CodeParkedFull, delivery.CodeSourceRemoved, delivery.CodeLettersNear, delivery.CodeConfigRefused, delivery.CodeLost, delivery.CodeDamaged:
+		case delivery.CodeParkedFull, delivery.CodeSourceRemoved, delivery.CodeDeadLettersNear, delivery.CodeConfigRefused, delivery.CodeLost, delivery.CodeDamaged:
 			return &list[i]
 		}
 		if list[i].Stops != "" {

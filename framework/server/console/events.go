@@ -13,8 +13,8 @@ import (
 
 // Limits on list pages.
 const (
-	maxEvents  = 50
-	maxLetters = 100
+	maxEvents      = 50
+	maxDeadLetters = 100
 )
 
 type eventsView struct {
@@ -127,7 +127,7 @@ func (c *Console) handleEvent(w http.ResponseWriter, r *http.Request) {
 
 // deadLettersAt returns the dead letters of one event.
 func (c *Console) deadLettersAt(r *http.Request, user string, seq uint64, index int) (list []*delivery.DeadLetter) {
-	f := delivery.DeadLetterFilter{User: user, Limit: maxLetters}
+	f := delivery.DeadLetterFilter{User: user, Limit: maxDeadLetters}
 	err := c.Queue.DeadLetters(r.Context(), f, func(l *delivery.DeadLetter) error {
 		if l.Seq == seq && l.Index == index {
 			list = append(list, l)

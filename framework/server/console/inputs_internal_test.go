@@ -238,18 +238,18 @@ func TestSeverities(t *testing.T) {
 		view instanceView
 		want int
 	}{
-		{overviewRow{}, instanceView{Tone: "stopped"}, severityStopped}, {overviewRow{Letters: 1}, paused, severityPaused}, {overviewRow{}, instanceView{Tone: "waiting"}, severityPaused},
-		{overviewRow{Letters: 1, Waiting: 1}, instanceView{}, severityLetters}, {overviewRow{}, removed, severityRemoved}, {overviewRow{Waiting: 1}, instanceView{}, severityWaiting}, {overviewRow{}, instanceView{}, severityIdle},
+		{overviewRow{}, instanceView{Tone: "stopped"}, severityStopped}, {overviewRow{DeadLetters: 1}, paused, severityPaused}, {overviewRow{}, instanceView{Tone: "waiting"}, severityPaused},
+		{overviewRow{DeadLetters: 1, Waiting: 1}, instanceView{}, severityDeadLetters}, {overviewRow{}, removed, severityRemoved}, {overviewRow{Waiting: 1}, instanceView{}, severityWaiting}, {overviewRow{}, instanceView{}, severityIdle},
 	} {
 		assert.Equal(t, c.want, c.row.severityOf(c.view), "%+v", c)
 	}
-	assert.Equal(t, 3, new(Console).currentLetters(t.Context(), delivery.Status{Counts: map[string]int64{"dead": 1, "parked": 2, "delivered": 9}}))
+	assert.Equal(t, 3, new(Console).currentDeadLetters(t.Context(), delivery.Status{Counts: map[string]int64{"dead": 1, "parked": 2, "delivered": 9}}))
 }
 
-// TestGroupsOfLetters checks the numbers of a group, and that its example is the newest letter.
-func TestGroupsOfLetters(t *testing.T) {
+// TestGroupsOfDeadLetters checks the numbers of a group, and that its example is the newest dead letter.
+func TestGroupsOfDeadLetters(t *testing.T) {
 	now := time.Now()
-	p := &letterPage{groupsByCause: map[fault.Cause]*letterGroup{}}
+	p := &deadLetterPage{groupsByCause: map[fault.Cause]*deadLetterGroup{}}
 	for _, l := range []delivery.DeadLetter{
 		{Cause: "a", Reason: "older", At: now.Add(-time.Hour)}, {Cause: "a", Reason: "newest", At: now}, {Cause: "a", Parked: true, Reason: "old", At: now.Add(-2 * time.Hour)}, {Cause: "b", Parked: true, At: now},
 	} {
@@ -257,7 +257,7 @@ func TestGroupsOfLetters(t *testing.T) {
 	}
 	a, b := *p.groupsByCause["a"], *p.groupsByCause["b"]
 	assert.Equal(t, []any{2, 1, 3, "newest", now}, []any{a.Dead, a.Parked, a.Total(), a.Example, a.Newest})
-	p.Groups = []letterGroup{a, b}
+	p.Groups = []deadLetterGroup{a, b}
 	assert.Equal(t, []int{2, 2, 1}, []int{p.Dead(), p.Parked(), b.Total()})
 	assert.EqualValues(t, "page=2", pageQuery("", 2))
 	assert.EqualValues(t, "kind=dead&page=3", pageQuery("kind=dead", 3))

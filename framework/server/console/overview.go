@@ -19,7 +19,7 @@ type overviewRow struct {
 	PausedUntil           time.Time    // zero if it is not paused
 	Waiting               int
 	Oldest                time.Duration // age of the oldest waiting event
-	Letters               int
+	DeadLetters           int
 
 	severity int
 }
@@ -28,7 +28,7 @@ type overviewRow struct {
 const (
 	severityStopped = iota
 	severityPaused
-	severityLetters
+	severityDeadLetters
 	severityRemoved
 	severityWaiting
 	severityIdle
@@ -42,12 +42,12 @@ func (c *Console) overview(ctx context.Context, views []instanceView, slots []hi
 		rows[i] = overviewRow{
 			Instance: v.Instance, Destination: v.Destination, State: v.State, Tone: v.Tone, Waiting: v.Waiting + v.Behind, Oldest: v.Lag,
 			Activity: newActivity(v.Instance, slots, w, time.Now()), LastError: errors[v.Instance],
-			Letters: v.Letters, PausedUntil: v.Until,
+			DeadLetters: v.DeadLetters, PausedUntil: v.Until,
 		}
 		rows[i].severity = rows[i].severityOf(v)
 	}
 	slices.SortStableFunc(rows, func(a, b overviewRow) int {
-		return cmp.Or(cmp.Compare(a.severity, b.severity), cmp.Compare(b.Letters, a.Letters), cmp.Compare(b.Waiting, a.Waiting), cmp.Compare(a.Instance, b.Instance))
+		return cmp.Or(cmp.Compare(a.severity, b.severity), cmp.Compare(b.DeadLetters, a.DeadLetters), cmp.Compare(b.Waiting, a.Waiting), cmp.Compare(a.Instance, b.Instance))
 	})
 	return rows
 }
@@ -60,8 +60,8 @@ func (r *overviewRow) severityOf(v instanceView) int {
 		return severityStopped
 	case v.Paused, v.Tone == "waiting":
 		return severityPaused
-	case r.Letters > 0:
-		return severityLetters
+	case r.DeadLetters > 0:
+		return severityDeadLetters
 	case r.Waiting > 0:
 		return severityWaiting
 	}

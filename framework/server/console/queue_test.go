@@ -158,9 +158,9 @@ func TestLongListsAreCut(t *testing.T) {
 	assert.Contains(t, body, `href="/console/letters?cause=refused_by_remote"`)
 }
 
-// TestSelectedLettersAreTriedAndDropped checks what a replay is said to do before it does it, and that an action on selected letters leaves
+// TestSelectedDeadLettersAreTriedAndDropped checks what a replay is said to do before it does it, and that an action on selected dead letters leaves
 // the others.
-func TestSelectedLettersAreTriedAndDropped(t *testing.T) {
+func TestSelectedDeadLettersAreTriedAndDropped(t *testing.T) {
 	q := newQueuePage(t, 3)
 	letters := q.letters(t)
 	assert.Equal(t, 3, strings.Count(q.get("letters"), `name="pick"`))

@@ -61,7 +61,7 @@ func (c *Console) leftBehind(ctx context.Context, id string, root event.Value) *
 	if err != nil {
 		c.Log.Warn("cannot count the members of an instance", "instance", id, "error", err)
 	}
-	return leftDataOf(s, c.currentLetters(ctx, s))
+	return leftDataOf(s, c.currentDeadLetters(ctx, s))
 }
 
 // handleRemovedAction moves the data of a removed instance to another one, or deletes it after a confirmation.

@@ -190,7 +190,7 @@ func TestFirstEventAfterTheSetup(t *testing.T) {
 	assert.NotContains(t, part, "<html")
 }
 
-// TestReplaysAreTried checks what each kind of letter would become with the present config, counted by outcome.
+// TestReplaysAreTried checks what each kind of dead letter would become with the present config, counted by outcome.
 func TestReplaysAreTried(t *testing.T) {
 	q := newQueuePageOf(t, 3, func(s *console.Config) {
 		s.BuildPlans = func(*config.Config, fault.Problems, console.Target, func(httpx.Exchange)) ([]console.Instance, error) {

@@ -1,5 +1,5 @@
 // Package erasure erases users: it takes them out of audiences, deletes them at destinations, and removes their data from the log, the ledgers,
-// the letters and the history.
+// the dead letters and the history.
 //
 // A [Desk] stores the erasures that are asked for in the state. Every server that shares the state has a [Watcher], which tells delivery whose events are not to be
 // sent or stored again, and an [Eraser], one of which carries the erasures out, step by step. Every step can be repeated, so that a process may
@@ -257,7 +257,7 @@ const (
 	StepAudiences   = "audiences"   // takes the user out of the audiences of an instance
 	StepDestination = "destination" // deletes the user at a destination
 	StepLedger      = "ledger"      // deletes the user from the ledgers
-	StepLetters     = "letters"     // deletes dead letters and parked events
+	StepDeadLetters = "letters"     // deletes dead letters and parked events
 	StepHistory     = "history"     // deletes the user from verdicts, rejected events and the values of handlers
 	StepLog         = "log"         // overwrites the events in the log
 	StepFiles       = "files"       // removes the remains from the files of the state

@@ -35,7 +35,7 @@ func TestErasedWhenTheRemoteIsBack(t *testing.T) {
 		assert.NotEmpty(t, s.Error, s.Name)
 		assert.NotContains(t, s.Error, "gone-1", s.Name)
 	}
-	for _, name := range []string{erasure.StepFind, erasure.StepLetters, erasure.StepHistory, erasure.StepLog} {
+	for _, name := range []string{erasure.StepFind, erasure.StepDeadLetters, erasure.StepHistory, erasure.StepLog} {
 		assert.True(t, step(t, r, name, "").Done, name)
 	}
 	assert.Equal(t, []string{"stays-1", "stays-2"}, w.events())

@@ -101,7 +101,7 @@ func TestLogsThatFail(t *testing.T) {
 	require.NoError(t, erasure.RunOnce(t.Context(), w.config()))
 	r := w.receipt(id)
 	for name, done := range map[string]bool{
-		erasure.StepFind: false, erasure.StepLetters: false, erasure.StepLog: false, erasure.StepLedger: true, erasure.StepHistory: true, erasure.StepFiles: true,
+		erasure.StepFind: false, erasure.StepDeadLetters: false, erasure.StepLog: false, erasure.StepLedger: true, erasure.StepHistory: true, erasure.StepFiles: true,
 	} {
 		s := step(t, r, name, "")
 		assert.Equal(t, done, s.Done, name)

@@ -49,7 +49,7 @@ func TestDeadLettersOfOthersStay(t *testing.T) {
 	id := w.request(gone)[0].ID
 	require.NoError(t, erasure.RunOnce(t.Context(), w.config()))
 	assert.ElementsMatch(t, []string{"stays-1", "stays-2"}, w.letters())
-	letters := step(t, w.receipt(id), erasure.StepLetters, "")
+	letters := step(t, w.receipt(id), erasure.StepDeadLetters, "")
 	assert.True(t, letters.Done, letters.Error)
 	assert.Equal(t, map[string]int{"letters": 1}, letters.Counts)
 }

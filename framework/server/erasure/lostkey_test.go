@@ -15,7 +15,7 @@ import (
 // TestNothingFollowsWhatCannotBeStored checks that an erasure ends with the first step whose result cannot be stored, as its key is lost: no later
 // step sends or deletes anything, since it could not be known afterwards.
 func TestNothingFollowsWhatCannotBeStored(t *testing.T) {
-	order := []string{erasure.StepFind, erasure.StepAudiences, erasure.StepDestination, erasure.StepLedger, erasure.StepLetters, erasure.StepHistory, erasure.StepLog, erasure.StepFiles}
+	order := []string{erasure.StepFind, erasure.StepAudiences, erasure.StepDestination, erasure.StepLedger, erasure.StepDeadLetters, erasure.StepHistory, erasure.StepLog, erasure.StepFiles}
 	for i, last := range order[:len(order)-1] {
 		w := newWorld(t)
 		w.fill("gone-1", "stays-1", "stays-2")
@@ -40,7 +40,7 @@ func TestNothingFollowsWhatCannotBeStored(t *testing.T) {
 		_, _, ok, err := w.store.Ledger("braze-main").Find(t.Context(), "aud_1", "external_id:gone-1")
 		require.NoError(t, err)
 		assert.True(t, ok || !untouched(erasure.StepLedger), last)
-		assert.Equal(t, untouched(erasure.StepLetters), len(w.letters()) == 3, last)
+		assert.Equal(t, untouched(erasure.StepDeadLetters), len(w.letters()) == 3, last)
 		rejected := 0
 		require.NoError(t, history.Rejections(t.Context(), w.store, func(history.Rejection) bool { rejected++; return true }))
 		assert.Equal(t, untouched(erasure.StepHistory), rejected == 3, last)

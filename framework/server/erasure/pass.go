@@ -104,7 +104,7 @@ func (p *pass) run(ctx context.Context) error {
 	if err := p.waitForRequests(ctx); err != nil {
 		return err
 	}
-	steps := []func(context.Context) error{p.find, p.leaveAudiences, p.deleteAtDestinations, p.eraseLedger, p.eraseLetters, p.eraseHistory, p.eraseLog, p.eraseFiles}
+	steps := []func(context.Context) error{p.find, p.leaveAudiences, p.deleteAtDestinations, p.eraseLedger, p.eraseDeadLetters, p.eraseHistory, p.eraseLog, p.eraseFiles}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err

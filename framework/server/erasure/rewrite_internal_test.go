@@ -70,12 +70,12 @@ func TestResultsOfSteps(t *testing.T) {
 	one, two := p.items[0], p.items[1]
 	try := func(run func(*attempt) error) {
 		t.Helper()
-		require.NoError(t, p.tryStep(t.Context(), StepLetters, "", run))
+		require.NoError(t, p.tryStep(t.Context(), StepDeadLetters, "", run))
 	}
 	try(func(*attempt) error { return errors.New("cannot delete gone-2") })
 	for _, it := range p.items {
-		assert.False(t, it.step(StepLetters, "").Done)
-		assert.Contains(t, it.step(StepLetters, "").Error, "it failed with a reason that names the user")
+		assert.False(t, it.step(StepDeadLetters, "").Done)
+		assert.Contains(t, it.step(StepDeadLetters, "").Error, "it failed with a reason that names the user")
 	}
 	try(func(a *attempt) error {
 		assert.Len(t, a.todo, 2)
@@ -85,15 +85,15 @@ func TestResultsOfSteps(t *testing.T) {
 		a.count(two, "letters", 2)
 		return nil
 	})
-	assert.Equal(t, "the first reason", one.step(StepLetters, "").Error)
-	assert.Equal(t, map[string]int{"letters": 3}, two.step(StepLetters, "").Counts)
-	assert.True(t, two.step(StepLetters, "").Done)
+	assert.Equal(t, "the first reason", one.step(StepDeadLetters, "").Error)
+	assert.Equal(t, map[string]int{"letters": 3}, two.step(StepDeadLetters, "").Counts)
+	assert.True(t, two.step(StepDeadLetters, "").Done)
 	try(func(a *attempt) error {
 		assert.Equal(t, []*item{one}, a.todo, "the other one is done")
 		return nil
 	})
 	try(func(*attempt) error { assert.Fail(t, "nothing is left to do"); return nil })
-	assert.WithinDuration(t, time.Now(), one.step(StepLetters, "").At, time.Minute)
+	assert.WithinDuration(t, time.Now(), one.step(StepDeadLetters, "").At, time.Minute)
 }
 
 // TestOwnersOfEvents checks whose event is whose: that of each user, unless it was received after the request.

@@ -48,19 +48,19 @@ func (s *secret) collect(v event.Value) {
 	}
 }
 
-// lettersTimeout is how long the step waits for the partitions to delete parked events.
-const lettersTimeout = 20 * time.Second
+// deadLettersTimeout is how long the step waits for the partitions to delete parked events.
+const deadLettersTimeout = 20 * time.Second
 
-// eraseLetters deletes the dead letters and parked events of the users.
-func (p *pass) eraseLetters(ctx context.Context) error {
+// eraseDeadLetters deletes the dead letters and parked events of the users.
+func (p *pass) eraseDeadLetters(ctx context.Context) error {
 	isRemoved := func(id string) bool { _, ok := p.runningInstance(id); return !ok }
-	return p.tryStep(ctx, StepLetters, "", func(a *attempt) error {
+	return p.tryStep(ctx, StepDeadLetters, "", func(a *attempt) error {
 		first := true
 		for began := time.Now(); ; {
-			found, err := p.Queue.EraseLetters(ctx, func(v event.Value) bool {
+			found, err := p.Queue.EraseDeadLetters(ctx, func(v event.Value) bool {
 				owners := p.ownersOf(v)
 				for _, it := range owners {
-					if first && slices.Contains(a.todo, it) && it.step(StepLetters, "").Error == "" {
+					if first && slices.Contains(a.todo, it) && it.step(StepDeadLetters, "").Error == "" {
 						a.count(it, "letters", 1)
 					}
 				}
@@ -69,7 +69,7 @@ func (p *pass) eraseLetters(ctx context.Context) error {
 			if err != nil || found == 0 {
 				return err
 			}
-			if first = false; time.Since(began) > lettersTimeout {
+			if first = false; time.Since(began) > deadLettersTimeout {
 				return fmt.Errorf("%s not deleted yet: %s deleted by the server that has the partition", fault.Count(found, "parked event"), fault.Plural(found, "it is", "they are"))
 			}
 			if err := pause.For(ctx, 200*time.Millisecond); err != nil {

@@ -98,7 +98,7 @@ func TestDeliveredEventsWithoutVerdicts(t *testing.T) {
 	assert.Len(t, dead, 3, "accepted, mapped, and a dead letter")
 	last := dead[len(dead)-1]
 	assert.Equal(t, []any{why.KindDead, "dead", "main", "Audiences"}, []any{last.Kind, last.Outcome, last.Instance, last.Subscription})
-	assert.NotEmpty(t, last.Letter)
+	assert.NotEmpty(t, last.DeadLetter)
 	require.NotNil(t, last.Batch)
 	assert.Len(t, last.Batch.Requests, 1, "the request that was refused")
 	mapped := dead[1]

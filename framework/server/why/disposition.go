@@ -22,7 +22,7 @@ func disposed(r Reason, cause fault.Cause, format string, args ...any) dispositi
 func (f *facts) dispositionOf(g *group, r *result) disposition {
 	switch {
 	case r.letter != nil:
-		return f.letterDisposition(r)
+		return f.deadLetterDisposition(r)
 	case r.verdict != nil:
 		return f.verdictDisposition(r)
 	case r.event.duplicate:
@@ -44,8 +44,8 @@ func (f *facts) dispositionOf(g *group, r *result) disposition {
 	return f.recomputedDisposition(r)
 }
 
-// letterDisposition is that of an event with a dead letter.
-func (f *facts) letterDisposition(r *result) disposition {
+// deadLetterDisposition is that of an event with a dead letter.
+func (f *facts) deadLetterDisposition(r *result) disposition {
 	l := r.letter
 	where := fmt.Sprintf("%s › %s", l.Instance, l.Subscription)
 	if l.Parked {
@@ -69,7 +69,7 @@ func (f *facts) verdictDisposition(r *result) disposition {
 	case "skipped":
 		return f.skippedDisposition(r, v.Cause, v.Reason)
 	}
-	return f.goneLetter(r)
+	return f.goneDeadLetter(r)
 }
 
 // skippedDisposition is that of an event that did not have to be sent.
@@ -85,12 +85,12 @@ func (f *facts) skippedDisposition(r *result, cause fault.Cause, reason string) 
 	return disposed(SkippedForReason, cause, "The event of %s was skipped in %s › %s: %s.", clock(r.event.At), r.instance, r.subscription, reason)
 }
 
-// goneLetter is the disposition of an event that became a dead letter which no longer exists.
-func (f *facts) goneLetter(r *result) disposition {
+// goneDeadLetter is the disposition of an event that became a dead letter which no longer exists.
+func (f *facts) goneDeadLetter(r *result) disposition {
 	v := r.verdict
 	what := map[string]string{"dead": "was refused", "parked": "was parked", "dropped": "was parked"}[v.Outcome]
 	for _, a := range f.actions { // the newest first
-		if !f.concernsLetter(a.Attributes, r) || a.At.Before(v.At) && v.Outcome != "dropped" {
+		if !f.concernsDeadLetter(a.Attributes, r) || a.At.Before(v.At) && v.Outcome != "dropped" {
 			continue
 		}
 		switch a.Name {
@@ -103,8 +103,8 @@ func (f *facts) goneLetter(r *result) disposition {
 	return disposed(Dropped, v.Cause, "The event of %s %s in %s › %s at %s: %s. Its dead letter was deleted, or has expired.", clock(r.event.At), what, v.Instance, v.Subscription, clock(v.At), v.Reason)
 }
 
-// concernsLetter reports whether an operator's selection of dead letters may have had that of an event.
-func (f *facts) concernsLetter(attributes map[string]string, r *result) bool {
+// concernsDeadLetter reports whether an operator's selection of dead letters may have had that of an event.
+func (f *facts) concernsDeadLetter(attributes map[string]string, r *result) bool {
 	if in := attributes["instance"]; in != "" && in != r.instance {
 		return false
 	}

@@ -232,8 +232,8 @@ func TestComputedOutcomes(t *testing.T) {
 	assert.Nil(t, f.configChangeAfter(change(1, 180, true)))
 }
 
-// TestEntriesOfVerdictsAndLetters checks what the timeline has of a verdict, with its batch, and of a dead letter.
-func TestEntriesOfVerdictsAndLetters(t *testing.T) {
+// TestEntriesOfVerdictsAndDeadLetters checks what the timeline has of a verdict, with its batch, and of a dead letter.
+func TestEntriesOfVerdictsAndDeadLetters(t *testing.T) {
 	request := &delivery.Exchange{Status: 400}
 	batch := &delivery.Batch{ID: "b1", At: noon, Duration: 1500 * time.Millisecond, Events: 3, Requests: []*delivery.Exchange{request}, Partial: true}
 	v := &delivery.VerdictRecord{At: noon, Instance: "main", Subscription: "All", Outcome: "dead", Cause: fault.CauseRefused, Reason: "unknown list", Attempts: 2, Batch: batch}
@@ -296,7 +296,7 @@ func TestActionsInTheTimeline(t *testing.T) {
 		r.event.verdicts = []delivery.VerdictRecord{{Instance: "main", Outcome: outcome}}
 		assert.Equal(t, had, f.concernsUser(action(history.ActionReplay, "main", "", 4)), outcome)
 		r.event.verdicts[0].Instance = "other"
-		assert.False(t, hadLetter(r), outcome)
+		assert.False(t, hadDeadLetter(r), outcome)
 	}
 	f.question.Audience = "silver"
 	f.standings = nil

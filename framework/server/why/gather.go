@@ -18,11 +18,11 @@ import (
 
 // Limits of a report.
 const (
-	maxEvents     = 200       // of the user
-	maxLogBytes   = 256 << 20 // of the log that are read at a time
-	maxRejections = 50
-	maxLetters    = 500
-	maxActions    = 2000
+	maxEvents      = 200       // of the user
+	maxLogBytes    = 256 << 20 // of the log that are read at a time
+	maxRejections  = 50
+	maxDeadLetters = 500
+	maxActions     = 2000
 )
 
 // facts are what is known about the question.
@@ -161,7 +161,7 @@ func (f *facts) findRecords(ctx context.Context) (err error) {
 	if f.actions, err = history.Actions(ctx, f.source.Store, time.Time{}, maxActions); err != nil {
 		return err
 	}
-	if err := f.findLetters(ctx, positions); err != nil {
+	if err := f.findDeadLetters(ctx, positions); err != nil {
 		return err
 	}
 	f.status, f.progress = map[string]delivery.Status{}, map[string]delivery.Progress{}
@@ -178,8 +178,8 @@ func (f *facts) findRecords(ctx context.Context) (err error) {
 	return nil
 }
 
-// findLetters finds the dead letters of the user. Their events may no longer be in the log.
-func (f *facts) findLetters(ctx context.Context, positions []history.Position) error {
+// findDeadLetters finds the dead letters of the user. Their events may no longer be in the log.
+func (f *facts) findDeadLetters(ctx context.Context, positions []history.Position) error {
 	filter := delivery.DeadLetterFilter{Instance: f.question.Instance}
 	err := f.source.Queue.DeadLetters(ctx, filter, func(l *delivery.DeadLetter) error {
 		known := slices.Contains(positions, history.Position{Seq: l.Seq, Index: l.Index})
@@ -188,7 +188,7 @@ func (f *facts) findLetters(ctx context.Context, positions []history.Position) e
 				return nil
 			}
 		}
-		if f.letters = append(f.letters, l); len(f.letters) >= maxLetters {
+		if f.letters = append(f.letters, l); len(f.letters) >= maxDeadLetters {
 			return errEnough
 		}
 		return nil
@@ -196,14 +196,14 @@ func (f *facts) findLetters(ctx context.Context, positions []history.Position) e
 	if err != nil && !errors.Is(err, errEnough) {
 		return fmt.Errorf("reading the dead letters: %w", err)
 	}
-	f.addLetterEvents()
+	f.addDeadLetterEvents()
 	return nil
 }
 
 var errEnough = errors.New("enough")
 
-// addLetterEvents adds the events of dead letters that the log no longer has.
-func (f *facts) addLetterEvents() {
+// addDeadLetterEvents adds the events of dead letters that the log no longer has.
+func (f *facts) addDeadLetterEvents() {
 	for _, l := range f.letters {
 		at := history.Position{Seq: l.Seq, Index: l.Index}
 		if slices.ContainsFunc(f.events, func(e *foundEvent) bool { return e.position == at }) {

@@ -76,7 +76,7 @@ func (f *facts) addRecords(r *result) {
 	}
 }
 
-// addUnlisted adds results for verdicts and letters of subscriptions and instances that the config no longer has.
+// addUnlisted adds results for verdicts and dead letters of subscriptions and instances that the config no longer has.
 func (f *facts) addUnlisted() {
 	for _, e := range f.events {
 		for i := range e.verdicts {

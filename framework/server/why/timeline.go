@@ -103,7 +103,7 @@ func (f *facts) resultEntries(r *result, groups []*group) (list []Entry) {
 	}
 	if l := r.letter; l != nil {
 		dead := entry
-		dead.At, dead.Kind, dead.Outcome, dead.Cause, dead.Letter, dead.order = l.At, KindDead, map[bool]string{true: "parked", false: "dead"}[l.Parked], l.Cause, l.ID, orderLater
+		dead.At, dead.Kind, dead.Outcome, dead.Cause, dead.DeadLetter, dead.order = l.At, KindDead, map[bool]string{true: "parked", false: "dead"}[l.Parked], l.Cause, l.ID, orderLater
 		dead.Text = fmt.Sprintf("kept as dead letter %s after %d attempts: %s", l.ID, l.Attempts, l.Reason)
 		if l.Request != nil && r.verdict == nil {
 			dead.Batch = &Batch{Requests: []*delivery.Exchange{l.Request}}
@@ -242,15 +242,15 @@ func (f *facts) concernsUser(a history.Action) bool {
 		if r.audience.ID != "" && f.isRelevant(r) && isAudienceAction(a, r.instance, r.audience.ID) {
 			return true
 		}
-		if strings.HasPrefix(a.Name, "letters.") && (r.letter != nil || hadLetter(r)) && f.concernsLetter(a.Attributes, r) && a.At.After(r.event.At) {
+		if strings.HasPrefix(a.Name, "letters.") && (r.letter != nil || hadDeadLetter(r)) && f.concernsDeadLetter(a.Attributes, r) && a.At.After(r.event.At) {
 			return true
 		}
 	}
 	return false
 }
 
-// hadLetter reports whether an event once became a dead letter.
-func hadLetter(r *result) bool {
+// hadDeadLetter reports whether an event once became a dead letter.
+func hadDeadLetter(r *result) bool {
 	return slices.ContainsFunc(r.event.verdicts, func(v delivery.VerdictRecord) bool {
 		return v.Instance == r.instance && (v.Outcome == "dead" || v.Outcome == "parked" || v.Outcome == "dropped")
 	})

@@ -150,7 +150,7 @@ type Entry struct {
 	Event        *history.Position `json:"event,omitempty"`
 	SupersededBy *history.Position `json:"supersededBy,omitempty"`
 	Conditions   string            `json:"conditions,omitempty"` // the query as a tree, one condition a line
-	Letter       string            `json:"letter,omitempty"`     // the id of a dead letter
+	DeadLetter   string            `json:"letter,omitempty"`     // the id of a dead letter
 	Batch        *Batch            `json:"batch,omitempty"`
 	Recomputed   bool              `json:"recomputed,omitempty"`
 

@@ -225,8 +225,8 @@ func TestAnswers(t *testing.T) {
 	assert.ErrorIs(t, err, why.ErrNoUser)
 }
 
-// TestLettersThatAreGone checks what is said about dead letters that an operator deleted or replayed.
-func TestLettersThatAreGone(t *testing.T) {
+// TestDeadLettersThatAreGone checks what is said about dead letters that an operator deleted or replayed.
+func TestDeadLettersThatAreGone(t *testing.T) {
 	for action, c := range map[string]struct {
 		reason why.Reason
 		says   string

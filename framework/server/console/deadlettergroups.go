@@ -19,25 +19,25 @@ import (
 
 // Limits of the pages of dead letters.
 const (
-	maxGrouped   = 20_000 // letters that are read to group them
-	maxPreviewed = 500    // letters that are tried before a replay
+	maxGrouped   = 20_000 // dead letters that are read to group them
+	maxPreviewed = 500    // dead letters that are tried before a replay
 	maxOutcomes  = 20     // different outcomes that a preview lists
 )
 
-// letterGroup is the letters of a selection with the same cause.
-type letterGroup struct {
-	Cause         fault.Cause // "" in letters of earlier versions
+// deadLetterGroup is the dead letters of a selection with the same cause.
+type deadLetterGroup struct {
+	Cause         fault.Cause // "" in dead letters of earlier versions
 	Dead, Parked  int
 	Newest        time.Time
-	Example, Next string       // the reason of the newest letter, and what to do
-	Link          template.URL // the query of the page with these letters only
+	Example, Next string       // the reason of the newest dead letter, and what to do
+	Link          template.URL // the query of the page with these dead letters only
 }
 
-// Total is the number of letters.
-func (g letterGroup) Total() int { return g.Dead + g.Parked }
+// Total is the number of dead letters.
+func (g deadLetterGroup) Total() int { return g.Dead + g.Parked }
 
 // Dead and Parked are the numbers of all groups.
-func (p *letterPage) Dead() (n int) {
+func (p *deadLetterPage) Dead() (n int) {
 	for _, g := range p.Groups {
 		n += g.Dead
 	}
@@ -45,30 +45,30 @@ func (p *letterPage) Dead() (n int) {
 }
 
 // Parked is explained at Dead.
-func (p *letterPage) Parked() (n int) {
+func (p *deadLetterPage) Parked() (n int) {
 	for _, g := range p.Groups {
 		n += g.Parked
 	}
 	return n
 }
 
-// letterPage is the part of a selection that one page shows.
-type letterPage struct {
-	Groups        []letterGroup // the largest first
-	Total         int           // of the selection, up to maxGrouped
-	Partial       bool          // there are more than Total
-	Page          int           // from 1
-	Previous      template.URL  // the query of the page before; "" if there is none
-	Following     template.URL  // likewise
-	First, Last   int           // of the letters that are shown, counted from 1
+// deadLetterPage is the part of a selection that one page shows.
+type deadLetterPage struct {
+	Groups        []deadLetterGroup // the largest first
+	Total         int               // of the selection, up to maxGrouped
+	Partial       bool              // there are more than Total
+	Page          int               // from 1
+	Previous      template.URL      // the query of the page before; "" if there is none
+	Following     template.URL      // likewise
+	First, Last   int               // of the dead letters that are shown, counted from 1
 	DeadLetters   []*delivery.DeadLetter
-	groupsByCause map[fault.Cause]*letterGroup
+	groupsByCause map[fault.Cause]*deadLetterGroup
 }
 
-// readLetterPage reads one page of the letters that a filter selects, and groups all of them by cause.
-func (c *Console) readLetterPage(ctx context.Context, f delivery.DeadLetterFilter, kind string, number int) (*letterPage, error) {
-	p := &letterPage{Page: max(number, 1), groupsByCause: map[fault.Cause]*letterGroup{}}
-	from := (p.Page - 1) * maxLetters
+// readDeadLetterPage reads one page of the dead letters that a filter selects, and groups all of them by cause.
+func (c *Console) readDeadLetterPage(ctx context.Context, f delivery.DeadLetterFilter, kind string, number int) (*deadLetterPage, error) {
+	p := &deadLetterPage{Page: max(number, 1), groupsByCause: map[fault.Cause]*deadLetterGroup{}}
+	from := (p.Page - 1) * maxDeadLetters
 	f.Limit = maxGrouped + 1
 	err := c.Queue.DeadLetters(ctx, f, func(l *delivery.DeadLetter) error {
 		if p.Total == maxGrouped {
@@ -77,7 +77,7 @@ func (c *Console) readLetterPage(ctx context.Context, f delivery.DeadLetterFilte
 		}
 		p.Total++
 		p.addToGroup(l)
-		if p.Total > from && len(p.DeadLetters) < maxLetters {
+		if p.Total > from && len(p.DeadLetters) < maxDeadLetters {
 			p.DeadLetters = append(p.DeadLetters, l)
 		}
 		return nil
@@ -88,7 +88,7 @@ func (c *Console) readLetterPage(ctx context.Context, f delivery.DeadLetterFilte
 		g.Link, g.Next = template.URL(queryOf(only, kind)), g.Cause.Next()
 		p.Groups = append(p.Groups, *g)
 	}
-	slices.SortFunc(p.Groups, func(a, b letterGroup) int {
+	slices.SortFunc(p.Groups, func(a, b deadLetterGroup) int {
 		return cmp.Or(cmp.Compare(b.Total(), a.Total()), cmp.Compare(a.Cause, b.Cause))
 	})
 	query := queryOf(f, kind)
@@ -110,10 +110,10 @@ func pageQuery(query string, number int) template.URL {
 	return template.URL(query + "page=" + strconv.Itoa(number)) // the query is encoded
 }
 
-func (p *letterPage) addToGroup(l *delivery.DeadLetter) {
+func (p *deadLetterPage) addToGroup(l *delivery.DeadLetter) {
 	g := p.groupsByCause[l.Cause]
 	if g == nil {
-		g = &letterGroup{Cause: l.Cause}
+		g = &deadLetterGroup{Cause: l.Cause}
 		p.groupsByCause[l.Cause] = g
 	}
 	if l.Parked {
@@ -145,7 +145,7 @@ type replayOutcome struct {
 	Count                                   int
 }
 
-// previewReplay tries the selected letters with the current config, without sending anything.
+// previewReplay tries the selected dead letters with the current config, without sending anything.
 func (c *Console) previewReplay(w http.ResponseWriter, r *http.Request, f delivery.DeadLetterFilter, kind string) {
 	view := replayPreview{Filter: f, Kind: kind, Back: template.URL(queryOf(f, kind))}
 	requests := &explain.Recorder{}
@@ -160,7 +160,7 @@ func (c *Console) previewReplay(w http.ResponseWriter, r *http.Request, f delive
 		}
 		if view.Tried < maxPreviewed && len(view.Problems) == 0 {
 			view.Tried++
-			counts[tryLetter(r.Context(), plans, l, requests)]++
+			counts[tryDeadLetter(r.Context(), plans, l, requests)]++
 		}
 		return nil
 	})
@@ -181,8 +181,8 @@ func (c *Console) previewReplay(w http.ResponseWriter, r *http.Request, f delive
 	c.renderPage(w, r, http.StatusOK, "confirm-replay", page{Title: "Replay dead letters?", Section: "letters", Data: view})
 }
 
-// tryLetter returns what the current config would make of a letter's event.
-func tryLetter(ctx context.Context, plans []Instance, l *delivery.DeadLetter, requests *explain.Recorder) replayOutcome {
+// tryDeadLetter returns what the current config would make of a dead letter's event.
+func tryDeadLetter(ctx context.Context, plans []Instance, l *delivery.DeadLetter, requests *explain.Recorder) replayOutcome {
 	o := replayOutcome{Instance: l.Instance, Subscription: l.Subscription, Outcome: "refused"}
 	e, err := event.Parse(l.Event)
 	if err != nil {
@@ -206,10 +206,10 @@ func tryLetter(ctx context.Context, plans []Instance, l *delivery.DeadLetter, re
 	return o
 }
 
-// errNothingSelected means that a form asks for the selected letters, and none is selected.
+// errNothingSelected means that a form asks for the selected dead letters, and none is selected.
 var errNothingSelected = errors.New("no dead letter is selected")
 
-// selectionOf returns the filter of a form: the selected letters if the form asks for these, otherwise all that its filter selects.
+// selectionOf returns the filter of a form: the selected dead letters if the form asks for these, otherwise all that its filter selects.
 func selectionOf(form url.Values) (delivery.DeadLetterFilter, string, error) {
 	f, kind := filterOf(form.Get)
 	if form.Get("only") == "selected" {
