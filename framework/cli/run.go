@@ -13,6 +13,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination/httpx"
 	"github.com/landfall-dev/landfall/framework/event/identifier"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/files/stream"
 	"github.com/landfall-dev/landfall/framework/runtime"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
@@ -83,19 +84,9 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 	if store != nil {
 		defer store.Close()
 	}
-	ctx, budgets := shareBudgets(ctx, c.streams, &c.target, cfg, c.data)
-	list, err := instances.Load(cfg, problems, instances.Options{
-		Target: &c.target.Target, Catalog: c.catalog(), Store: store, Data: c.data, Use: instances.ClaimLedgers, Warn: c.warn, Observe: c.observeRequest, Budgets: budgets,
-	})
-	if err != nil {
-		return err
-	}
+	ctx, list, err := c.loadInstances(ctx, path, cfg, problems, store)
 	defer func() { _ = instances.Close(context.WithoutCancel(ctx), list) }() // the plans log it
-	if len(list) == 0 {
-		return fmt.Errorf("%s has no enabled destination", path)
-	}
-	c.warnConfig(cfg, list...)
-	if err := c.target.reachSandbox(ctx, list); err != nil {
+	if err != nil {
 		return err
 	}
 	suppressed, err := c.openSuppressed(ctx, cfg, store)
@@ -106,6 +97,22 @@ func (c *runCommand) run(ctx context.Context, file string) error {
 		return describeReadError(file, err)
 	}
 	return c.reportResult(ctx, list)
+}
+
+// loadInstances returns the instances of a config, also with an error, and a context with the budgets that they share.
+func (c *runCommand) loadInstances(ctx context.Context, path string, cfg *config.Config, problems fault.Problems, store *state.Store) (context.Context, []instances.Instance, error) {
+	ctx, budgets := shareBudgets(ctx, c.streams, &c.target, cfg, c.data)
+	list, err := instances.Load(cfg, problems, instances.Options{
+		Target: &c.target.Target, Catalog: c.catalog(), Store: store, Data: c.data, Use: instances.ClaimLedgers, Warn: c.warn, Observe: c.observeRequest, Budgets: budgets,
+	})
+	if err != nil {
+		return ctx, list, err
+	}
+	if len(list) == 0 {
+		return ctx, list, fmt.Errorf("%s has no enabled destination", path)
+	}
+	c.warnConfig(cfg, list...)
+	return ctx, list, c.target.reachSandbox(ctx, list)
 }
 
 // deliverFile delivers the events of a file to instances, and reports the progress.

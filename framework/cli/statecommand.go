@@ -260,17 +260,10 @@ func (c *stateCommand) retargetLedger(ctx context.Context, id string) error {
 		before = was.String()
 	}
 	fmt.Fprintf(c.out, "the ledger of %s: %s\n  before  %s\n  after   %s\n", id, content, before, want)
-	todo := "the ledger keeps its members: Landfall assumes that the new remote has them"
-	if c.forget {
-		todo = "the ledger is deleted, and everything is sent again"
-	}
-	if ok, err := c.confirm(todo); err != nil || !ok {
+	if ok, err := c.confirmRetarget(); err != nil || !ok {
 		return err
 	}
 	if c.forget {
-		if err := c.requireStopped("deleting a ledger"); err != nil {
-			return err
-		}
 		if err := ledger.Forget(ctx); err != nil {
 			return err
 		}
@@ -280,6 +273,17 @@ func (c *stateCommand) retargetLedger(ctx context.Context, id string) error {
 	}
 	fmt.Fprintln(c.out, "done; a running server uses the new target after the next reload of its config (SIGHUP)")
 	return nil
+}
+
+// confirmRetarget asks whether the ledger should get its new target, and checks that it may be deleted if the command does that.
+func (c *stateCommand) confirmRetarget() (bool, error) {
+	if !c.forget {
+		return c.confirm("the ledger keeps its members: Landfall assumes that the new remote has them")
+	}
+	if ok, err := c.confirm("the ledger is deleted, and everything is sent again"); err != nil || !ok {
+		return false, err
+	}
+	return true, c.requireStopped("deleting a ledger")
 }
 
 // requireStopped returns an error if a server uses the queue of the target. doing names the operation in the error.

@@ -46,31 +46,35 @@ func (c *statusCommand) run(ctx context.Context) error {
 	for _, s := range list {
 		if c.json {
 			c.printJSON(s)
-			continue
-		}
-		fmt.Fprintf(c.out, "%s\n", s.Instance)
-		if s.InBrowser {
-			fmt.Fprintf(c.out, "  runs in the browser: the server maps the events of pages for it, and delivers none\n")
-			continue
-		}
-		if s.Removed {
-			fmt.Fprintf(c.out, "  no longer in the config; its remaining data (see landfall instances):\n")
-		}
-		for _, f := range s.Findings {
-			if f.Instance == s.Instance {
-				fmt.Fprintf(c.out, "  %s\n", f.Text())
-			}
-		}
-		for _, name := range slices.Sorted(maps.Keys(s.Counts)) {
-			fmt.Fprintf(c.out, "  %-12s %10d\n", name, s.Counts[name])
-		}
-		fmt.Fprintf(c.out, "  %-12s %10d\n  %-12s %10s\n", "waiting", s.Waiting, "oldest", s.Lag.Round(time.Second))
-		c.printLimits(s)
-		if s.Members > 0 {
-			fmt.Fprintf(c.out, "  %-12s %10d\n", "members", s.Members)
+		} else {
+			c.printInstance(s)
 		}
 	}
 	return nil
+}
+
+func (c *statusCommand) printInstance(s delivery.Status) {
+	fmt.Fprintf(c.out, "%s\n", s.Instance)
+	if s.InBrowser {
+		fmt.Fprintf(c.out, "  runs in the browser: the server maps the events of pages for it, and delivers none\n")
+		return
+	}
+	if s.Removed {
+		fmt.Fprintf(c.out, "  no longer in the config; its remaining data (see landfall instances):\n")
+	}
+	for _, f := range s.Findings {
+		if f.Instance == s.Instance {
+			fmt.Fprintf(c.out, "  %s\n", f.Text())
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Counts)) {
+		fmt.Fprintf(c.out, "  %-12s %10d\n", name, s.Counts[name])
+	}
+	fmt.Fprintf(c.out, "  %-12s %10d\n  %-12s %10s\n", "waiting", s.Waiting, "oldest", s.Lag.Round(time.Second))
+	c.printLimits(s)
+	if s.Members > 0 {
+		fmt.Fprintf(c.out, "  %-12s %10d\n", "members", s.Members)
+	}
 }
 
 // printServer prints the findings that concern all instances.

@@ -22,37 +22,42 @@ type syncCommand struct {
 	properties          []string
 }
 
+// The texts of landfall sync --help.
+const (
+	syncHelp = "Makes an audience match a list of users: it compares the list with the ledger, and sends the difference as entries and\n" +
+		"exits. With --mirror, the default, users who are not in the list leave the audience. With --add, the users of the list\n" +
+		"enter it. With --remove, they leave it.\n\n" +
+		"The list is read from files, folders of files, or standard input (-): CSV with a header, or NDJSON with one object per\n" +
+		"line, in UTF-8 unless --encoding is given, optionally compressed with gzip or zstd, or Parquet, which cannot be read from\n" +
+		"standard input. Several files are one list, and each has its own header. Files can be in S3 or a server of that kind:\n" +
+		"s3://BUCKET/KEY, s3://BUCKET/FOLDER/ or a pattern, with AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and\n" +
+		"AWS_SECRET_ACCESS_KEY in the environment.\n\n" +
+		"Rows that cannot be read are listed with their line numbers, and the exit code is then 1 unless --allow-refused is given.\n" +
+		"The other rows are used. A mirror then removes no users unless --yes is given, since they may be in one of these rows.\n\n" +
+		"With --from, the users are the rows of a query, which runs read-only. Its columns are named as those of a file. Nothing is\n" +
+		"sent before the whole result was read, and nothing if the types of its columns have changed since the last run.\n\n" +
+		"With --properties, the other columns of a user who enters or leaves are properties of the change, for destinations that\n" +
+		"send more than an identifier, such as an e-mail address: the mapping of the audience's subscription, or its defaults,\n" +
+		"reads them as it reads those of an event, such as {\"@path\": \"$.properties.email\"}."
+	syncExamples = "  landfall sync --live --config landfall.yaml --audience vip_gold users.csv\n" +
+		"  landfall sync --dry-run --audience vip_gold --column external_id=customer_no users.csv\n" +
+		"  landfall sync --live --audience vip_gold --encoding windows-1252 excel.csv\n" +
+		"  landfall sync --live --audience vip_gold exports/\n" +
+		"  landfall sync --live --audience vip_gold --audience-column segment all-segments.csv\n" +
+		"  landfall sync --live --audience vip_gold 'exports/part-*.csv.zst'\n" +
+		"  landfall sync --live --audience vip_gold 's3://exports/vips/part-*.parquet'\n" +
+		"  landfall sync --live --audience aud_1 --name \"VIP Gold\" --remove --yes gone.ndjson\n" +
+		"  landfall sync --live --audience vip_gold --from '${WAREHOUSE_URL}' --query 'SELECT id AS external_id FROM vips'\n" +
+		"  landfall sync --live --audience vip_gold --properties=email,phone users.parquet\n" +
+		"  landfall sync --dry-run --audience vip_gold --from sqlite:shop.db --query-file vips.sql"
+)
+
 func newSync(s streams) *cobra.Command {
 	c := &syncCommand{audienceCommand: audienceCommand{instanceFlags: instanceFlags{streams: s}}}
 	cmd := &cobra.Command{
 		Use:   "sync [flags] {FILE... | --from URL --query SQL}",
 		Short: "Make an audience match files or a query of users",
-		Long: "Makes an audience match a list of users: it compares the list with the ledger, and sends the difference as entries and\n" +
-			"exits. With --mirror, the default, users who are not in the list leave the audience. With --add, the users of the list\n" +
-			"enter it. With --remove, they leave it.\n\n" +
-			"The list is read from files, folders of files, or standard input (-): CSV with a header, or NDJSON with one object per\n" +
-			"line, in UTF-8 unless --encoding is given, optionally compressed with gzip or zstd, or Parquet, which cannot be read from\n" +
-			"standard input. Several files are one list, and each has its own header. Files can be in S3 or a server of that kind:\n" +
-			"s3://BUCKET/KEY, s3://BUCKET/FOLDER/ or a pattern, with AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and\n" +
-			"AWS_SECRET_ACCESS_KEY in the environment.\n\n" +
-			"Rows that cannot be read are listed with their line numbers, and the exit code is then 1 unless --allow-refused is given.\n" +
-			"The other rows are used. A mirror then removes no users unless --yes is given, since they may be in one of these rows.\n\n" +
-			"With --from, the users are the rows of a query, which runs read-only. Its columns are named as those of a file. Nothing is\n" +
-			"sent before the whole result was read, and nothing if the types of its columns have changed since the last run.\n\n" +
-			"With --properties, the other columns of a user who enters or leaves are properties of the change, for destinations that\n" +
-			"send more than an identifier, such as an e-mail address: the mapping of the audience's subscription, or its defaults,\n" +
-			"reads them as it reads those of an event, such as {\"@path\": \"$.properties.email\"}.",
-		Example: "  landfall sync --live --config landfall.yaml --audience vip_gold users.csv\n" +
-			"  landfall sync --dry-run --audience vip_gold --column external_id=customer_no users.csv\n" +
-			"  landfall sync --live --audience vip_gold --encoding windows-1252 excel.csv\n" +
-			"  landfall sync --live --audience vip_gold exports/\n" +
-			"  landfall sync --live --audience vip_gold --audience-column segment all-segments.csv\n" +
-			"  landfall sync --live --audience vip_gold 'exports/part-*.csv.zst'\n" +
-			"  landfall sync --live --audience vip_gold 's3://exports/vips/part-*.parquet'\n" +
-			"  landfall sync --live --audience aud_1 --name \"VIP Gold\" --remove --yes gone.ndjson\n" +
-			"  landfall sync --live --audience vip_gold --from '${WAREHOUSE_URL}' --query 'SELECT id AS external_id FROM vips'\n" +
-			"  landfall sync --live --audience vip_gold --properties=email,phone users.parquet\n" +
-			"  landfall sync --dry-run --audience vip_gold --from sqlite:shop.db --query-file vips.sql",
+		Long:  syncHelp, Example: syncExamples,
 		Args: func(cmd *cobra.Command, args []string) error {
 			return c.query.checkArgs(cmd, args, minOneArg("files of users, - for standard input, or --from and --query"))
 		},

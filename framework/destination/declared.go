@@ -29,20 +29,16 @@ func (p Plugin) Complete(d *Definition) Plugin {
 	actions, choices, hooks := map[string]Action{}, cloneByAction(p.Choices), cloneByAction(p.Hooks)
 	maps.Copy(actions, p.Actions)
 	for _, a := range d.Actions {
-		if a.Request != nil {
+		switch {
+		case d.Browser != "":
+			actions[a.Key] = browserAction()
+		case a.Members != nil:
+			actions[a.Key] = membersAction(a.Members)
+		case a.Request != nil:
 			actions[a.Key] = RequestAction(a.Request)
 		}
-		if a.Members != nil {
-			actions[a.Key] = membersAction(a.Members)
-			if p.Audiences == nil && a.Members.changesBoth() {
-				p.Audiences = a.Members.fields.Audiences()
-				if a.Members.List != nil {
-					p.Audiences.List = declaredMemberList(a.Members)
-				}
-			}
-		}
-		if d.Browser != "" {
-			actions[a.Key] = browserAction()
+		if a.Members != nil && a.Members.changesBoth() && p.Audiences == nil {
+			p.Audiences = declaredAudiences(a.Members)
 		}
 		for key, r := range a.Choices {
 			choices.set(a.Key, key, declaredChoices(r))
@@ -67,6 +63,15 @@ func (p Plugin) Complete(d *Definition) Plugin {
 		p.Test = declaredTest(d.Test)
 	}
 	return p
+}
+
+// declaredAudiences returns the audiences whose members a declared action changes.
+func declaredAudiences(m *MemberRequests) *Audiences {
+	a := m.fields.Audiences()
+	if m.List != nil {
+		a.List = declaredMemberList(m)
+	}
+	return a
 }
 
 // byAction holds functions by the key of their action and by a name.

@@ -40,30 +40,10 @@ type component struct {
 func (f factory) newComponent(conf *service.ParsedConfig, mgr *service.Resources) (*component, error) {
 	metrics := mgr.Metrics()
 	c := &component{log: mgr.Logger(), counted: metrics.NewCounter("landfall_verdicts", "instance", "outcome"), waiting: metrics.NewGauge("landfall_waiting")}
-	var hold time.Duration
-	var sandboxed bool
-	var sandboxURL, key string
-	for _, err := range []error{
-		readField(&c.refused, conf.FieldString, "refused"), readField(&c.sender.retryFor, conf.FieldDuration, "retry_for"),
-		readField(&c.sender.outage, conf.FieldDuration, "outage"),
-		readField(&hold, conf.FieldDuration, "hold"), readField(&c.sender.parallel, conf.FieldInt, "parallel"),
-		readField(&sandboxed, conf.FieldBool, "sandbox"), readField(&sandboxURL, conf.FieldString, "sandbox_url"), readField(&key, conf.FieldString, "key"),
-	} {
-		if err != nil {
-			return nil, err
-		}
-	}
-	if key != "" {
-		var err error
-		if c.key, err = conf.FieldInterpolatedString("key"); err != nil {
-			return nil, err
-		}
-	}
-	target, err := targetOf(sandboxed, sandboxURL)
+	target, err := c.readFields(conf)
 	if err != nil {
 		return nil, err
 	}
-	c.sender.order = newOrder(hold, time.Now)
 	cfg, err := readConfig(conf)
 	if err != nil {
 		return nil, err
@@ -85,6 +65,30 @@ func (f factory) newComponent(conf *service.ParsedConfig, mgr *service.Resources
 		return nil, err
 	}
 	return c, nil
+}
+
+// readFields reads the fields that are not in Landfall's config, and returns where the component delivers.
+func (c *component) readFields(conf *service.ParsedConfig) (target instances.Target, err error) {
+	var hold time.Duration
+	var sandboxed bool
+	var sandboxURL, key string
+	for _, err := range []error{
+		readField(&c.refused, conf.FieldString, "refused"), readField(&c.sender.retryFor, conf.FieldDuration, "retry_for"),
+		readField(&c.sender.outage, conf.FieldDuration, "outage"),
+		readField(&hold, conf.FieldDuration, "hold"), readField(&c.sender.parallel, conf.FieldInt, "parallel"),
+		readField(&sandboxed, conf.FieldBool, "sandbox"), readField(&sandboxURL, conf.FieldString, "sandbox_url"), readField(&key, conf.FieldString, "key"),
+	} {
+		if err != nil {
+			return target, err
+		}
+	}
+	c.sender.order = newOrder(hold, time.Now)
+	if key != "" {
+		if c.key, err = conf.FieldInterpolatedString("key"); err != nil {
+			return target, err
+		}
+	}
+	return targetOf(sandboxed, sandboxURL)
 }
 
 // readField reads one field of a component.

@@ -101,38 +101,45 @@ func (a *api) identifyUsers(_ *http.Request, raw json.RawMessage) response {
 	return listResponse("aliases_processed", done, wrong)
 }
 
-// deleteUsers deletes users; a request may have one kind of list.
-func (a *api) deleteUsers(_ *http.Request, raw json.RawMessage) response {
-	var body struct {
-		ExternalIDs []string `json:"external_ids"`
-		BrazeIDs    []string `json:"braze_ids"`
-		Aliases     []alias  `json:"user_aliases"`
-		Emails      []struct {
-			Email string `json:"email"`
-		} `json:"email_addresses"`
+// deletion is the body of a request that deletes users.
+type deletion struct {
+	ExternalIDs []string `json:"external_ids"`
+	BrazeIDs    []string `json:"braze_ids"`
+	Aliases     []alias  `json:"user_aliases"`
+	Emails      []struct {
+		Email string `json:"email"`
+	} `json:"email_addresses"`
+}
+
+// users returns the users of all lists, and how many lists are not empty.
+func (d *deletion) users() (list []userRef, kinds int) {
+	for _, id := range d.ExternalIDs {
+		list = append(list, userRef{ExternalID: id})
 	}
-	if json.Unmarshal(raw, &body) != nil {
-		return messageResponse(http.StatusBadRequest, "external_ids, braze_ids, user_aliases and email_addresses must be arrays")
+	for _, id := range d.BrazeIDs {
+		list = append(list, userRef{BrazeID: id})
 	}
-	var list []userRef
-	kinds := 0
-	for _, n := range []int{len(body.ExternalIDs), len(body.BrazeIDs), len(body.Aliases), len(body.Emails)} {
+	for i := range d.Aliases {
+		list = append(list, userRef{UserAlias: &d.Aliases[i]})
+	}
+	for _, e := range d.Emails {
+		list = append(list, userRef{Email: e.Email})
+	}
+	for _, n := range []int{len(d.ExternalIDs), len(d.BrazeIDs), len(d.Aliases), len(d.Emails)} {
 		if n > 0 {
 			kinds++
 		}
 	}
-	for _, id := range body.ExternalIDs {
-		list = append(list, userRef{ExternalID: id})
+	return list, kinds
+}
+
+// deleteUsers deletes users; a request may have one kind of list.
+func (a *api) deleteUsers(_ *http.Request, raw json.RawMessage) response {
+	var body deletion
+	if json.Unmarshal(raw, &body) != nil {
+		return messageResponse(http.StatusBadRequest, "external_ids, braze_ids, user_aliases and email_addresses must be arrays")
 	}
-	for _, id := range body.BrazeIDs {
-		list = append(list, userRef{BrazeID: id})
-	}
-	for i := range body.Aliases {
-		list = append(list, userRef{UserAlias: &body.Aliases[i]})
-	}
-	for _, e := range body.Emails {
-		list = append(list, userRef{Email: e.Email})
-	}
+	list, kinds := body.users()
 	switch {
 	case kinds != 1:
 		return messageResponse(http.StatusBadRequest, "Exactly one of external_ids, braze_ids, user_aliases and email_addresses is required")

@@ -59,33 +59,45 @@ func (r *recipient) problem() string {
 	return ""
 }
 
+// triggeredSend is the body of a request that sends a campaign or a canvas.
+type triggeredSend struct {
+	CampaignID string      `json:"campaign_id"`
+	CanvasID   string      `json:"canvas_id"`
+	Broadcast  bool        `json:"broadcast"`
+	Recipients []recipient `json:"recipients"`
+}
+
+// problem returns what is wrong with the recipients, or "".
+func (t *triggeredSend) problem() string {
+	switch {
+	case len(t.Recipients) > maxRecipients:
+		return "The max number of ids per request was exceeded"
+	case t.Broadcast == (len(t.Recipients) > 0):
+		return "Either broadcast must be true or recipients must be given"
+	}
+	for _, r := range t.Recipients {
+		if problem := r.problem(); problem != "" {
+			return problem
+		}
+	}
+	return ""
+}
+
 // triggerSend sends to recipients, or to all users. A recipient that does not exist gets nothing, unless it may be created.
 func (a *api) triggerSend(kind string, raw json.RawMessage) response {
-	var body struct {
-		CampaignID string      `json:"campaign_id"`
-		CanvasID   string      `json:"canvas_id"`
-		Broadcast  bool        `json:"broadcast"`
-		Recipients []recipient `json:"recipients"`
+	var body triggeredSend
+	if json.Unmarshal(raw, &body) != nil {
+		return messageResponse(http.StatusBadRequest, "The request has a field of the wrong type")
 	}
-	err := json.Unmarshal(raw, &body)
 	id := body.CampaignID
 	if kind == "canvas" {
 		id = body.CanvasID
 	}
-	switch {
-	case err != nil:
-		return messageResponse(http.StatusBadRequest, "The request has a field of the wrong type")
-	case id == "":
+	if id == "" {
 		return messageResponse(http.StatusBadRequest, "%s_id is required", kind)
-	case len(body.Recipients) > maxRecipients:
-		return messageResponse(http.StatusBadRequest, "The max number of ids per request was exceeded")
-	case body.Broadcast == (len(body.Recipients) > 0):
-		return messageResponse(http.StatusBadRequest, "Either broadcast must be true or recipients must be given")
 	}
-	for _, r := range body.Recipients {
-		if problem := r.problem(); problem != "" {
-			return messageResponse(http.StatusBadRequest, "%s", problem)
-		}
+	if problem := body.problem(); problem != "" {
+		return messageResponse(http.StatusBadRequest, "%s", problem)
 	}
 	s := a.sends[kind+" "+id]
 	if s == nil {

@@ -24,6 +24,16 @@ func (o *sender) changeMember(ctx context.Context, identity string, member bool,
 	return o.addChange(ctx, destination.Change{Identity: identity, Member: member, At: latestOf(o.began, m.At)}, properties)
 }
 
+// sendDecided sends the changes of a sync and records its decision. A mirror that may not remove anyone sends only the users of the list.
+func (o *sender) sendDecided(ctx context.Context, mode Mode, users *state.Scratch, plan *plan, mayRemove bool) (err error) {
+	if mode == Mirror && mayRemove {
+		err = o.sendMirror(ctx, users, plan)
+	} else {
+		err = o.sendListed(ctx, mode, users)
+	}
+	return errors.Join(err, o.flush(ctx))
+}
+
 // sendMirror decides all users, also those that the ledger does not know, and queues the planned changes. Events from before the decision may have been
 // recorded since the comparison: their users are compared again.
 func (o *sender) sendMirror(ctx context.Context, users *state.Scratch, plan *plan) error {

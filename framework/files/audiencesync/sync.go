@@ -185,15 +185,8 @@ func (s *Syncer) Sync(ctx context.Context, a destination.Audience, rows *Rows, m
 	if err != nil {
 		return report, err
 	}
-	if mode == Mirror && withheld == nil {
-		err = out.sendMirror(ctx, users, plan)
-	} else {
-		err = out.sendListed(ctx, mode, users)
-	}
-	if err = errors.Join(err, out.flush(ctx)); err != nil {
-		return report, err
-	}
-	return report, withheld
+	err = out.sendDecided(ctx, mode, users, plan, withheld == nil)
+	return report, cmp.Or(err, withheld)
 }
 
 // announce records what a sync is about to send.

@@ -14,28 +14,7 @@ import (
 // credentialsPlan returns a plan for the form. It uses the credentials typed for the test, or those from the environment. The typed
 // values are not stored.
 func (c *Console) credentialsPlan(form *setupForm, q url.Values, to Target) (*runtime.Plan, error) {
-	typed := map[string]string{}
-	instance := form.instanceValue()
-	settings := membersOf(instance.Get("settings"))
-	auth := membersOf(instance.Get("auth"))
-	for i, s := range append(form.Settings, form.Auth...) {
-		v := q.Get(s.TestInput)
-		if s.TestInput == "" || v == "" {
-			continue
-		}
-		name := "LANDFALL_TRIED_" + strconv.Itoa(i)
-		typed[name] = v
-		if i < len(form.Settings) {
-			settings = setMember(settings, s.Field.Key, event.NewString("${"+name+"}"))
-		} else {
-			auth = setMember(auth, s.Field.Key, event.NewString("${"+name+"}"))
-		}
-	}
-	list := setMember(setMember(membersOf(instance), "settings", event.NewObject(settings)), "enabled", event.Value{})
-	if len(auth) > 0 {
-		list = setMember(list, "auth", event.NewObject(auth))
-	}
-	instance = event.NewObject(list)
+	instance, typed := form.instanceWithTyped(q)
 	lookup := c.lookupEnv
 	if to == Sandbox {
 		lookup = c.lookupOrPlaceholder
@@ -56,6 +35,33 @@ func (c *Console) credentialsPlan(form *setupForm, q url.Values, to Target) (*ru
 		}
 	}
 	return nil, errors.New("enter an id for the instance first")
+}
+
+// instanceWithTyped returns the instance of a form, enabled, in which the credentials that were typed for a test are variables, and their
+// values by the names of the variables.
+func (form *setupForm) instanceWithTyped(q url.Values) (instance event.Value, typed map[string]string) {
+	typed = map[string]string{}
+	instance = form.instanceValue()
+	settings := membersOf(instance.Get("settings"))
+	auth := membersOf(instance.Get("auth"))
+	for i, s := range append(form.Settings, form.Auth...) {
+		v := q.Get(s.TestInput)
+		if s.TestInput == "" || v == "" {
+			continue
+		}
+		name := "LANDFALL_TRIED_" + strconv.Itoa(i)
+		typed[name] = v
+		if i < len(form.Settings) {
+			settings = setMember(settings, s.Field.Key, event.NewString("${"+name+"}"))
+		} else {
+			auth = setMember(auth, s.Field.Key, event.NewString("${"+name+"}"))
+		}
+	}
+	list := setMember(setMember(membersOf(instance), "settings", event.NewObject(settings)), "enabled", event.Value{})
+	if len(auth) > 0 {
+		list = setMember(list, "auth", event.NewObject(auth))
+	}
+	return event.NewObject(list), typed
 }
 
 // remoteTimeout bounds requests to the destination.

@@ -199,17 +199,7 @@ func (c *Console) handleWizardConnect(w http.ResponseWriter, r *http.Request) {
 		c.renderEditError(w, r, err)
 		return
 	}
-	raw, at := f.findInstance(q.Get("id"))
-	if raw.Kind() == event.Absent {
-		raw = event.NewObject(nil)
-	}
-	form := newForm(raw, f.root, entry.Definition)
-	if form.Name = strings.TrimSpace(q.Get("name")); form.Name == "" {
-		form.Name = entry.Definition.Name
-	}
-	if form.Original == "" {
-		form.ID, form.Enabled = c.freeID(f, idOf(form.Name, entry.Definition.Slug)), false
-	}
+	form, at := c.connectionForm(f, entry.Definition, q)
 	typed := form.readConnection(q)
 	v := wizardView{Step: "connect", Entry: entry, ID: form.Original, Name: form.Name, Form: form, KeyFile: keyFileFor(f)}
 	if do := q.Get("do"); do != "save" {
@@ -233,6 +223,22 @@ func (c *Console) handleWizardConnect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.Redirect(w, r, Path+"wizard/at/"+segmentOf(form.ID)+"/audiences", http.StatusSeeOther)
+}
+
+// connectionForm returns the form of the instance whose connection was submitted, or of a new, disabled one, and its place in the config.
+func (c *Console) connectionForm(f configFile, d *destination.Definition, q url.Values) (*setupForm, int) {
+	raw, at := f.findInstance(q.Get("id"))
+	if raw.Kind() == event.Absent {
+		raw = event.NewObject(nil)
+	}
+	form := newForm(raw, f.root, d)
+	if form.Name = strings.TrimSpace(q.Get("name")); form.Name == "" {
+		form.Name = d.Name
+	}
+	if form.Original == "" {
+		form.ID, form.Enabled = c.freeID(f, idOf(form.Name, d.Slug)), false
+	}
+	return form, at
 }
 
 // readConnection reads the settings of a submitted connection. A typed secret becomes a reference to the state; typed has its value by the

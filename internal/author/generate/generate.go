@@ -32,32 +32,18 @@ func All(dir, pkg, importPath string) ([]string, error) {
 	var changed []string
 	var packages []plugin
 	for _, file := range definitions {
-		text, err := textfile.ReadFile(file)
+		d, err := readDefinition(file)
 		if err != nil {
 			return nil, err
-		}
-		d, err := destination.ParseDefinition(file, text)
-		if err != nil {
-			return nil, err
-		}
-		folder := filepath.Base(filepath.Dir(file))
-		if d.Slug != folder {
-			return nil, fmt.Errorf("%s: the slug is %q, but the directory is called %q", file, d.Slug, folder)
 		}
 		hasPlugin, err := HasPlugin(filepath.Dir(file))
 		if err != nil {
 			return nil, err
 		}
 		if hasPlugin {
-			packages = append(packages, plugin{Package: PackageName(d.Slug), Path: importPath + "/" + folder, Names: d.Names()})
+			packages = append(packages, plugin{Package: PackageName(d.Slug), Path: importPath + "/" + d.Slug, Names: d.Names()})
 		}
-		if err := writeTypes(file, d, &changed); err != nil {
-			return nil, err
-		}
-		if err := writeSchemas(filepath.Join(filepath.Dir(file), "schemas"), d, &changed); err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
-		}
-		if err := writeReference(filepath.Join(filepath.Dir(file), "README.md"), d, &changed); err != nil {
+		if err := writeFiles(file, d, &changed); err != nil {
 			return nil, err
 		}
 	}
@@ -66,6 +52,33 @@ func All(dir, pkg, importPath string) ([]string, error) {
 		return nil, err
 	}
 	return changed, writeIfChanged(filepath.Join(dir, "registry_gen.go"), list, &changed)
+}
+
+// readDefinition reads a definition, whose directory must be called like its slug.
+func readDefinition(file string) (*destination.Definition, error) {
+	text, err := textfile.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	d, err := destination.ParseDefinition(file, text)
+	if err != nil {
+		return nil, err
+	}
+	if folder := filepath.Base(filepath.Dir(file)); d.Slug != folder {
+		return nil, fmt.Errorf("%s: the slug is %q, but the directory is called %q", file, d.Slug, folder)
+	}
+	return d, nil
+}
+
+// writeFiles updates the generated files in the directory of a definition.
+func writeFiles(file string, d *destination.Definition, changed *[]string) error {
+	if err := writeTypes(file, d, changed); err != nil {
+		return err
+	}
+	if err := writeSchemas(filepath.Join(filepath.Dir(file), "schemas"), d, changed); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return writeReference(filepath.Join(filepath.Dir(file), "README.md"), d, changed)
 }
 
 // HasPlugin reports whether a directory contains Go code other than generated code and tests.
