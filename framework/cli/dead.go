@@ -215,8 +215,9 @@ func newDeadReplay(s streams) *cobra.Command {
 	c := &deadCommand{queueClient: queueClient{streams: s}}
 	cmd := &cobra.Command{
 		Use: "replay [ID]", Short: "Deliver dead letters and parked events again, in their order", Args: maxOneArg("one id of a dead letter, or flags"),
-		Long: "Maps them again with the current subscriptions and mappings. With a parked event, all parked events of the same\n" +
-			"user are replayed, and the user is no longer parked. If no server runs, the next one does it when it starts.",
+		Long: "Processes dead letters and parked events again, with the current subscriptions and mappings. With a parked event, all\n" +
+			"parked events of the same user are replayed, and the user is no longer parked. If no server runs, the next one does it\n" +
+			"when it starts.",
 		Example: "  landfall dead replay 1042-3-9af3c1\n  landfall dead replay --instance braze-main --reason 'rate limit'\n  landfall dead replay --all",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.changeDeadLetters(cmd.Context(), args, "replayed", func() deadLetterChange { return c.client.ReplayDeadLetters })
@@ -231,7 +232,8 @@ func newDeadDrop(s streams) *cobra.Command {
 	c := &deadCommand{queueClient: queueClient{streams: s}}
 	cmd := &cobra.Command{
 		Use: "drop [ID]", Short: "Delete dead letters and parked events permanently", Args: maxOneArg("one id of a dead letter, or flags"),
-		Long:    "With a parked event, all parked events of the same user are deleted, and the user is no longer parked.",
+		Long: "Deletes dead letters and parked events. With a parked event, all parked events of the same user are deleted, and the user\n" +
+			"is no longer parked.",
 		Example: "  landfall dead drop 1042-3-9af3c1\n  landfall dead drop --user u17",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.changeDeadLetters(cmd.Context(), args, "dropped", func() deadLetterChange { return c.client.DropDeadLetters })

@@ -33,7 +33,7 @@ func newErase(s streams) *cobra.Command {
 		Use: "erase --user ID", Short: "Erase users everywhere, and show the receipts", Args: exactArgs(0, "flags, or the command list or show"),
 		Long: "Takes users out of every audience, deletes them at the destinations that can do that, and removes their data from the\n" +
 			"log, dead letters, parked events, ledgers and history, up to the time of the request. The command stores the request in\n" +
-			"the state. A running server begins within seconds, otherwise the next landfall serve does, and tries again what fails.\n" +
+			"the state. A running server begins within seconds, otherwise the next landfall serve does. What fails is tried again.\n" +
 			"Backups are not changed. Name a user by userId, anonymousId, e-mail address, external id, device id or alias: events\n" +
 			"that have one of the given identifiers are erased, so give all that belong to the user and to no other user.",
 		Example: "  landfall erase --user u_1042 --user ann@example.com\n  landfall erase --file requests.csv --suppress --yes\n  landfall erase list --pending\n" +

@@ -196,9 +196,9 @@ func newMembersResync(s streams) *cobra.Command {
 		Use: "resync AUDIENCE", Short: "Send the members of an audience again, as the ledger has them",
 		Long: "Sends every entry and exit of an audience that the ledger has. With --against, or --from and --query, it sends only the\n" +
 			"difference to a file or a query of the actual members. An interrupted resync continues where it stopped.\n\n" +
-			"With --from remote, it asks the remote for the members, and sends what the ledger has of those in whom it differs:\n" +
-			"entries of the missing ones, and exits of those who should have left. Users to whom nothing was ever sent stay, unless\n" +
-			"--remove-unknown is given.",
+			"With --from remote, it asks the remote for the members and sends the differences: entries of members who are missing\n" +
+			"there, and exits of users who should have left. Users to whom nothing was ever sent stay, unless --remove-unknown is\n" +
+			"given.",
 		Example: "  landfall members resync vip_gold --live\n  landfall members resync vip_gold --against braze-export.csv --dry-run\n" +
 			"  landfall members resync vip_gold --from remote --live",
 	}, func(ctx context.Context, k *audienceCommand, audience string) error {

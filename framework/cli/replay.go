@@ -25,7 +25,7 @@ func newReplay(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "replay", Short: "Deliver stored events to one instance again", Args: exactArgs(0, "flags only"),
 		Long: "Reads events that the server has accepted and still stores, and delivers them to an instance again, in their order and\n" +
-			"after the events that wait. The ledger prevents that an event older than the last one sent for a user is sent again.",
+			"after the events that wait. The ledger skips an event that is older than the last one sent for the same user.",
 		Example: "  landfall replay --since 2h --instance braze-main\n" +
 			"  landfall replay --since 2026-11-01 --instance braze-main --subscribe 'event = \"Audience Entered\"'\n" +
 			"  landfall replay --since 2026-11-01 --instance braze-main --source web",

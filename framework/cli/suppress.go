@@ -30,7 +30,7 @@ func newSuppress(s streams) *cobra.Command {
 		Short: "Refuse the events of users until that is lifted",
 		Long: "The events of a suppressed user are refused when they arrive, and skipped if they are stored, replayed, or in a file of\n" +
 			"landfall run; sync and resync send no entries of the user. Events of type delete and exits are accepted. The list holds\n" +
-			"hashes made with state.key instead of identifiers, so it can only be asked whether it has a user. All servers use a\n" +
+			"hashes made with state.key instead of identifiers, so it tells only whether a given user is in it. All servers use a\n" +
 			"change within a second.",
 		RunE: chooseCommand, Args: cobra.ArbitraryArgs,
 	}
