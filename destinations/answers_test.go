@@ -13,7 +13,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/runtime"
 )
 
-// documentedAnswers are responses that the documentation of an API describes, by destination, and what becomes of the event: "delivered",
+// documentedAnswers are responses that the documentation of an API describes, by destination, and the outcome of the event: "delivered",
 // "refused" or "retry". A status without a body is for all requests of the delivery.
 var documentedAnswers = map[string]map[string]runtime.Outcome{
 	"amplitude": {

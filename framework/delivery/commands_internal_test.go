@@ -121,7 +121,7 @@ func TestDroppedLetters(t *testing.T) {
 	assert.Equal(t, []bool{false, false}, []bool{p.applyingCommand, p.letters.reading})
 }
 
-// TestTasksOfLetters checks what becomes of a dead letter that is replayed: it is mapped with the current subscriptions, unless these or the
+// TestTasksOfLetters checks the task of a dead letter that is replayed: it is mapped with the current subscriptions, unless these or the
 // event do not allow it.
 func TestTasksOfLetters(t *testing.T) {
 	suppressed := func(v event.Value) bool { return v.Get("userId").Str() == "gone" }

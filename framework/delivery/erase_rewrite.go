@@ -44,7 +44,8 @@ func (r *EraseRequest) rewriteGroup(data []byte) []byte {
 	return made
 }
 
-// rewriteLines returns a text in which rewrite has replaced lines by others that are no longer, with spaces after them; nil if it has replaced none.
+// rewriteLines returns a text of the same length in which rewrite has replaced lines, and spaces fill what the new lines leave; nil if it has replaced
+// none.
 func rewriteLines(data []byte, rewrite func(line []byte) []byte) (made []byte) {
 	at := 0
 	for line := range bytes.Lines(data) {

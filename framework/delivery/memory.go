@@ -59,7 +59,7 @@ func (p *partition) countTaskBytesLocked(n int) {
 	}
 }
 
-// abandonLocked makes the partition ignore further verdicts, and its tasks count no longer.
+// abandonLocked makes the partition ignore further verdicts, and no longer counts its tasks.
 func (p *partition) abandonLocked() {
 	p.countTaskBytesLocked(-p.taskBytes)
 	p.abandoned = true

@@ -8,7 +8,7 @@ type parkedKeys struct {
 	loaded bool // the keys of the stored dead letters are among them
 }
 
-// parkedKey says what becomes of the later events of a key, and of its dead letters.
+// parkedKey is how a key is parked: whether its later events are parked too, and how its dead letters come back.
 type parkedKey struct {
 	kind      string // kindHeld or kindEvicted
 	spilled   bool   // its dead letters come back in portions

@@ -287,7 +287,7 @@ func (p *partition) recordOutcomeLocked(pg *page, i int, outcome string) {
 	p.finishEventsLocked(pg, outcome, 1)
 }
 
-// finishEventsLocked counts n events of a page that have got all their verdicts, the last of which had this outcome.
+// finishEventsLocked counts n events of a page that have all their verdicts, the last of which had this outcome.
 func (p *partition) finishEventsLocked(pg *page, outcome string, n int) {
 	if outcome == countUnmatched {
 		p.hasRead = true

@@ -197,7 +197,7 @@ func TestPortions(t *testing.T) {
 }
 
 // TestSizesOfPortions checks how many dead letters of each key come back at once: a share of what a partition holds, at most half of its space,
-// but at least one. A held key waits for an operator, and a key comes to its end with its last dead letter.
+// but at least one. A held key waits for an operator, and a key is no longer parked after its last dead letter.
 func TestSizesOfPortions(t *testing.T) {
 	_, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{MaxInFlight: 40}, accepts(t))
 	p := w.own(0, checkpoint{})

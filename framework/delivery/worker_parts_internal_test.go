@@ -130,7 +130,7 @@ func TestExhaustedKeys(t *testing.T) {
 	})
 }
 
-// TestStartedTasks checks what becomes of a new task: it is sent, refused, skipped, or parked behind its key, and which lane it has.
+// TestStartedTasks checks how a new task starts: it is sent, refused, skipped, or parked behind its key, and which lane it has.
 func TestStartedTasks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := newIdleRunner(t, memlog.New(memlog.Options{}).Connect(), 1, Settings{}, accepts(t))

@@ -28,7 +28,7 @@ func TestPendingPayloadsArePolledAndNotSentAgain(t *testing.T) {
 		"pending 202  the destination is processing it; its operation is imp1/a", "refused 400 PAYLOAD_VALIDATION_FAILED the import has refused the user",
 	}, outcomes(restarted.RunBatch(t.Context(), list)))
 	remote.FailNext(1)
-	assert.Equal(t, []string{"retry 503 SERVICE_UNAVAILABLE down"}, outcomes(restarted.RunBatch(t.Context(), list[:1])), "it is not known what became of it")
+	assert.Equal(t, []string{"retry 503 SERVICE_UNAVAILABLE down"}, outcomes(restarted.RunBatch(t.Context(), list[:1])), "its result is not known")
 	assert.Equal(t, []string{"delivered 200"}, outcomes(restarted.RunBatch(t.Context(), list[:1])))
 	assert.Equal(t, []string{"import a 1", "import bad 1", "done a 1"}, remote.Log())
 

@@ -160,7 +160,7 @@ func (p *pass) eraseLedger(ctx context.Context) error {
 	})
 }
 
-// checkLedger makes the steps of an instance wait again if its ledger has got one of the users meanwhile, as by the result of a request.
+// checkLedger makes the steps of an instance wait again if one of the users has entered its ledger meanwhile, as by the result of a request.
 func (p *pass) checkLedger(ctx context.Context) error {
 	ids, err := p.Store.Instances(ctx)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/history"
 )
 
-// TestDispositions checks what is said of one event: by what is recorded of it, and otherwise by where it is and what would become of it.
+// TestDispositions checks what is said of one event: by what is recorded of it, otherwise by where it is and how it would be processed.
 func TestDispositions(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	verdict := func(outcome string, cause fault.Cause) *delivery.VerdictRecord {

@@ -141,7 +141,7 @@ actions:
 	}
 }
 
-// TestBrokenConnections checks that a case which breaks the connection need not say what becomes of its event.
+// TestBrokenConnections checks that a case which breaks the connection need not state the result of its event.
 func TestBrokenConnections(t *testing.T) {
 	assert.Empty(t, run(t, acme(`"responses":[{"status":0}],`, `{"requests":[{"method":"POST","url":"https://api.example.com/contacts","json":{"id":"1"}}]}`)).Problems)
 	assert.NotEmpty(t, run(t, acme(`"responses":[{"status":500}],`, `{"requests":[{"method":"POST","url":"https://api.example.com/contacts","json":{"id":"1"}}]}`)).Problems)

@@ -14,7 +14,7 @@ import (
 
 const oneAction = `"actions":{"send":{"title":"Send","defaultSubscription":"type = \"track\"","fields":{}}}`
 
-// imported returns what becomes of metadata, and the notes.
+// imported returns the definition that metadata is converted to, and the notes.
 func imported(t *testing.T, text string, declared bool) (event.Value, string) {
 	t.Helper()
 	r, err := segment.Metadata("x.json", []byte(text), declared)
@@ -22,7 +22,7 @@ func imported(t *testing.T, text string, declared bool) (event.Value, string) {
 	return r.Value, r.Notes.Error()
 }
 
-// TestSettingsOfThePublicAPI checks what becomes of each kind of setting.
+// TestSettingsOfThePublicAPI checks the conversion of each kind of setting.
 func TestSettingsOfThePublicAPI(t *testing.T) {
 	for option, want := range map[string]string{
 		`{"name":"a","type":"string","label":"A","description":"Of a."}`: `{"label":"A","description":"Of a.","type":"string"}`,
@@ -180,7 +180,7 @@ func TestNullIsLikeAMissingValue(t *testing.T) {
 	assert.NotContains(t, notes, "null")
 }
 
-// TestPartsOfSubscriptions checks what becomes of single subscriptions without the definition of their destination.
+// TestPartsOfSubscriptions checks the conversion of single subscriptions without the definition of their destination.
 func TestPartsOfSubscriptions(t *testing.T) {
 	for given, want := range map[string][2]string{ // the subscriptions, and a note
 		`{"actionSlug":"send"}`: {`[{"name":"send","action":"send"}]`, ""},
