@@ -142,12 +142,8 @@ func (v *server) run(ctx context.Context) error {
 	}
 	v.limitMemory(cfg)
 	defer v.memory.RelaxCollections()()
-	var err error
-	if v.store, err = instances.OpenState(ctx, cfg, v.Data, v.Target.SandboxName()); err != nil {
+	if err := v.openState(ctx, cfg); err != nil {
 		return err
-	}
-	if file := instances.UnusedState(cfg, v.Data); file != "" {
-		v.Log.Warn("the state is in the database of state.url, so this file is not used; earlier versions used it if --data was given", "file", file)
 	}
 	defer v.store.Close()
 	v.prepareMetrics()
@@ -174,6 +170,16 @@ func (v *server) run(ctx context.Context) error {
 		_ = instances.Close(ending, v.runningInstances()) // the plans log it
 	}()
 	return v.serveUntil(ctx, cfg, list)
+}
+
+func (v *server) openState(ctx context.Context, cfg *config.Config) (err error) {
+	if v.store, err = instances.OpenState(ctx, cfg, v.Data, v.Target.SandboxName()); err != nil {
+		return err
+	}
+	if file := instances.UnusedState(cfg, v.Data); file != "" {
+		v.Log.Warn("the state is in the database of state.url, so this file is not used; earlier versions used it if --data was given", "file", file)
+	}
+	return nil
 }
 
 // newHistory starts to record what the server does.

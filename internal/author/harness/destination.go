@@ -240,21 +240,28 @@ func (o outcome) compareWith(expect event.Value) (event.Value, []string) {
 			problems = append(problems, lines...)
 		}
 	}
-	unexpected := error(nil)
-	if !expect.Get("error").Exists() && !expect.Get("results").Exists() && !o.unanswered {
-		unexpected = o.firstError()
-	}
-	if unexpected != nil && !errors.Is(unexpected, errNone) {
+	unexpected := o.unexpectedError(expect)
+	if unexpected != nil {
 		problems = append(problems, "unexpected error\n"+indentLines(unexpected.Error()))
-		actual = append(actual, event.Member{Key: "results", Value: o.selectResults(event.Value{})})
 	}
-	if len(actual) == 0 { // only an error was expected, and none occurred
+	if unexpected != nil || len(actual) == 0 { // or only an error was expected, and none occurred
 		actual = append(actual, event.Member{Key: "results", Value: o.selectResults(event.Value{})})
 	}
 	return event.NewObject(actual), problems
 }
 
 var errNone = errors.New("no error occurred")
+
+// unexpectedError returns the first error if the case expects neither errors nor results, and breaks no connection.
+func (o outcome) unexpectedError(expect event.Value) error {
+	if expect.Get("error").Exists() || expect.Get("results").Exists() || o.unanswered {
+		return nil
+	}
+	if err := o.firstError(); !errors.Is(err, errNone) {
+		return err
+	}
+	return nil
+}
 
 // firstError returns the first error among the results, or errNone.
 func (o outcome) firstError() error {

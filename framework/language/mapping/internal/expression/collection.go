@@ -20,7 +20,7 @@ func collectionValue(x any, depth int) (event.Value, error) {
 		for i := range items {
 			items[i] = v.Index(i).Interface()
 		}
-		return toValue(items, depth)
+		return toArray(items, depth)
 	case reflect.Map:
 		members := make(map[string]any, v.Len())
 		for _, key := range v.MapKeys() {

@@ -76,15 +76,7 @@ func toValue(x any, depth int) (event.Value, error) {
 	case time.Duration:
 		return event.NewString(x.String()), nil
 	case []any:
-		items := make([]event.Value, len(x))
-		for i, inner := range x {
-			item, err := toValue(inner, depth+1)
-			if err != nil {
-				return event.Value{}, err
-			}
-			items[i] = item
-		}
-		return event.NewArray(items), nil
+		return toArray(x, depth)
 	case map[string]any:
 		return toObject(x, depth)
 	case wholeNumber:
@@ -97,6 +89,18 @@ func toValue(x any, depth int) (event.Value, error) {
 		return event.Value{}, errors.New("produces a value that has no JSON form")
 	}
 	return collectionValue(x, depth)
+}
+
+func toArray(list []any, depth int) (event.Value, error) {
+	items := make([]event.Value, len(list))
+	for i, inner := range list {
+		item, err := toValue(inner, depth+1)
+		if err != nil {
+			return event.Value{}, err
+		}
+		items[i] = item
+	}
+	return event.NewArray(items), nil
 }
 
 func toObject(m map[string]any, depth int) (event.Value, error) {
