@@ -225,5 +225,5 @@ func TestSubjectsOfLetters(t *testing.T) {
 	}
 	q, _ := newMemoryQueue(t, Config{Partitions: 1})
 	require.NoError(t, q.dead.publishRecords(t.Context(), []record{{"dead.i.0.1-0-x", []byte("{")}}))
-	assert.ErrorContains(t, q.DeadLetters(t.Context(), DeadLetterFilter{}, func(*DeadLetter) error { return errors.New("visited") }), "reading a letter")
+	assert.ErrorContains(t, q.DeadLetters(t.Context(), DeadLetterFilter{}, func(*DeadLetter) error { return errors.New("visited") }), "reading a dead letter")
 }
