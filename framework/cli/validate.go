@@ -149,9 +149,9 @@ func sortByPlace(path string, list fault.Problems) {
 
 // checkText finds the mistakes in a definition or a config.
 func (c *validateCommand) checkText(path string, text []byte) (problems, warnings fault.Problems) {
-	doc, err := yamldoc.Parse(path, text)
-	if err != nil {
-		return fault.ProblemsOf(err), nil
+	doc, problems := yamldoc.Read(path, text)
+	if doc == nil {
+		return problems, nil
 	}
 	if isDefinition(path, doc.Value()) {
 		return c.checkDefinition(path, text)
@@ -185,9 +185,10 @@ func isDefinition(path string, v event.Value) bool {
 // checkConfig finds the mistakes in a config that only its destinations show, and its warnings.
 func checkConfig(path string, cfg *config.Config, catalog instances.Catalog) (problems, warnings fault.Problems) {
 	warnings = cfg.Warnings()
-	registry, err := catalog.RegistryFor(cfg)
-	if err != nil {
-		return fault.ProblemsOf(err), warnings
+	registry, err := catalog.ReadRegistryFor(cfg)
+	problems = fault.ProblemsOf(err)
+	if registry == nil {
+		return problems, warnings
 	}
 	h := instances.Options{Target: &instances.Target{DryRun: true}, Catalog: catalog}
 	cfg, unsealed := h.OpenSecrets(context.Background(), cfg)
@@ -199,7 +200,7 @@ func checkConfig(path string, cfg *config.Config, catalog instances.Catalog) (pr
 		})
 		problems = append(problems, fault.ProblemsOf(err)...)
 		warnings = append(warnings, more...)
-		if err == nil {
+		if plan != nil {
 			for _, text := range devicemode.Missing(plan, cfg) {
 				warnings = append(warnings, cfg.Document.Locate(fault.Problems{{File: path, Pointer: in.Pointer, Message: text}})...)
 			}

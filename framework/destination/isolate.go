@@ -17,11 +17,13 @@ type Isolation struct {
 
 // Divides reports whether a batch that was refused with a status is halved, under the settings of an instance.
 func (i *Isolation) Divides(status int, settings event.Value) bool {
-	if i == nil || !slices.Contains(i.statuses, status) {
-		return false
-	}
-	if i.when == nil {
-		return true
+	return i != nil && slices.Contains(i.statuses, status) && i.IsOn(settings)
+}
+
+// IsOn reports whether refused batches are halved under the settings of an instance.
+func (i *Isolation) IsOn(settings event.Value) bool {
+	if i == nil || i.when == nil {
+		return i != nil
 	}
 	v, err := i.when.Resolve(event.NewObject([]event.Member{{Key: request.Settings, Value: settings}}))
 	return err == nil && !v.Falsy()

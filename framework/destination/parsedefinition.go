@@ -30,18 +30,18 @@ func ParseDefinition(file string, text []byte) (*Definition, error) {
 // ReadDefinition is ParseDefinition for checks: it also returns what could be read of a definition with mistakes, so that Lint finds more of
 // them. The Definition is nil if the text is not a YAML object. A plan can only be made of one without problems.
 func ReadDefinition(file string, text []byte) (*Definition, fault.Problems) {
-	doc, err := yamldoc.Parse(file, text)
-	if err != nil {
-		return nil, fault.ProblemsOf(err)
+	doc, twice := yamldoc.Read(file, text)
+	if doc == nil {
+		return nil, twice
 	}
 	problems := schemas.Check(schemas.Destination, doc.Value())
 	if doc.Value().Kind() != event.Object {
-		return nil, doc.Locate(problems)
+		return nil, append(twice, doc.Locate(problems)...)
 	}
 	p := parser{d: &Definition{Document: doc}, broken: placesOf(problems)}
 	p.parseDefinition(doc.Value())
 	problems.AddNew(p.problems)
-	return p.d, doc.Locate(problems)
+	return p.d, append(twice, doc.Locate(problems)...)
 }
 
 // placesOf returns the places that have problems of the schema, and those of which a key has one.

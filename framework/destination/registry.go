@@ -1,15 +1,20 @@
 package destination
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"sync"
 
 	"github.com/landfall-dev/landfall/framework/fault"
 )
+
+// ErrBroken is the error of Find for a name that a definition with mistakes has, or may have.
+var ErrBroken = errors.New("the definition has mistakes")
 
 // ErrUnknown is the error of Find for a name that no destination has.
 var ErrUnknown = errors.New("there is no destination")
@@ -18,6 +23,7 @@ var ErrUnknown = errors.New("there is no destination")
 type Registry struct {
 	destinations []registered // sorted by slug
 	byName       map[string]int
+	broken       []Plugin // whose definitions have mistakes; none in a registry of NewRegistry
 }
 
 // registered is a destination of a Registry.
@@ -37,6 +43,15 @@ type Entry struct {
 // problem of every loaded definition. Two destinations with the same slug or alias are refused, but a directory with code in Go is left out
 // if a plugin before it has its name: the program was built with that code.
 func NewRegistry(plugins []Plugin) (*Registry, error) {
+	r, err := ReadRegistry(plugins)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// ReadRegistry is NewRegistry for checks: with an error for mistakes in definitions, it also returns the registry of the other destinations.
+func ReadRegistry(plugins []Plugin) (*Registry, error) {
 	r := &Registry{byName: map[string]int{}}
 	known := map[string]bool{}
 	var problems fault.Problems
@@ -49,6 +64,7 @@ func NewRegistry(plugins []Plugin) (*Registry, error) {
 			entry, err := d.load()
 			if err != nil {
 				problems = append(problems, fault.ProblemsOf(err)...)
+				r.broken = append(r.broken, p)
 				continue
 			}
 			d.names = entry.Definition.Names()
@@ -57,9 +73,6 @@ func NewRegistry(plugins []Plugin) (*Registry, error) {
 			known[name] = true
 		}
 		r.destinations = append(r.destinations, d)
-	}
-	if len(problems) > 0 {
-		return nil, problems
 	}
 	slices.SortFunc(r.destinations, func(a, b registered) int { return cmp.Compare(a.names[0], b.names[0]) })
 	for i, d := range r.destinations {
@@ -70,7 +83,7 @@ func NewRegistry(plugins []Plugin) (*Registry, error) {
 			r.byName[name] = i
 		}
 	}
-	return r, nil
+	return r, problems.Err()
 }
 
 // displayName returns the destination's name, and its file if it was read from one.
@@ -94,10 +107,19 @@ func (r *Registry) Has(name string) bool {
 // Find returns the destination with this slug or alias. The error is ErrUnknown with a similar name, or the problems of the definition.
 func (r *Registry) Find(name string) (Entry, error) {
 	i, ok := r.byName[name]
-	if !ok {
+	switch {
+	case !ok && slices.ContainsFunc(r.broken, func(p Plugin) bool { return p.mayHaveName(name) }):
+		return Entry{}, fmt.Errorf("%w: that of %s", ErrBroken, name)
+	case !ok:
 		return Entry{}, fmt.Errorf("%w %q%s", ErrUnknown, name, r.hintFor(name))
 	}
 	return r.destinations[i].load()
+}
+
+// mayHaveName reports whether a definition that cannot be used may be that of a name: its folder has it, or it contains the name.
+func (p Plugin) mayHaveName(name string) bool {
+	text, err := fs.ReadFile(p.Definition, DefinitionFile)
+	return p.File != "" && nameOfFolder(filepath.Dir(p.File)) == name || err != nil || bytes.Contains(text, []byte(name))
 }
 
 // hintFor says which destination an unknown name was meant to be, or where unknown destinations can come from.

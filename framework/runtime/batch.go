@@ -6,6 +6,7 @@ import (
 
 	"github.com/landfall-dev/landfall/framework/destination"
 	"github.com/landfall-dev/landfall/framework/event"
+	"github.com/landfall-dev/landfall/framework/fault"
 	"github.com/landfall-dev/landfall/framework/language/fieldschema"
 	"github.com/landfall-dev/landfall/framework/language/mapping"
 	"github.com/landfall-dev/landfall/framework/runtime/config"
@@ -65,7 +66,7 @@ func (c *compiler) batchSize(in config.Subscription, s *Subscription) {
 	if s.reserved.size == nil || mapping.IsDirective(in.Mapping) || isDynamic(asked) {
 		return
 	}
-	if asked = constantNumber(s.action.Fields.Get(destination.BatchSize), asked); asked.Kind() != event.Number {
+	if asked = processConstant(s.action.Fields.Get(destination.BatchSize), asked); asked.Kind() != event.Number {
 		return
 	}
 	most := s.reserved.most
@@ -77,8 +78,8 @@ func (c *compiler) batchSize(in config.Subscription, s *Subscription) {
 	}
 }
 
-// constantNumber returns what a field makes of a constant mapping; absent if it is not valid.
-func constantNumber(f *fieldschema.Field, v event.Value) event.Value {
+// processConstant returns what a field makes of a constant mapping; absent if it is not valid.
+func processConstant(f *fieldschema.Field, v event.Value) event.Value {
 	schema, err := fieldschema.Compile(withoutBatchBounds(withoutRequired(fieldschema.Fields{*f})))
 	if err != nil {
 		return event.Value{}
@@ -109,6 +110,33 @@ func (c *compiler) checkBatchKeys(in config.Subscription, s *Subscription, whole
 	if len(varying) > 0 {
 		c.warnings.Add(in.Pointer+"/mapping", "has no batch_keys, so events that differ in %s share a request, which is sent with those of the first: map batch_keys to %s",
 			strings.Join(varying, " and "), f.Default.JSON())
+	}
+}
+
+// mayBatch reports whether the subscription can send more than one payload in a request, with its whole mapping.
+func (s *Subscription) mayBatch(whole event.Value) bool {
+	constant := func(name string) event.Value {
+		f, v := s.action.Fields.Get(name), whole.Get(name)
+		if f == nil || !v.Exists() || mapping.IsDirective(whole) || isDynamic(v) {
+			return event.Value{}
+		}
+		return processConstant(f, v)
+	}
+	return s.handler.Batches() && s.handler.MaxPayloads() != 1 && constant(destination.EnableBatching).Kind() != event.False && constant(destination.BatchSize).Float() != 1
+}
+
+// checkIsolation warns of a setting that makes actions halve refused batches if none of their subscriptions sends batches.
+func (c *compiler) checkIsolation(p *Plan) {
+	for key := range c.instance.Settings.Members() {
+		without := withDefaults(p.settings.Without(key), c.definition.Settings)
+		turnsOn := func(a *destination.ActionDefinition) bool { return a.Isolate.IsOn(p.settings) && !a.Isolate.IsOn(without) }
+		if !slices.ContainsFunc(c.definition.Actions, func(a destination.ActionDefinition) bool { return turnsOn(&a) }) {
+			continue
+		}
+		used := slices.ContainsFunc(p.subscriptions, func(s *Subscription) bool { return s.batches && turnsOn(s.action) })
+		if !used && len(p.subscriptions) > 0 {
+			c.warnings.Add(c.instance.Pointer+"/settings"+fault.PointerKey(key), "has no effect: it is for batches, and no subscription sends any; map enable_batching to true, or a larger batch_size")
+		}
 	}
 }
 

@@ -84,6 +84,7 @@ func newPlan(plugin destination.Plugin, definition *destination.Definition, inst
 	p.features = c.compileFeatures()
 	if c.checked {
 		c.checkSamples(p)
+		c.checkIsolation(p)
 	}
 	p.warnings = redactProblems(redactor, c.warnings)
 	if len(c.problems) > 0 {
@@ -264,6 +265,7 @@ func (c *compiler) compileMapping(in config.Subscription, s *Subscription) {
 		return
 	}
 	c.checkBatchKeys(in, s, whole)
+	s.batches = s.mayBatch(whole)
 	if c.checked && s.schema != nil {
 		c.checkDeliverable(in, s, whole)
 	}

@@ -60,6 +60,12 @@ func CheckInstance(cfg *config.Config, in config.Instance, registry *destination
 			problems = append(problems, languageProblems(s)...)
 		}
 		return nil, nil, cfg.Document.Locate(problems)
+	case errors.Is(err, destination.ErrBroken): // the problems of the definition are reported for all instances
+		var problems fault.Problems
+		for _, s := range in.Subscriptions {
+			problems = append(problems, languageProblems(s)...)
+		}
+		return nil, nil, cfg.Document.Locate(problems).Err()
 	case err != nil:
 		return nil, nil, err
 	}

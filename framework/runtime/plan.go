@@ -74,6 +74,7 @@ type Subscription struct {
 	sample      float64 // the fraction of events that it receives
 	deletes     bool    // it receives deletions of users
 	reserved    reserved
+	batches     bool                       // it may send several payloads in a request
 	names       atomic.Pointer[batchNames] // of the previous payload
 	lastKey     atomic.Pointer[string]     // the previous batch key, used again if the next is equal
 }

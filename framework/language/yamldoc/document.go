@@ -32,6 +32,16 @@ type position struct{ line, column int }
 // other plain scalar is a string. Anchors, aliases and merge keys are resolved. A duplicate key is an error. The error is a
 // fault.Problems.
 func Parse(name string, text []byte) (*Document, error) {
+	d, problems := Read(name, text)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return d, nil
+}
+
+// Read is Parse for checks: if nothing but duplicate keys is wrong, it also returns the document, so that more mistakes of it can be found. It has what
+// is written under either of the keys; of values that cannot be joined it has the first.
+func Read(name string, text []byte) (*Document, fault.Problems) {
 	if len(text) > MaxBytes {
 		return nil, fault.Problems{{File: name, Message: fmt.Sprintf("the text is larger than %d MB", MaxBytes>>20)}}
 	}
@@ -42,15 +52,14 @@ func Parse(name string, text []byte) (*Document, error) {
 	}
 	for _, check := range []func([]byte) error{d.checkEncoding, d.checkDepth, d.checkJSON} {
 		if err := check(text); err != nil {
-			return nil, err
+			return nil, fault.ProblemsOf(err)
 		}
 	}
-	value, err := d.parseText(text)
-	if err != nil {
-		return nil, err
+	readable, problems := d.parseText(text)
+	if !readable {
+		return nil, problems
 	}
-	d.value = value
-	return d, nil
+	return d, problems
 }
 
 // Name returns the name that was passed to Parse.

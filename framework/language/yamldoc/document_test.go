@@ -35,6 +35,35 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestReadOfDuplicateKeys checks what a document with duplicate keys has for further checks: what is written under either of the keys, each at its place.
+func TestReadOfDuplicateKeys(t *testing.T) {
+	for text, want := range map[string]string{
+		"a: 1\na: 2\nb: 3": `{"a":1,"b":3}`,
+		"a: {x: 1}\na:\n  y: 2\na: {x: 5, z: {q: 1}}": `{"a":{"x":1,"y":2,"z":{"q":1}}}`,
+		"a: [1]\na: [2, {x: 1}]":                      `{"a":[1,2,{"x":1}]}`,
+		"a: [1]\na: {x: 1}":                           `{"a":[1]}`,
+		"a: {x: 1}\na: [1]":                           `{"a":{"x":1}}`,
+		"b: &m {x: 1}\na: {y: 1}\na: {<<: *m}":        `{"b":{"x":1},"a":{"y":1}}`,
+	} {
+		d, problems := yamldoc.Read("f.yaml", []byte(text))
+		require.NotNil(t, d, text)
+		assert.Equal(t, want, d.Value().JSON(), text)
+		for _, p := range problems {
+			assert.Contains(t, p.Message, `the key "a" is written twice`)
+		}
+		_, err := yamldoc.Parse("f.yaml", []byte(text))
+		assert.Equal(t, error(problems), err)
+	}
+	d, _ := yamldoc.Read("f.yaml", []byte("a:\n  - {x: 1}\nb: 1\na:\n  - y: 1\n    x: 2"))
+	line, column := d.Position("/a/1/x")
+	assert.Equal(t, []int{6, 8}, []int{line, column})
+	for _, text := range []string{"b: *c\na: 1\na: 2", "a: [", "a: 1\na: 2\n---\nb: 1", "{a: 1, a: 2, [1]: 2}"} {
+		d, problems := yamldoc.Read("f.yaml", []byte(text))
+		assert.Nil(t, d, text)
+		assert.NotEmpty(t, problems)
+	}
+}
+
 func TestParseReportsPositions(t *testing.T) {
 	cases := map[string]string{
 		"a: 1\nb: 2\na: 3": `f.yaml:3:1: the key "a" is written twice: it is in line 1 already`,

@@ -17,30 +17,30 @@ import (
 // maxNodes limits the number of values after resolving aliases.
 const maxNodes = 200_000
 
-func (d *Document) parseText(text []byte) (event.Value, error) {
+// parseText sets the value. It is readable also if some of its keys are written twice.
+func (d *Document) parseText(text []byte) (readable bool, problems fault.Problems) {
 	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey()) // buildObject reports them
 	exact, jsonErr := event.ParseValue(text)
 	if err != nil {
 		if jsonErr == nil { // the YAML parser rejects some valid JSON; it then has a value but no positions
-			return exact, nil
+			d.value = exact
+			return true, nil
 		}
-		return event.Value{}, fault.Problems{d.syntaxProblem(text, err)}
+		return false, fault.Problems{d.syntaxProblem(text, err)}
 	}
 	b := builder{d: d, anchors: map[string]ast.Node{}, open: map[ast.Node]int{}}
-	value, docs := event.NewNull(), withoutDirectives(file.Docs)
+	d.value = event.NewNull()
+	docs := withoutDirectives(file.Docs)
 	if len(docs) > 0 {
-		value = b.buildValue(docs[0].Body, "", 0)
+		d.value = b.buildValue(docs[0].Body, "", 0)
 	}
 	if len(docs) > 1 {
 		b.addProblem(docs[1].Start, "contains more than one document: write what follows the --- into a file of its own")
 	}
-	if err := b.problems.Err(); err != nil {
-		return event.Value{}, err
+	if jsonErr == nil && len(b.problems) == 0 {
+		d.value = exact
 	}
-	if jsonErr == nil {
-		return exact, nil
-	}
-	return value, nil
+	return len(b.problems) == b.duplicates, b.problems
 }
 
 // withoutDirectives returns the documents of a file. The parser lists a directive, such as %YAML 1.2, as a document of its own.
@@ -58,6 +58,8 @@ type builder struct {
 	open     map[ast.Node]int // targets of the anchors and aliases that are being converted
 	nodes    int
 	problems fault.Problems
+
+	duplicates int // of the problems: keys that are written twice
 }
 
 func (b *builder) addProblem(t *token.Token, format string, args ...any) {
@@ -154,7 +156,10 @@ func (b *builder) buildObject(values []*ast.MappingValueNode, pointer string, de
 		key := b.keyText(m.Key, depth)
 		inner := pointer + fault.PointerKey(key)
 		if known[key] {
+			b.duplicates++
 			b.addProblem(m.Key.GetToken(), "the key %q is written twice%s", key, b.firstPlace(inner))
+			first := slices.IndexFunc(members, func(m event.Member) bool { return m.Key == key })
+			members[first].Value = b.buildRepeated(members[first].Value, m.Value, inner, depth+1)
 			continue
 		}
 		if t := m.Key.GetToken(); t != nil && t.Position != nil {
@@ -164,6 +169,48 @@ func (b *builder) buildObject(values []*ast.MappingValueNode, pointer string, de
 		members = append(members, event.Member{Key: key, Value: b.buildValue(m.Value, inner, depth+1)})
 	}
 	return event.NewObject(append(members, b.mergedMembers(values, known, pointer, depth)...))
+}
+
+// buildRepeated adds to the value of a key what an object or an array has that is written under the same key once more.
+func (b *builder) buildRepeated(first event.Value, n ast.Node, pointer string, depth int) event.Value {
+	switch n := n.(type) {
+	case *ast.MappingValueNode:
+		return b.addMembers(first, []*ast.MappingValueNode{n}, pointer, depth)
+	case *ast.MappingNode:
+		return b.addMembers(first, n.Values, pointer, depth)
+	case *ast.SequenceNode:
+		if first.Kind() != event.Array {
+			return first
+		}
+		var items []event.Value
+		for _, item := range first.Items() {
+			items = append(items, item)
+		}
+		for _, item := range n.Values {
+			items = append(items, b.buildValue(item, fmt.Sprintf("%s/%d", pointer, len(items)), depth+1))
+		}
+		return event.NewArray(items)
+	}
+	return first
+}
+
+// addMembers adds to an object the members whose keys it does not have.
+func (b *builder) addMembers(to event.Value, values []*ast.MappingValueNode, pointer string, depth int) event.Value {
+	if to.Kind() != event.Object {
+		return to
+	}
+	var members []event.Member
+	for key, v := range to.Members() {
+		members = append(members, event.Member{Key: key, Value: v})
+	}
+	values = slices.DeleteFunc(slices.Clone(values), func(m *ast.MappingValueNode) bool {
+		_, isMerge := m.Key.(*ast.MergeKeyNode)
+		return isMerge || to.Get(b.keyText(m.Key, depth)).Exists()
+	})
+	for key, v := range b.buildObject(values, pointer, depth).Members() {
+		members = append(members, event.Member{Key: key, Value: v})
+	}
+	return event.NewObject(members)
 }
 
 // firstPlace says in which line the key at a pointer is written first.

@@ -122,7 +122,7 @@ type Env struct {
 }
 
 // Load reads a config file. It returns all problems with their positions. The Config has everything that could be read; it is nil if the file
-// is not readable YAML.
+// is not readable YAML. Keys that are written twice are problems of a Config that is read all the same.
 func Load(path string, env Env) (*Config, fault.Problems) {
 	text, err := textfile.ReadAtMost(path, yamldoc.MaxBytes)
 	if err != nil {
@@ -167,9 +167,9 @@ func (env Env) withDefaults(path string) Env {
 
 // parse reads the text of a config; fromFile says that it is the content of a file.
 func parse(name string, text []byte, env Env, fromFile bool) (*Config, fault.Problems) {
-	doc, err := yamldoc.Parse(name, text)
-	if err != nil {
-		return nil, fault.ProblemsOf(err)
+	doc, twice := yamldoc.Read(name, text)
+	if doc == nil {
+		return nil, twice
 	}
 	value := withScalarTexts(doc, doc.Value())
 	r := reader{env: env, fromFile: fromFile, config: &Config{Document: doc, text: text}, problems: schemas.Check(schemas.Config, value)}
@@ -185,8 +185,8 @@ func parse(name string, text []byte, env Env, fromFile bool) (*Config, fault.Pro
 		r.config.Definitions = ""
 	}
 	r.checkSubscriptionKeys(value)
-	if len(r.problems) > 0 {
-		return r.config, doc.Locate(r.problems)
+	if problems := append(twice, doc.Locate(r.problems)...); len(problems) > 0 {
+		return r.config, problems
 	}
 	return r.config, nil
 }

@@ -27,16 +27,27 @@ func (c Catalog) Load() (Catalog, error) {
 // RegistryFor returns the destinations of the program, and those in the directory of definitions that the Catalog or the config
 // names. cfg may be nil.
 func (c Catalog) RegistryFor(cfg *config.Config) (*destination.Registry, error) {
+	return c.registryFor(cfg, destination.NewRegistry)
+}
+
+// ReadRegistryFor is RegistryFor for checks: it also returns the registry of the other destinations if some definitions cannot be read or have
+// mistakes.
+func (c Catalog) ReadRegistryFor(cfg *config.Config) (*destination.Registry, error) {
+	return c.registryFor(cfg, destination.ReadRegistry)
+}
+
+func (c Catalog) registryFor(cfg *config.Config, registryOf func([]destination.Plugin) (*destination.Registry, error)) (*destination.Registry, error) {
 	dir := c.Definitions
 	if dir == "" && cfg != nil && cfg.Definitions != "" {
 		dir = cfg.ResolvePath(cfg.Definitions)
 	}
 	if dir == "" {
-		return destination.NewRegistry(c.Plugins)
+		return registryOf(c.Plugins)
 	}
 	further, err := destination.FromDirectory(dir)
 	if err != nil {
-		return nil, err
+		registry, _ := registryOf(append(slices.Clone(c.Plugins), destination.InFolder(dir))) // it may be that of any unknown name
+		return registry, err
 	}
-	return destination.NewRegistry(slices.Concat(c.Plugins, further))
+	return registryOf(slices.Concat(c.Plugins, further))
 }

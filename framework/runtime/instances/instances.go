@@ -149,10 +149,11 @@ func (r *Remotes) getOrCreate(key string, create func() (http.RoundTripper, erro
 // Load returns a plan for every enabled instance of a config. cfg and problems are the results of config.Load. The error has every
 // mistake in the file.
 func Load(cfg *config.Config, problems fault.Problems, h Options) ([]Instance, error) {
-	registry, err := h.Catalog.RegistryFor(cfg)
-	if err != nil {
+	registry, err := h.Catalog.ReadRegistryFor(cfg)
+	if registry == nil {
 		return nil, err
 	}
+	problems = slices.Concat(problems, fault.ProblemsOf(err))
 	if h.Remotes == nil && (h.Target.Sandbox || h.Target.SandboxURL != "") {
 		h.Remotes = NewRemotes()
 	}
@@ -165,7 +166,7 @@ func Load(cfg *config.Config, problems fault.Problems, h Options) ([]Instance, e
 		h.Budgets.create(limits)
 	}
 	cfg, unsealed := h.OpenSecrets(context.Background(), cfg)
-	problems = append(slices.Clone(problems), unsealed...)
+	problems = append(problems, unsealed...)
 	made := map[string]Instance{}
 	plans, err := runtime.Load(cfg, problems, registry, func(in config.Instance, of destination.Entry) (runtime.Host, error) {
 		parts, host, err := h.HostFor(cfg, in, of)

@@ -20,7 +20,10 @@ func Check(cfg *config.Config, registry *destination.Registry) fault.Problems {
 				problems.Add(s.Pointer, "%v", err)
 			}
 		}
-		identifiers, with := identifiersOf(cfg, registry, &s)
+		identifiers, with, known := identifiersOf(cfg, registry, &s)
+		if !known {
+			continue
+		}
 		for i, id := range s.Instances {
 			if in, ok := cfg.FindInstance(id); ok && !slices.Contains(with, in.ID) {
 				problems.Add(fmt.Sprintf("%s/instances/%d", s.Pointer, i), "%s is an instance of %s, which has no audiences", id, in.Destination)
@@ -44,11 +47,18 @@ func Check(cfg *config.Config, registry *destination.Registry) fault.Problems {
 	return cfg.Document.Locate(problems)
 }
 
-// identifiersOf returns the identifiers that all instances of a sync have, and the instances with audiences.
-func identifiersOf(cfg *config.Config, registry *destination.Registry, s *config.AudienceSync) (identifiers, with []string) {
+// identifiersOf returns the identifiers that all instances of a sync have, and the instances with audiences. They are not known if the destination of an
+// instance is not, which is a mistake of the instance.
+func identifiersOf(cfg *config.Config, registry *destination.Registry, s *config.AudienceSync) (identifiers, with []string, known bool) {
 	for _, in := range cfg.Instances {
+		if !s.UsesInstance(in.ID) {
+			continue
+		}
 		entry, err := registry.Find(in.Destination)
-		if err != nil || entry.Plugin.Audiences == nil || !s.UsesInstance(in.ID) {
+		if err != nil {
+			return nil, nil, false
+		}
+		if entry.Plugin.Audiences == nil {
 			continue
 		}
 		own := entry.Plugin.Audiences.Identifiers
@@ -58,5 +68,5 @@ func identifiersOf(cfg *config.Config, registry *destination.Registry, s *config
 		identifiers = slices.DeleteFunc(identifiers, func(id string) bool { return !slices.Contains(own, id) })
 		with = append(with, in.ID)
 	}
-	return identifiers, with
+	return identifiers, with, true
 }

@@ -21,6 +21,7 @@ func TestCheck(t *testing.T) {
 	require.NoError(t, err)
 	const all = `braze: {id: braze, destination: braze-cohorts, settings: {client_secret: s, partner_api_key: p}, subscriptions: []}
 hook: {id: hook, destination: webhook, subscriptions: []}
+nope: {id: nope, destination: nope, subscriptions: []}
 face: {id: face, destination: facebook-custom-audiences, settings: {retlAdAccountId: "1"}, subscriptions: []}`
 	for name, c := range map[string]struct{ instances, sync, want string }{
 		"valid":                    {"braze hook", `query: SELECT 1`, ""},
@@ -31,6 +32,7 @@ face: {id: face, destination: facebook-custom-audiences, settings: {retlAdAccoun
 		"an unknown key":           {"braze", `query: SELECT 1, key: externalid`, `/audienceSyncs/0/key is no identifier of the destination (did you mean "external_id"?): it has external_id`},
 		"an unknown column":        {"braze", `query: SELECT 1, columns: {externalid: id}`, `/audienceSyncs/0/columns/externalid is no identifier of the destination`},
 		"a key of one destination": {"braze face", `query: SELECT 1, key: external_id`, "/audienceSyncs/0/key is no identifier of the destination"},
+		"an unknown destination":   {"braze nope", `query: SELECT 1, instances: [braze, nope]`, ""}, // which is a mistake of the instance
 		"an unfit database":        {"braze", `query: SELECT 1, from: "clickhouse://db.example/shop", incremental: {column: at}`, "/audienceSyncs/0 "},
 	} {
 		var list []string
