@@ -24,6 +24,7 @@ import (
 	"github.com/landfall-dev/landfall/framework/server/audienceruns"
 	"github.com/landfall-dev/landfall/framework/server/devicemode"
 	"github.com/landfall-dev/landfall/framework/state"
+	"github.com/landfall-dev/landfall/internal/author/harness"
 	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
@@ -35,8 +36,9 @@ func newValidate(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate [FILE…]",
 		Short: "Check definitions and configs",
-		Long: "Checks files: a file with actions is the definition of a destination, any other file is a config. It shows every mistake\n" +
-			"and every warning with its place. Without files, it checks the built-in destinations and those of --definitions.\n\n" +
+		Long: "Checks files: a file with actions is the definition of a destination, one with routes is its sandbox.yaml, one with the keys\n" +
+			"of a case is a case file, and any other file is a config. With a definition, the sandbox.yaml and the case files beside it are\n" +
+			"checked. It shows every mistake and every warning with its place. Without files, it checks the built-in destinations and those of --definitions.\n\n" +
 			"A subscription that would refuse every event is a mistake: a required field without a mapping, a constant of the wrong\n" +
 			"type, a broken path, a payload that never names a user. Samples of the payloads are passed to the destination's code, which\n" +
 			"sends nothing. A problem with only some events is a warning.",
@@ -149,12 +151,21 @@ func sortByPlace(path string, list fault.Problems) {
 
 // checkText finds the mistakes in a definition or a config.
 func (c *validateCommand) checkText(path string, text []byte) (problems, warnings fault.Problems) {
+	if harness.IsNDJSON(path) && harness.HasCases(path, text) {
+		return checkCase(path, text), nil
+	}
 	doc, problems := yamldoc.Read(path, text)
 	if doc == nil {
 		return problems, nil
 	}
-	if isDefinition(path, doc.Value()) {
-		return c.checkDefinition(path, text)
+	switch {
+	case isDefinition(path, doc.Value()):
+		problems, warnings = c.checkDefinition(path, text)
+		return append(problems, checkBesideDefinition(path, text)...), warnings
+	case isSandbox(path, doc.Value()):
+		return checkSandbox(path, text), nil
+	case isCase(path, text, doc.Value()):
+		return checkCase(path, text), nil
 	}
 	cfg, problems := config.LoadText(path, text, config.Env{})
 	if cfg == nil {

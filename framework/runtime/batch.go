@@ -129,7 +129,9 @@ func (s *Subscription) mayBatch(whole event.Value) bool {
 func (c *compiler) checkIsolation(p *Plan) {
 	for key := range c.instance.Settings.Members() {
 		without := withDefaults(p.settings.Without(key), c.definition.Settings)
-		turnsOn := func(a *destination.ActionDefinition) bool { return a.Isolate.IsOn(p.settings) && !a.Isolate.IsOn(without) }
+		turnsOn := func(a *destination.ActionDefinition) bool {
+			return a.Isolate.IsOn(p.settings) && !a.Isolate.IsOn(without)
+		}
 		if !slices.ContainsFunc(c.definition.Actions, func(a destination.ActionDefinition) bool { return turnsOn(&a) }) {
 			continue
 		}

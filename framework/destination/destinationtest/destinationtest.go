@@ -20,6 +20,7 @@ type Finding struct {
 	Check   string // name of the check
 	Of      string // the subject, such as action.field; "" for the destination
 	Message string
+	Place   string // of the subject in a file, as file:line:column; "" if it has none
 }
 
 func (f Finding) String() string { return suite.Finding(f).String() }

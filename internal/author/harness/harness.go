@@ -85,7 +85,7 @@ func Parse(file string, text []byte) ([]Case, error) {
 	if len(text) > MaxFile {
 		return nil, fault.Problems{{File: file, Message: fmt.Sprintf("larger than %d MB", MaxFile>>20)}}
 	}
-	if isNDJSON(file) {
+	if IsNDJSON(file) {
 		return parseLines(file, text)
 	}
 	doc, err := yamldoc.Parse(file, text)
@@ -105,7 +105,7 @@ func Parse(file string, text []byte) ([]Case, error) {
 // HasCases reports whether a file is for cases: unless it can be read and no value in it has a key that only cases have. Configs and events have
 // none.
 func HasCases(file string, text []byte) bool {
-	if !isNDJSON(file) {
+	if !IsNDJSON(file) {
 		doc, err := yamldoc.Parse(file, text)
 		return err != nil || hasCaseKey(doc.Value())
 	}
@@ -124,7 +124,8 @@ func hasCaseKey(v event.Value) bool {
 	return slices.ContainsFunc([]string{"expect", "mapping", "subscribe", "fields", "destination"}, func(key string) bool { return v.Get(key).Exists() })
 }
 
-func isNDJSON(file string) bool {
+// IsNDJSON reports whether a file has a case in each line.
+func IsNDJSON(file string) bool {
 	extension := filepath.Ext(file)
 	return extension == ".ndjson" || extension == ".jsonl"
 }

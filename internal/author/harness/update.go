@@ -26,7 +26,7 @@ func Update(file string, text []byte, results []Result) ([]byte, error) {
 	switch {
 	case len(refused) > 0:
 		return nil, refused
-	case isNDJSON(file):
+	case IsNDJSON(file):
 		return updateLines(text, results), nil
 	case len(results) != 1 || results[0].Passed():
 		return text, nil

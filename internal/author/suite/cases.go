@@ -2,6 +2,7 @@ package suite
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/landfall-dev/landfall/framework/destination"
@@ -38,7 +39,7 @@ func checkCasesPass(s *subject) {
 	suite := harness.Suite{Registry: registry}
 	for _, c := range s.cases {
 		for _, problem := range suite.Run(s.baseContext(), c).Problems {
-			s.addFinding(c.Name, "%s", problem)
+			s.addFindingAt(fmt.Sprintf("%s:%d:1", c.File, c.Line), c.Name, "%s", problem)
 		}
 	}
 }

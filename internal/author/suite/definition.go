@@ -10,7 +10,7 @@ func lintCheck(name string) check {
 	return check{name, func(s *subject) {
 		for _, f := range s.definition.Lint(destination.LintOptions{Directory: s.dir}) {
 			if f.Check == name {
-				s.addFinding(f.Of, "%s", f.Message)
+				s.addFindingAt(s.definitionPlace(f.Pointer), f.Of, "%s", f.Message)
 			}
 		}
 	}}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/goleak"
@@ -54,7 +55,7 @@ func newSubject(p destination.Plugin, dir string) (*subject, error) {
 		return nil, err
 	}
 	s := &subject{plugin: p, definition: d, dir: dir, refusals: map[string]string{}}
-	files, err := caseFiles(dir, d.Slug)
+	files, err := CaseFiles(dir, d.Slug)
 	if err != nil {
 		return nil, err
 	}
@@ -82,8 +83,8 @@ func newSubject(p destination.Plugin, dir string) (*subject, error) {
 	return s, nil
 }
 
-// caseFiles returns the case files of a destination: in testdata/cases and in fixtures/<slug>/cases of the repository.
-func caseFiles(dir, slug string) (files []string, err error) {
+// CaseFiles returns the case files of a destination: in testdata/cases and in fixtures/<slug>/cases of the repository.
+func CaseFiles(dir, slug string) (files []string, err error) {
 	for _, folder := range []string{
 		filepath.Join(dir, "testdata", "cases"), filepath.Join(dir, "..", "..", "fixtures", slug, "cases"),
 	} {
@@ -99,7 +100,35 @@ func caseFiles(dir, slug string) (files []string, err error) {
 }
 
 func (s *subject) addFinding(of, format string, args ...any) {
-	s.findings = append(s.findings, Finding{Check: s.check, Of: of, Message: fmt.Sprintf(format, args...)})
+	s.addFindingAt(s.placeOf(of), of, format, args...)
+}
+
+func (s *subject) addFindingAt(place, of, format string, args ...any) {
+	s.findings = append(s.findings, Finding{Check: s.check, Of: of, Message: fmt.Sprintf(format, args...), Place: place})
+}
+
+// placeOf returns the place of a subject in the definition, such as an action, its field, or a preset; "" if it has none.
+func (s *subject) placeOf(of string) string {
+	if name, ok := strings.CutPrefix(of, "presets."); ok {
+		i := slices.IndexFunc(s.definition.Presets, func(p destination.Preset) bool { return p.Name == name })
+		return s.definitionPlace(fmt.Sprintf("/presets/%d", i))
+	}
+	action, field, _ := strings.Cut(of, ".")
+	a := s.definition.Action(action)
+	if a == nil {
+		return ""
+	}
+	pointer := "/actions" + fault.PointerKey(action)
+	if a.Fields.Get(field) != nil {
+		pointer += "/fields" + fault.PointerKey(field)
+	}
+	return s.definitionPlace(pointer)
+}
+
+// definitionPlace returns the place of what a pointer names in the definition.
+func (s *subject) definitionPlace(pointer string) string {
+	line, column := s.definition.Document.KeyPosition(pointer)
+	return fmt.Sprintf("%s:%d:%d", filepath.Join(s.dir, destination.DefinitionFile), line, column)
 }
 
 // addSample adds the events of a case that the sandbox accepts, or that browsers send. Cases with a state or with responses are skipped.

@@ -24,13 +24,17 @@ type Finding struct {
 	Check   string // name of the check
 	Of      string // the subject, such as action.field; "" for the destination
 	Message string
+	Place   string // of the subject in a file, as file:line:column; "" if it has none
 }
 
 func (f Finding) String() string {
-	if f.Of == "" {
-		return f.Message
+	text := f.Message
+	for _, before := range []string{f.Of, f.Place} {
+		if before != "" {
+			text = before + ": " + text
+		}
 	}
-	return f.Of + ": " + f.Message
+	return text
 }
 
 // check is a named check. run adds findings to the subject.
