@@ -109,6 +109,7 @@ func Open(ctx context.Context, c Config) (*Queue, error) {
 
 // prepareLog creates the streams that do not exist and checks the log.
 func (q *Queue) prepareLog(ctx context.Context) error {
+	q.warnSmallMessages()
 	if err := q.openStreams(ctx); err != nil {
 		return err
 	}
@@ -116,6 +117,17 @@ func (q *Queue) prepareLog(ctx context.Context) error {
 		return err
 	}
 	return q.markTrimsRecorded(ctx)
+}
+
+// minMessage is the size of the messages that a log should accept: pages are rewritten by erasures and restored from backups as they were stored.
+const minMessage = pageBytes + maxSourcesHeader
+
+// warnSmallMessages warns if the servers of a cluster do not accept some messages, which otherwise only an erasure would notice.
+func (q *Queue) warnSmallMessages() {
+	if most := q.store.MaxMessage(); q.store.Shared() && most < minMessage {
+		q.config.Log.Warn("the NATS servers accept only small messages, so that larger events are refused, and erasures and restores can fail: set max_payload to 1MB in their configuration",
+			"maxBytes", most, "neededBytes", minMessage)
+	}
 }
 
 // openConnection connects to the log. It neither creates nor updates streams.
