@@ -131,7 +131,11 @@ func (c *queueClient) dataPath(cfg *config.Config) string {
 // openQueue opens the queue of a data directory that no server uses.
 func (c *queueClient) openQueue(ctx context.Context, dir, sandboxName string) error {
 	cfg := c.cfg
-	queue, err := server.OpenQueue(ctx, cfg, c.data, sandboxName, false, slog.New(slog.DiscardHandler))
+	log := slog.New(slog.DiscardHandler)
+	if cfg.Server.NATS != "" { // whose servers may not answer for a while
+		log = slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	}
+	queue, err := server.OpenQueue(ctx, cfg, c.data, sandboxName, false, log)
 	if errors.Is(err, delivery.ErrInUse) {
 		return fmt.Errorf("another process uses the queue in %s, but it is not a running server: it may be a server that is starting, or another command; try again in a moment", dir)
 	}

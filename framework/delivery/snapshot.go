@@ -121,6 +121,13 @@ func RestoreSnapshots(ctx context.Context, c Config, list []StreamSnapshot, from
 // checkNoStreams returns an error if the queue has streams, also those that a backup may lack: rewritten pages would be taken for those of the restored
 // log.
 func (q *Queue) checkNoStreams(ctx context.Context) error {
+	answers := func() (final bool, err error) {
+		_, err = q.store.Info(ctx, eventsStream)
+		return errors.Is(err, eventlog.ErrNoStream), err
+	}
+	if err := q.untilServersAnswer(ctx, answers); err != nil && !errors.Is(err, eventlog.ErrNoStream) {
+		return err
+	}
 	var found []string
 	for _, name := range []string{eventsStream, parkStream, deadStream, checkpointsStream, journalStream, rewrittenStream} {
 		switch _, err := q.store.Info(ctx, name); {

@@ -35,12 +35,31 @@ func (e *PartitionsError) Error() string {
 // openStreams creates or updates the streams. A cluster without a leader has a minute to elect one.
 func (q *Queue) openStreams(ctx context.Context) error {
 	var mismatch *PartitionsError
+	return q.untilServersAnswer(ctx, func() (final bool, err error) {
+		err = q.store.Prepare(ctx, q.streamConfigs())
+		return errors.As(err, &mismatch) || errors.Is(err, ErrTargetMismatch), err
+	})
+}
+
+const (
+	serversWait = time.Minute // how long the servers of a cluster may take to elect a leader
+	waitNotice  = 5 * time.Second
+)
+
+// untilServersAnswer calls try until it succeeds, or its error is final. On a cluster, whose servers may be electing a leader, it tries for a while.
+func (q *Queue) untilServersAnswer(ctx context.Context, try func() (final bool, err error)) error {
+	var noticed time.Time
 	for began := time.Now(); ; {
-		err := q.store.Prepare(ctx, q.streamConfigs())
-		if err == nil || errors.As(err, &mismatch) || errors.Is(err, ErrTargetMismatch) || !q.store.Shared() || ctx.Err() != nil || time.Since(began) > time.Minute {
+		final, err := try()
+		switch {
+		case err == nil || final || !q.store.Shared() || ctx.Err() != nil:
 			return err
+		case time.Since(began) > serversWait:
+			return fmt.Errorf("the NATS servers have not answered for %v: check that most of them run and reach each other, so that they can elect a leader, then try again: %w", serversWait, err)
+		case time.Since(noticed) >= waitNotice:
+			noticed = time.Now()
+			q.config.Log.Warn("waiting for the NATS servers, which may be electing a leader", "atMost", serversWait-noticed.Sub(began).Round(time.Second), "error", err)
 		}
-		q.config.Log.Info("waiting for the cluster", "error", err)
 		_ = pause.For(ctx, 500*time.Millisecond)
 	}
 }
