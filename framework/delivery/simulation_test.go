@@ -155,8 +155,15 @@ func simulateProcesses(t *testing.T, random *rand.Rand) {
 		assert.Empty(t, p.queue.Problems())
 		p.stopProcess(t, false)
 	}
+	remote.requireAllInOrder(t, users, each)
+}
+
+// requireAllInOrder requires that the remote has taken all events of each user, the last one last. Events may have been sent again, but none was
+// sent before the one that precedes it.
+func (r *remote) requireAllInOrder(t *testing.T, users, each int) {
+	t.Helper()
 	again := 0
-	for user, list := range remote.taken {
+	for user, list := range r.taken {
 		newest := -1
 		for _, n := range list {
 			require.LessOrEqual(t, n, newest+1, "%s: %v", user, list)
@@ -167,6 +174,6 @@ func simulateProcesses(t *testing.T, random *rand.Rand) {
 		}
 		require.Equal(t, each-1, list[len(list)-1], "%s: %v", user, list)
 	}
-	require.Len(t, remote.taken, users)
+	require.Len(t, r.taken, users)
 	t.Logf("%d of %d events sent again", again, users*each)
 }
