@@ -24,8 +24,7 @@ func testTabs(t *testing.T, browser context.Context) {
 	two.run(`ajs.track("C")`)
 	two.waitsWith(3)
 	require.NoError(t, chromedp.Do(one.browser, chromedp.Navigate("about:blank")))
-	const closed = `Object.keys(localStorage).some((key) => key.startsWith("_landfall_wk_probe-web/") && JSON.parse(localStorage.getItem(key)).at === 0)`
-	require.Eventually(t, func() bool { return chromium.Ask[bool](t, two.browser, closed) }, patience, 20*time.Millisecond, "the other tab sees it")
+	two.seesLeft()
 	one.server.setDown(false)
 	two.recordedNames("C")
 	three := two.newTab()
@@ -35,10 +34,23 @@ func testTabs(t *testing.T, browser context.Context) {
 	three.run(`const event = (event) => ({type: "track", event, messageId: event, userId: "u", timestamp: new Date().toISOString()});
 		const kept = {"": [event("D")], "/old": {at: Date.now() - 200000, events: [event("E")]}, "/new": {at: Date.now() - 20000, events: [event("F")]}, "/bad": 3};
 		for (const [key, value] of Object.entries(kept)) localStorage.setItem("_landfall_wk_probe-web" + key, JSON.stringify(value))`)
+	two.sees(`localStorage.getItem("_landfall_wk_probe-web/bad") !== null`)
 	four := three.newTab()
 	four.recordedNames("D E")
 	keys := chromium.Ask[string](t, four.browser, `Object.keys(localStorage).filter((key) => key.startsWith("_landfall")).join(" ")`)
 	assert.Equal(t, "_landfall_wk_probe-web/new", keys, "what was performed is removed")
+}
+
+// sees waits until a condition about the storage is true in this tab. What another tab has stored takes a moment to be seen.
+func (p *page) sees(condition string) {
+	p.t.Helper()
+	require.Eventually(p.t, func() bool { return chromium.Ask[bool](p.t, p.browser, condition) }, patience, 20*time.Millisecond, condition)
+}
+
+// seesLeft waits until this tab sees what a page has left for the next one.
+func (p *page) seesLeft() {
+	p.t.Helper()
+	p.sees(`Object.keys(localStorage).some((key) => key.startsWith("_landfall_wk_probe-web/") && JSON.parse(localStorage.getItem(key)).at === 0)`)
 }
 
 // testTabsAtOnce opens several tabs at the same time, and a closed page has left an event. Reading storage takes long, so that they would
@@ -83,10 +95,12 @@ func testBackButton(t *testing.T, browser context.Context) {
 	// Timers of a frozen page, such as the delay before another attempt, do not run.
 	const freezable = `const later = setTimeout; window.setTimeout = (call, ms) => later(call, window.frozen && ms > 350 ? 1e8 : ms)`
 	one := openPage(t, browser, pageOptions{settings: "site: a", first: freezable})
+	watching := one.newTab()
 	one.server.setDown(true)
 	one.run(`window.frozen = true; ajs.track("A")`)
 	require.Eventually(t, func() bool { return strings.Contains(one.logs(), "events wait") }, patience, 20*time.Millisecond)
 	one.run(`window.dispatchEvent(new Event("pagehide"))`)
+	watching.seesLeft()
 	one.server.setDown(false)
 	one.newTab().recordedNames("A")
 	one.waitsWith(0) // this tab sees that the other one has them
