@@ -56,7 +56,7 @@ func TestACME(t *testing.T) {
 	require.Error(t, err)
 	stop := first.requestCertificates()
 	var cert *x509.Certificate
-	require.Eventually(t, func() bool { cert, err = first.connect(a.Issuers); return err == nil }, 3*time.Minute, 50*time.Millisecond)
+	require.Eventually(t, func() bool { cert, err = first.connect(a.Issuers); return err == nil }, patience, 50*time.Millisecond)
 	assert.Equal(t, []string{acmeDomain}, cert.DNSNames)
 	assert.Equal(t, cert.NotAfter, first.server.certificates.expiry())
 	first.server.certificates.refresh()
@@ -69,7 +69,7 @@ func TestACME(t *testing.T) {
 	second := openPort(t, acmeSettings(a, data))
 	defer second.requestCertificates()()
 	var again *x509.Certificate
-	require.Eventually(t, func() bool { again, err = second.connect(a.Issuers); return err == nil }, 3*time.Minute, 50*time.Millisecond)
+	require.Eventually(t, func() bool { again, err = second.connect(a.Issuers); return err == nil }, patience, 50*time.Millisecond)
 	assert.Equal(t, cert.SerialNumber, again.SerialNumber)
 }
 
@@ -81,7 +81,7 @@ func TestACMEFailure(t *testing.T) {
 	var logged loglines.Buffer
 	p.server.certificates.(*acmeCertificates).log = logged.NewLogger(slog.LevelInfo)
 	defer p.requestCertificates()()
-	require.Eventually(t, func() bool { return strings.Contains(logged.String(), "no TLS certificate was received") }, time.Minute, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(logged.String(), "no TLS certificate was received") }, patience, 50*time.Millisecond)
 	assert.Contains(t, logged.String(), "domain="+acmeDomain)
 	assert.NotContains(t, logged.String(), "ops@example.test")
 	_, err := openCertificates(parsePort(t, t.TempDir(), strings.Replace(acmeSettings(a, t.TempDir()), a.Roots, "none.pem", 1)), "", p.server.Log)

@@ -107,7 +107,7 @@ func (p *port) get(from, to, preface string, secure bool) (text, protocol string
 			return conn, err
 		}}
 	defer transport.CloseIdleConnections()
-	client, scheme := &http.Client{Transport: transport, Timeout: time.Minute}, "http://"
+	client, scheme := &http.Client{Transport: transport, Timeout: patience}, "http://"
 	if secure {
 		scheme = "https://"
 	}
@@ -160,7 +160,7 @@ func TestTLS(t *testing.T) {
 	}
 	require.NoError(t, os.Remove(p.ky))
 	assert.Equal(t, int64(2), used())
-	assert.WithinDuration(t, time.Now().Add(time.Hour), p.server.certificates.expiry(), time.Minute)
+	assert.WithinDuration(t, time.Now().Add(time.Hour), p.server.certificates.expiry(), 30*time.Minute)
 }
 
 func TestCertificatesThatCannotBeUsed(t *testing.T) {
@@ -224,14 +224,14 @@ backend b
 			var err error
 			text, protocol, _, err = p.get("127.0.0.9", proxy, "", true)
 			return err == nil
-		}, time.Minute, 20*time.Millisecond)
+		}, patience, 20*time.Millisecond)
 		time.Sleep(350 * time.Millisecond) // some health checks
 		again := ""
 		passed := assert.Eventually(t, func() bool { // a check that is late fails, so the port may be down for a moment
 			var err error
 			again, _, _, err = p.get("127.0.0.10", proxy, "", true)
 			return err == nil
-		}, time.Minute, 20*time.Millisecond)
+		}, patience, 20*time.Millisecond)
 		require.NoError(t, cmd.Process.Kill())
 		_ = cmd.Wait()
 		require.True(t, passed)
@@ -256,7 +256,7 @@ func TestConnectionLimitWithTLS(t *testing.T) {
 		_, err = first.Read(make([]byte, 1))
 		var timeout net.Error
 		return !errors.As(err, &timeout) || !timeout.Timeout()
-	}, time.Minute, 10*time.Millisecond)
+	}, patience, 10*time.Millisecond)
 }
 
 // boundTo is a listener of which only the address is known.

@@ -40,7 +40,7 @@ func newConsoleOptions(t *testing.T, text string) ConsoleOptions {
 // visitConsole runs a console until its page was requested from this machine, and returns the status and the text of the page.
 func visitConsole(t *testing.T, o ConsoleOptions, page string) (status int, text string) {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
 	err := RunConsole(ctx, o, func(at string) {
 		go func() {
@@ -105,7 +105,7 @@ func TestConsoleCannotStart(t *testing.T) {
 	} {
 		o := newConsoleOptions(t, servedConfig)
 		c.change(&o)
-		ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+		ctx, stop := context.WithTimeout(t.Context(), patience)
 		err := RunConsole(ctx, o, func(string) { stop() })
 		stop()
 		require.ErrorContains(t, err, c.want, name)

