@@ -23,6 +23,6 @@ func ExampleFind() {
 	}
 	fmt.Println(err)
 	// Output:
-	// createContact.age: the field has no description
+	// testdata/acme/destination.yaml:20:7: createContact.age: the field has no description
 	// <nil>
 }
