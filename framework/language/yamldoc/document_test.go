@@ -1,6 +1,7 @@
 package yamldoc_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -57,6 +58,13 @@ func TestReadOfDuplicateKeys(t *testing.T) {
 	d, _ := yamldoc.Read("f.yaml", []byte("a:\n  - {x: 1}\nb: 1\na:\n  - y: 1\n    x: 2"))
 	line, column := d.Position("/a/1/x")
 	assert.Equal(t, []int{6, 8}, []int{line, column})
+	var many strings.Builder
+	for i := range 150 {
+		fmt.Fprintf(&many, "a: {x%d: 1}\n", i)
+	}
+	joined, problems := yamldoc.Read("f.yaml", []byte(many.String()))
+	assert.Equal(t, 101, joined.Value().Get("a").Len(), "the first value, and those of a hundred more")
+	assert.Len(t, problems, 149)
 	for _, text := range []string{"b: *c\na: 1\na: 2", "a: [", "a: 1\na: 2\n---\nb: 1", "{a: 1, a: 2, [1]: 2}"} {
 		d, problems := yamldoc.Read("f.yaml", []byte(text))
 		assert.Nil(t, d, text)

@@ -14,8 +14,10 @@ import (
 	"github.com/landfall-dev/landfall/framework/fault"
 )
 
-// maxNodes limits the number of values after resolving aliases.
-const maxNodes = 200_000
+const (
+	maxNodes  = 200_000 // values after resolving aliases
+	maxJoined = 100     // keys that are written twice and whose values are joined, which takes the time of all members
+)
 
 // parseText sets the value. It is readable also if some of its keys are written twice.
 func (d *Document) parseText(text []byte) (readable bool, problems fault.Problems) {
@@ -158,8 +160,10 @@ func (b *builder) buildObject(values []*ast.MappingValueNode, pointer string, de
 		if known[key] {
 			b.duplicates++
 			b.addProblem(m.Key.GetToken(), "the key %q is written twice%s", key, b.firstPlace(inner))
-			first := slices.IndexFunc(members, func(m event.Member) bool { return m.Key == key })
-			members[first].Value = b.buildRepeated(members[first].Value, m.Value, inner, depth+1)
+			if b.duplicates <= maxJoined {
+				first := slices.IndexFunc(members, func(m event.Member) bool { return m.Key == key })
+				members[first].Value = b.buildRepeated(members[first].Value, m.Value, inner, depth+1)
+			}
 			continue
 		}
 		if t := m.Key.GetToken(); t != nil && t.Position != nil {
