@@ -14,7 +14,7 @@ import (
 func TestConsoleOfAudienceSyncs(t *testing.T) {
 	b, script := newBrowser(t), axe(t)
 	path := filepath.Join(t.TempDir(), "shop.db")
-	shop, err := sql.Open("sqlite", path)
+	shop, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(60000)")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = shop.Close() })
 	_, err = shop.Exec(`CREATE TABLE vips (id INTEGER PRIMARY KEY); WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 1200) INSERT INTO vips SELECT i FROM n`)

@@ -74,7 +74,7 @@ func filledSyncer(t *testing.T, rows int) *audiencesync.Syncer {
 	require.NoError(t, err)
 	require.NoError(t, store.Ledger("main").Record(t.Context(), destination.Audience{ID: "vip", Name: "vip"}, []destination.Change{{Identity: "external_id:x", At: time.Unix(1, 0)}}))
 	require.NoError(t, store.Close())
-	db, err := sql.Open("sqlite", filepath.Join(dir, "state.db"))
+	db, err := sql.Open("sqlite", filepath.Join(dir, "state.db")+"?_pragma=busy_timeout(60000)")
 	require.NoError(t, err)
 	for _, statement := range []string{
 		`PRAGMA synchronous = OFF`,

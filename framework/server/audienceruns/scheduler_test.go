@@ -53,7 +53,7 @@ func newRig(t *testing.T) *rig {
 	dir := t.TempDir()
 	r := &rig{t: t, registry: prometheus.NewRegistry(), now: time.Now().UTC().Truncate(time.Hour).Add(30 * time.Minute)}
 	var err error
-	r.shop, err = sql.Open("sqlite", filepath.Join(dir, "shop.db"))
+	r.shop, err = sql.Open("sqlite", filepath.Join(dir, "shop.db")+"?_pragma=busy_timeout(60000)") // a run may still be reading
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = r.shop.Close() })
 	r.exec("CREATE TABLE vips (id INTEGER PRIMARY KEY)")

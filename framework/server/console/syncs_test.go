@@ -27,7 +27,7 @@ import (
 // newSyncPage returns a console of a server with the sync vips of 100 users, and the database that its query reads.
 func newSyncPage(t *testing.T) (*page, *sql.DB) {
 	dir := t.TempDir()
-	shop, err := sql.Open("sqlite", filepath.Join(dir, "shop.db"))
+	shop, err := sql.Open("sqlite", filepath.Join(dir, "shop.db")+"?_pragma=busy_timeout(60000)")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = shop.Close() })
 	_, err = shop.Exec(`CREATE TABLE vips (id INTEGER PRIMARY KEY); WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 100) INSERT INTO vips SELECT i FROM n`)

@@ -21,7 +21,7 @@ import (
 
 // openDatabase opens the file of the state beside its Store.
 func (w *world) openDatabase() *sql.DB {
-	db, err := sql.Open("sqlite", filepath.Join(w.dir, state.File("")))
+	db, err := sql.Open("sqlite", filepath.Join(w.dir, state.File(""))+"?_pragma=busy_timeout(60000)")
 	require.NoError(w.t, err)
 	w.t.Cleanup(func() { _ = db.Close() })
 	return db

@@ -128,7 +128,7 @@ func TestPartsOfTheStateThatFail(t *testing.T) {
 	w := newWorld(t)
 	w.fill("gone-1", "stays-1", "stays-2")
 	id := w.request(gone)[0].ID
-	db, err := sql.Open("sqlite", filepath.Join(w.dir, state.File("")))
+	db, err := sql.Open("sqlite", filepath.Join(w.dir, state.File(""))+"?_pragma=busy_timeout(60000)")
 	require.NoError(t, err)
 	defer db.Close()
 	for _, table := range []string{"journal", "state"} {
