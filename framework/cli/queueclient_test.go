@@ -61,7 +61,7 @@ func TestCommandsFindTheServerWithoutAConfig(t *testing.T) {
 
 // TestCommandsWithoutAServer checks that the error without a running server says what to do.
 func TestCommandsWithoutAServer(t *testing.T) {
-	s := newServed(t, keyedConfig, "--sandbox", "--admin-listen", testport.Free(t)) // a port that nothing else takes when the server is killed
+	s := newServed(t, keyedConfig, "--sandbox", "--admin-listen", testport.Free(t)) // no other test is given this port while the server is down
 	config, none := filepath.Join(s.dir, "landfall.yaml"), filepath.Join(t.TempDir(), "landfall.yaml")
 	out, ok := landfall(t, nil, "status", "--config", config)
 	assert.False(t, ok)

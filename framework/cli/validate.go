@@ -37,8 +37,9 @@ func newValidate(s streams) *cobra.Command {
 		Use:   "validate [FILE…]",
 		Short: "Check definitions and configs",
 		Long: "Checks files: a file with actions is the definition of a destination, one with routes is its sandbox.yaml, one with the keys\n" +
-			"of a case is a case file, and any other file is a config. With a definition, the sandbox.yaml and the case files beside it are\n" +
-			"checked. It shows every mistake and every warning with its place. Without files, it checks the built-in destinations and those of --definitions.\n\n" +
+			"of a case is a case file, and any other file is a config. With a definition, the sandbox.yaml and the case files beside\n" +
+			"it are checked. It shows every mistake and every warning with its place. Without files, it checks the built-in\n" +
+			"destinations and those of --definitions.\n\n" +
 			"A subscription that would refuse every event is a mistake: a required field without a mapping, a constant of the wrong\n" +
 			"type, a broken path, a payload that never names a user. Samples of the payloads are passed to the destination's code, which\n" +
 			"sends nothing. A problem with only some events is a warning.",
@@ -160,11 +161,10 @@ func (c *validateCommand) checkText(path string, text []byte) (problems, warning
 	}
 	switch {
 	case isDefinition(path, doc.Value()):
-		problems, warnings = c.checkDefinition(path, text)
-		return append(problems, checkBesideDefinition(path, text)...), warnings
+		return c.checkDefinition(path, text)
 	case isSandbox(path, doc.Value()):
 		return checkSandbox(path, text), nil
-	case isCase(path, text, doc.Value()):
+	case isCase(doc.Value()):
 		return checkCase(path, text), nil
 	}
 	cfg, problems := config.LoadText(path, text, config.Env{})

@@ -20,10 +20,10 @@ func isSandbox(path string, v event.Value) bool {
 	return filepath.Base(path) == destination.SandboxFile || v.Get("routes").Exists() && !v.Get("destinations").Exists()
 }
 
-// isCase reports whether a file that can be read has a case.
-func isCase(path string, text []byte, v event.Value) bool {
+// isCase reports whether a file has a case.
+func isCase(v event.Value) bool {
 	isConfig := v.Get("destinations").Exists() || v.Get("sources").Exists()
-	return !isConfig && harness.HasCases(path, text)
+	return !isConfig && harness.HasCaseKey(v)
 }
 
 func checkSandbox(path string, text []byte) fault.Problems {
@@ -36,9 +36,9 @@ func checkCase(path string, text []byte) fault.Problems {
 	return fault.ProblemsOf(err)
 }
 
-// checkBesideDefinition finds the mistakes of the files that belong to the definition at path: of its simulated API and of its cases. Whether the
-// actions of cases exist is only known if the definition has no mistakes.
-func checkBesideDefinition(path string, text []byte) (problems fault.Problems) {
+// checkBesideDefinition finds the mistakes of the files that belong to the definition d at path, which may be nil: of its simulated API and of its
+// cases. Whether the actions of cases exist is only known if the definition is valid.
+func checkBesideDefinition(path string, d *destination.Definition, valid bool) (problems fault.Problems) {
 	if filepath.Base(path) != destination.DefinitionFile {
 		return nil
 	}
@@ -54,7 +54,6 @@ func checkBesideDefinition(path string, text []byte) (problems fault.Problems) {
 	if file := filepath.Join(dir, destination.SandboxFile); isFile(file) {
 		check(file, checkSandbox)
 	}
-	d, wrong := destination.ReadDefinition(path, text)
 	slug := filepath.Base(dir)
 	if d != nil && d.Slug != "" {
 		slug = d.Slug
@@ -65,7 +64,7 @@ func checkBesideDefinition(path string, text []byte) (problems fault.Problems) {
 	}
 	for _, file := range files {
 		check(file, func(file string, text []byte) fault.Problems {
-			if len(wrong) > 0 {
+			if !valid {
 				return checkCase(file, text)
 			}
 			return checkCaseOf(d, file, text)

@@ -13,12 +13,13 @@ import (
 	"github.com/landfall-dev/landfall/internal/textfile"
 )
 
-// checkDefinition finds the mistakes in a destination's definition: those that keep it from being loaded, and what the suite of
-// all destinations finds in a definition. Missing descriptions and misspelt members of events are warnings.
+// checkDefinition finds the mistakes in a destination's definition: those that keep it from being loaded, what the suite of all
+// destinations finds in a definition, and those of the files beside it. Missing descriptions and misspelt members of events are warnings.
 func (c *validateCommand) checkDefinition(path string, text []byte) (problems, warnings fault.Problems) {
 	d, problems := destination.ReadDefinition(path, text)
+	beside := checkBesideDefinition(path, d, len(problems) == 0)
 	if d == nil {
-		return problems, nil
+		return append(problems, beside...), nil
 	}
 	var found fault.Problems
 	for _, f := range d.Lint(c.lintOptions(path, d)) {
@@ -35,7 +36,7 @@ func (c *validateCommand) checkDefinition(path string, text []byte) (problems, w
 			warnings = append(warnings, p)
 		}
 	}
-	return problems, d.Document.Locate(warnings)
+	return append(problems, beside...), d.Document.Locate(warnings)
 }
 
 // undeliverablePresets returns a problem for each part of a preset for which every event is refused. It leaves out what follows from the known

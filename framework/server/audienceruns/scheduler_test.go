@@ -131,7 +131,7 @@ func (r *rig) settings(metrics prometheus.Registerer) audienceruns.Config {
 	return c
 }
 
-// testLease is so long that a run on a slow machine does not lose its lease. The clock of a rig makes it pass fast.
+// testLease is long enough for a run on a slow machine. Tests let it end by advancing the clock of their rig.
 const testLease = time.Minute
 
 // waitForRuns waits until n runs have ended, and returns the newest.

@@ -107,12 +107,12 @@ func Parse(file string, text []byte) ([]Case, error) {
 func HasCases(file string, text []byte) bool {
 	if !IsNDJSON(file) {
 		doc, err := yamldoc.Parse(file, text)
-		return err != nil || hasCaseKey(doc.Value())
+		return err != nil || HasCaseKey(doc.Value())
 	}
 	found := false
 	for raw := range bytes.Lines(text) {
 		v, err := event.ParseValue(bytes.TrimSpace(raw))
-		if err == nil && hasCaseKey(v) {
+		if err == nil && HasCaseKey(v) {
 			return true
 		}
 		found = found || err == nil
@@ -120,7 +120,8 @@ func HasCases(file string, text []byte) bool {
 	return !found
 }
 
-func hasCaseKey(v event.Value) bool {
+// HasCaseKey reports whether a value has a key that only cases have.
+func HasCaseKey(v event.Value) bool {
 	return slices.ContainsFunc([]string{"expect", "mapping", "subscribe", "fields", "destination"}, func(key string) bool { return v.Get(key).Exists() })
 }
 
